@@ -1,0 +1,186 @@
+#pragma once
+
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <lazuli/array/buffer.h>
+#include <lazuli/array/dtype.h>
+#include <lazuli/array/producer.h>
+#include <lazuli/array/ref.h>
+#include <lazuli/array/shape.h>
+
+namespace lazuli {
+
+class array;
+struct Node;
+
+/// Shape and dtype of an array: all that is known before it is evaluated.
+struct ArraySpec {
+  Shape shape;
+  Dtype dtype = float32;
+};
+
+/// A lazy N-dimensional array: a handle, cheap to copy, to a node of the graph that computes it. Nothing is
+/// computed until `eval`, `item`, `data` or printing asks for it.
+class array {
+ public:
+  /// A scalar. The dtype is that of `T` unless given.
+  template <typename T>
+    requires std::is_arithmetic_v<T> || std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t> ||
+             std::is_same_v<T, complex64_t>
+  explicit(false) array(T value, Dtype dtype = dtype_of<T>());
+
+  /// Copies elements, row-major, into a new array; throws std::invalid_argument where the shape does not
+  /// hold as many as there are.
+  template <typename It>
+    requires std::input_iterator<It>
+  array(It data, Shape shape, Dtype dtype = dtype_of<typename std::iterator_traits<It>::value_type>());
+  template <typename T>
+  array(std::initializer_list<T> data, Dtype dtype = dtype_of<T>());
+  array(std::initializer_list<float> data);
+  array(std::initializer_list<int> data, Dtype dtype);
+  template <typename T>
+  array(std::initializer_list<T> data, Shape shape, Dtype dtype = dtype_of<T>());
+
+  /// The caller's memory, used as it is; `deleter(data)` is called when the last array over it goes.
+  array(void* data, Shape shape, Dtype dtype, const std::function<void(void*)>& deleter);
+
+  /// An output of a node.
+  array(Ref<Node> node, uint32_t index = 0);
+  array(const array&) = default;
+  array(array&&) noexcept = default;
+  array& operator=(const array&) = default;
+  array& operator=(array&&) noexcept = default;
+  ~array();
+
+  const Shape& shape() const;
+  /// Extent along `dim` (negative from the end); throws std::out_of_range where there is none.
+  Dim shape(int dim) const;
+  Dtype dtype() const;
+  size_t ndim() const { return shape().size(); }
+  size_t size() const;
+  size_t nbytes() const { return size() * itemsize(); }
+  size_t itemsize() const { return dtype().size(); }
+  /// Strides of an evaluated array, in elements.
+  const Strides& strides() const;
+  int64_t strides(int dim) const;
+
+  /// Computes the array, unless it is computed already.
+  void eval();
+  /// Whether the result is in memory.
+  bool is_available() const;
+  /// Blocks until work under way on it (async_eval) is done.
+  void wait() const;
+  /// The value of an array of one element, evaluated first; throws std::invalid_argument for other sizes.
+  template <typename T>
+  T item() const;
+  /// The first element of the evaluated array; neighbours lie `strides()` apart. Call `eval` first.
+  template <typename T>
+  T* data();
+  template <typename T>
+  const T* data() const;
+
+  /// A number that tells arrays apart.
+  uintptr_t id() const { return reinterpret_cast<uintptr_t>(node_.get()) + index_; }
+  const Ref<Node>& node() const { return node_; }
+  uint32_t output_index() const { return index_; }
+
+  struct ArrayIterator;
+  ArrayIterator begin() const;
+  ArrayIterator end() const;
+
+ private:
+  void* raw_data() const;
+  void check_item() const;
+  static array allocate_host(Shape shape, Dtype dtype, void** data);
+
+  Ref<Node> node_;
+  uint32_t index_ = 0;
+};
+
+/// One result of a node: what it is, and where it lies once it is computed.
+struct NodeOutput {
+  Shape shape;
+  Dtype dtype = float32;
+  Strides strides;      // valid once computed
+  int64_t offset = 0;   // of the first element, in bytes, within the buffer
+  Ref<Buffer> buffer;   // null until computed
+};
+
+/// Where work that was handed to another thread stands.
+class Pending : public RefCounted {
+ public:
+  void wait();
+  void finish(std::exception_ptr error = nullptr);
+  bool is_done() const { return done_.load(std::memory_order_acquire); }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::exception_ptr error_;
+};
+
+/// A node of the graph that arrays build: an operation applied to arrays, or data. Once its outputs are
+/// computed it lets go of its inputs.
+struct Node final : RefCounted {
+  enum class State : uint8_t {
+    lazy,         ///< has a producer and inputs
+    scheduled,    ///< being computed; see `pending`
+    computed,     ///< outputs have buffers
+    placeholder,  ///< an argument of a function that is being traced: it never has data
+  };
+
+  Ref<const Producer> producer;
+  std::vector<array> inputs;
+  std::vector<NodeOutput> outputs;
+  std::atomic<State> state{State::lazy};
+  Ref<Pending> pending;
+
+  /// A node whose single output is in memory.
+  static Ref<Node> of_data(Ref<Buffer> buffer, int64_t offset, Shape shape, Strides strides, Dtype dtype);
+  static Ref<Node> placeholder_of(ArraySpec spec);
+  static Ref<Node> lazy_of(Ref<const Producer> producer, std::vector<array> inputs,
+                           std::vector<ArraySpec> outputs);
+
+ private:
+  void destroy() const override;  // frees chains of any length without recursion
+};
+
+/// Steps through the first dimension.
+struct array::ArrayIterator {
+  using iterator_category = std::random_access_iterator_tag;
+  using difference_type = int64_t;
+  using value_type = array;
+  using reference = array;
+
+  explicit ArrayIterator(const array& arr, int idx = 0);
+  reference operator*() const;
+  ArrayIterator& operator+(difference_type diff) {
+    idx += static_cast<int>(diff);
+    return *this;
+  }
+  ArrayIterator& operator++() {
+    ++idx;
+    return *this;
+  }
+  friend bool operator==(const ArrayIterator& a, const ArrayIterator& b) {
+    return a.arr.id() == b.arr.id() && a.idx == b.idx;
+  }
+  friend bool operator!=(const ArrayIterator& a, const ArrayIterator& b) { return !(a == b); }
+
+ private:
+  array arr;
+  int idx;
+};
+
+/// Prints like NumPy, evaluating first.
+std::ostream& operator<<(std::ostream& os, array a);
+
+}  // namespace lazuli
+
+#include <lazuli/array/array_inl.h>

@@ -1,0 +1,88 @@
+#pragma once
+
+// Templates of array.h.
+
+namespace lazuli {
+
+namespace array_detail {
+
+/// Converts a host value to an element of dtype `to` at `destination`.
+template <typename T>
+void store_element(void* destination, Dtype to, const T& value) {
+  dispatch_dtype(to, [&]<typename U>(std::type_identity<U>) {
+    U converted;
+    if constexpr (std::is_same_v<T, complex64_t> && !std::is_same_v<U, complex64_t>) {
+      converted = static_cast<U>(value.real());
+    } else if constexpr (std::is_same_v<U, complex64_t>) {
+      if constexpr (std::is_same_v<T, complex64_t>) {
+        converted = value;
+      } else {
+        converted = complex64_t(static_cast<float>(value), 0.0f);
+      }
+    } else {
+      converted = static_cast<U>(value);
+    }
+    std::memcpy(destination, &converted, sizeof(U));
+  });
+}
+
+}  // namespace array_detail
+
+template <typename T>
+  requires std::is_arithmetic_v<T> || std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t> ||
+           std::is_same_v<T, complex64_t>
+array::array(T value, Dtype dtype) {
+  void* data = nullptr;
+  *this = allocate_host({}, dtype, &data);
+  array_detail::store_element(data, dtype, value);
+}
+
+template <typename It>
+  requires std::input_iterator<It>
+array::array(It data, Shape shape, Dtype dtype) {
+  void* to = nullptr;
+  const int64_t count = element_count(shape);
+  *this = allocate_host(std::move(shape), dtype, &to);
+  auto* bytes = static_cast<std::byte*>(to);
+  for (int64_t i = 0; i < count; ++i, ++data) {
+    array_detail::store_element(bytes + i * dtype.size(), dtype, *data);
+  }
+}
+
+template <typename T>
+array::array(std::initializer_list<T> data, Dtype dtype)
+    : array(data.begin(), Shape{static_cast<int>(data.size())}, dtype) {}
+
+template <typename T>
+array::array(std::initializer_list<T> data, Shape shape, Dtype dtype) {
+  if (element_count(shape) != static_cast<int64_t>(data.size())) {
+    throw std::invalid_argument("[array] " + std::to_string(data.size()) + " values cannot fill shape " +
+                                shape_to_string(shape));
+  }
+  *this = array(data.begin(), std::move(shape), dtype);
+}
+
+template <typename T>
+T array::item() const {
+  check_item();
+  T result{};
+  const void* data = raw_data();
+  dispatch_dtype(dtype(), [&]<typename U>(std::type_identity<U>) {
+    U value;
+    std::memcpy(&value, data, sizeof(U));
+    array_detail::store_element(&result, dtype_of<T>(), value);
+  });
+  return result;
+}
+
+template <typename T>
+T* array::data() {
+  return static_cast<T*>(raw_data());
+}
+
+template <typename T>
+const T* array::data() const {
+  return static_cast<const T*>(raw_data());
+}
+
+}  // namespace lazuli

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+namespace lazuli {
+
+/// A count of owners inside the object; see `Ref`.
+class RefCounted {
+ public:
+  RefCounted() = default;
+  RefCounted(const RefCounted&) = delete;
+  RefCounted& operator=(const RefCounted&) = delete;
+
+  void add_ref() const noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
+  /// Drops an owner; true where it was the last.
+  bool drop_ref() const noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+  uint32_t ref_count() const noexcept { return count_.load(std::memory_order_acquire); }
+
+ protected:
+  virtual ~RefCounted() = default;
+
+ private:
+  template <typename T>
+  friend class Ref;
+  virtual void destroy() const { delete this; }
+  mutable std::atomic<uint32_t> count_{0};
+};
+
+/// An owning pointer to a RefCounted object: one word, and no second allocation.
+template <typename T>
+class Ref {
+ public:
+  Ref() = default;
+  Ref(std::nullptr_t) {}
+  explicit Ref(T* object) : object_(object) {
+    if (object_) object_->add_ref();
+  }
+  Ref(const Ref& other) : Ref(other.object_) {}
+  Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  template <typename U>
+    requires std::convertible_to<U*, T*>
+  Ref(const Ref<U>& other) : Ref(other.get()) {}
+  template <typename U>
+    requires std::convertible_to<U*, T*>
+  Ref(Ref<U>&& other) noexcept : object_(other.release()) {}
+  Ref& operator=(Ref other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Ref() {
+    if (object_ && object_->drop_ref()) static_cast<const RefCounted*>(object_)->destroy();
+  }
+
+  T* get() const { return object_; }
+  T& operator*() const { return *object_; }
+  T* operator->() const { return object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+  bool operator==(const Ref& other) const { return object_ == other.object_; }
+  /// Gives up ownership without dropping the count.
+  T* release() { return std::exchange(object_, nullptr); }
+
+ private:
+  T* object_ = nullptr;
+};
+
+template <typename T, typename... Args>
+Ref<T> make_ref(Args&&... args) {
+  return Ref<T>(new T(std::forward<Args>(args)...));
+}
+
+}  // namespace lazuli
