@@ -6,22 +6,25 @@ namespace lazuli {
 
 namespace array_detail {
 
+/// A host value converted to the C++ type `To` of an element; complex to real takes the real part.
+template <typename To, typename From>
+To convert_element(const From& value) {
+  if constexpr (std::is_same_v<To, From>) {
+    return value;
+  } else if constexpr (std::is_same_v<From, complex64_t>) {
+    return static_cast<To>(value.real());
+  } else if constexpr (std::is_same_v<To, complex64_t>) {
+    return complex64_t(static_cast<float>(value), 0.0f);
+  } else {
+    return static_cast<To>(value);
+  }
+}
+
 /// Converts a host value to an element of dtype `to` at `destination`.
 template <typename T>
 void store_element(void* destination, Dtype to, const T& value) {
   dispatch_dtype(to, [&]<typename U>(std::type_identity<U>) {
-    U converted;
-    if constexpr (std::is_same_v<T, complex64_t> && !std::is_same_v<U, complex64_t>) {
-      converted = static_cast<U>(value.real());
-    } else if constexpr (std::is_same_v<U, complex64_t>) {
-      if constexpr (std::is_same_v<T, complex64_t>) {
-        converted = value;
-      } else {
-        converted = complex64_t(static_cast<float>(value), 0.0f);
-      }
-    } else {
-      converted = static_cast<U>(value);
-    }
+    const U converted = convert_element<U, T>(value);
     std::memcpy(destination, &converted, sizeof(U));
   });
 }
@@ -65,14 +68,12 @@ array::array(std::initializer_list<T> data, Shape shape, Dtype dtype) {
 template <typename T>
 T array::item() const {
   check_item();
-  T result{};
   const void* data = raw_data();
-  dispatch_dtype(dtype(), [&]<typename U>(std::type_identity<U>) {
+  return dispatch_dtype(dtype(), [&]<typename U>(std::type_identity<U>) {
     U value;
     std::memcpy(&value, data, sizeof(U));
-    array_detail::store_element(&result, dtype_of<T>(), value);
+    return array_detail::convert_element<T, U>(value);
   });
-  return result;
 }
 
 template <typename T>

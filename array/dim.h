@@ -61,22 +61,36 @@ class Dim {
   uint32_t symbol_ = 0;
 };
 
-// Mixed arithmetic with integers, exact matches so that the conversion to int does not compete.
-#define LAZULI_DIM_MIXED(op)                                          \
-  template <std::integral I>                                          \
-  Dim operator op(Dim a, I b) {                                       \
-    return a op Dim(b);                                               \
-  }                                                                   \
-  template <std::integral I>                                          \
-  Dim operator op(I a, Dim b) {                                       \
-    return Dim(a) op b;                                               \
-  }
-LAZULI_DIM_MIXED(+)
-LAZULI_DIM_MIXED(-)
-LAZULI_DIM_MIXED(*)
-LAZULI_DIM_MIXED(/)
-LAZULI_DIM_MIXED(%)
-#undef LAZULI_DIM_MIXED
+/// A Dim and an integer, in either order.
+template <typename A, typename B>
+concept MixedDim = (std::same_as<A, Dim> && std::integral<B>) || (std::integral<A> && std::same_as<B, Dim>);
+
+// Exact matches, so that a Dim's conversion to int does not compete.
+template <typename A, typename B>
+  requires MixedDim<A, B>
+Dim operator+(A a, B b) {
+  return Dim(a) + Dim(b);
+}
+template <typename A, typename B>
+  requires MixedDim<A, B>
+Dim operator-(A a, B b) {
+  return Dim(a) - Dim(b);
+}
+template <typename A, typename B>
+  requires MixedDim<A, B>
+Dim operator*(A a, B b) {
+  return Dim(a) * Dim(b);
+}
+template <typename A, typename B>
+  requires MixedDim<A, B>
+Dim operator/(A a, B b) {
+  return Dim(a) / Dim(b);
+}
+template <typename A, typename B>
+  requires MixedDim<A, B>
+Dim operator%(A a, B b) {
+  return Dim(a) % Dim(b);
+}
 template <std::integral I>
 bool operator==(Dim a, I b) {
   return a == Dim(b);
