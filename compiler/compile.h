@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <lazuli/array/array.h>
+
+namespace lazuli {
+
+/// From arrays to arrays: what can be compiled.
+using ArrayFunction = std::function<std::vector<array>(const std::vector<array>&)>;
+
+struct CompiledState;
+
+/// A function compiled by `compile`: callable like the original, and cheap to copy.
+class CompiledFunction {
+ public:
+  explicit CompiledFunction(std::shared_ptr<CompiledState> state) : state_(std::move(state)) {}
+
+  /// Evaluates the function. The results are in memory when it returns.
+  std::vector<array> operator()(const std::vector<array>& inputs) const;
+  /// The same, giving the inputs up: memory that nobody else holds is reused for results, so that
+  /// `slice_update` of a moved-in array happens in place.
+  std::vector<array> operator()(std::vector<array>&& inputs) const;
+  /// How often the function has been traced.
+  int trace_count() const;
+
+ private:
+  std::shared_ptr<CompiledState> state_;
+};
+
+/// Compiles `function`: it is traced at its first call, and the program is then called straight away.
+///
+/// While tracing, extents of 2 and more are symbols (see `Dim`): the program holds for other lengths too,
+/// under the conditions that the trace met; where none holds, the function is traced again. Arrays that the
+/// function uses besides its arguments are constants. `shapeless` changes nothing: every compiled function
+/// is. Throws what the function throws; evaluating an argument inside of it is an error.
+CompiledFunction compile(ArrayFunction function, bool shapeless = false);
+/// The same for a function of one array.
+std::function<array(const array&)> compile(std::function<array(const array&)> function, bool shapeless = false);
+
+/// With compilation disabled, compiled functions call the original.
+void disable_compile();
+void enable_compile();
+
+}  // namespace lazuli
