@@ -26,12 +26,14 @@ IndexMap compose(const IndexMap& outer, const IndexMap& inner) {
   return result;
 }
 
-IndexMap broadcast_map(const Shape& operand, int rank) {
+IndexMap broadcast_map(const Shape& operand, const Shape& result) {
   IndexMap map(operand.size());
-  const int lead = rank - static_cast<int>(operand.size());
+  const size_t lead = result.size() - operand.size();
   for (size_t d = 0; d < operand.size(); ++d) {
-    // An extent of 1 is never symbolic (see DimScope::new_symbol), so this leaves no guard.
-    if (operand[d].is_symbolic() || operand[d].hint() != 1) map[d].dim = lead + static_cast<int>(d);
+    // Shape inference has compared the extents already, so that guards hold what is read from hints here.
+    const bool broadcasts = operand[d].hint() == 1 && !operand[d].same_as(result[lead + d]);
+    const bool is_unit = operand[d].hint() == 1 && !operand[d].is_symbolic();
+    if (!broadcasts && !is_unit) map[d].dim = static_cast<int>(lead + d);
   }
   return map;
 }

@@ -38,8 +38,8 @@ IndexMap identity_map(int rank);
 /// `outer` after `inner`: coordinates of the space `outer` leads to, from the space `inner` starts at.
 /// Neither may have dynamic indices in the terms that meet.
 IndexMap compose(const IndexMap& outer, const IndexMap& inner);
-/// The map by which an operand of shape `operand` is read when broadcast to a result of `rank` dimensions.
-IndexMap broadcast_map(const Shape& operand, int rank);
+/// The map by which an operand is read when broadcast to a result's shape.
+IndexMap broadcast_map(const Shape& operand, const Shape& result);
 std::string to_string(const IndexMap& map);
 
 }  // namespace lazuli
