@@ -3,14 +3,20 @@
 #include <compare>
 #include <concepts>
 #include <cstdint>
-#include <functional>
+#include <iosfwd>
+#include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace lazuli {
 
 class DimScope;
+namespace dim_detail {
+class Interner;
+[[noreturn]] void throw_out_of_range(int64_t value);
+}  // namespace dim_detail
 
 /// An extent: an integer that, while a function is being traced for `compile`, may also know how it depends
 /// on the extents of the function's arguments. Arithmetic among Dims keeps that knowledge, so what was traced
@@ -20,13 +26,20 @@ class Dim {
  public:
   constexpr Dim() = default;
   template <std::integral I>
-  constexpr Dim(I value) : value_(static_cast<int32_t>(value)) {}
+  constexpr Dim(I value) : value_(static_cast<int32_t>(value)) {
+    if constexpr (sizeof(I) > 4 || (sizeof(I) == 4 && std::is_unsigned_v<I>)) {
+      if (static_cast<I>(value_) != value || (std::is_unsigned_v<I> && value_ < 0)) {
+        dim_detail::throw_out_of_range(static_cast<int64_t>(value));
+      }
+    }
+  }
 
   /// The value; a guard that it stays this value, where it is symbolic.
   operator int() const { return symbol_ == 0 ? value_ : concrete(); }
   /// The value at the time of tracing, with no guard. Only for hints, never for results.
   int32_t hint() const { return value_; }
-  /// The number of its expression in the DimScope; 0 for a constant.
+  /// Tells its expression from all others of the process; 0 for a constant. `DimScope::place_of` gives the
+  /// place in the scope's table.
   uint32_t symbol() const { return symbol_; }
   bool is_symbolic() const { return symbol_ != 0; }
 
@@ -35,6 +48,7 @@ class Dim {
   friend Dim operator*(Dim a, Dim b);
   /// Quotient rounded towards negative infinity.
   friend Dim operator/(Dim a, Dim b);
+  /// Remainder of that quotient: it has the sign of `b`.
   friend Dim operator%(Dim a, Dim b);
   friend Dim dim_min(Dim a, Dim b);
   friend Dim dim_max(Dim a, Dim b);
@@ -46,6 +60,11 @@ class Dim {
 
   friend bool operator==(Dim a, Dim b);
   friend std::strong_ordering operator<=>(Dim a, Dim b);
+  // On their own, not through <=>, whose guard would say more than was asked.
+  friend bool operator<(Dim a, Dim b);
+  friend bool operator<=(Dim a, Dim b);
+  friend bool operator>(Dim a, Dim b) { return b < a; }
+  friend bool operator>=(Dim a, Dim b) { return b <= a; }
 
   /// Whether both are the same expression (or the same constant), with no guard.
   bool same_as(Dim other) const {
@@ -54,8 +73,11 @@ class Dim {
 
  private:
   friend class DimScope;
+  friend class dim_detail::Interner;
   constexpr Dim(int32_t value, uint32_t symbol) : value_(value), symbol_(symbol) {}
   int concrete() const;
+  static Dim combine(int kind, Dim a, Dim b);
+  static bool compare(int kind, Dim a, Dim b);
 
   int32_t value_ = 0;
   uint32_t symbol_ = 0;
@@ -67,38 +89,56 @@ concept MixedDim = (std::same_as<A, Dim> && std::integral<B>) || (std::integral<
 
 // Exact matches, so that a Dim's conversion to int does not compete.
 template <typename A, typename B>
-  requires MixedDim<A, B>
-Dim operator+(A a, B b) {
+requires MixedDim<A, B> Dim operator+(A a, B b) {
   return Dim(a) + Dim(b);
 }
 template <typename A, typename B>
-  requires MixedDim<A, B>
-Dim operator-(A a, B b) {
+requires MixedDim<A, B> Dim operator-(A a, B b) {
   return Dim(a) - Dim(b);
 }
 template <typename A, typename B>
-  requires MixedDim<A, B>
-Dim operator*(A a, B b) {
+requires MixedDim<A, B> Dim operator*(A a, B b) {
   return Dim(a) * Dim(b);
 }
 template <typename A, typename B>
-  requires MixedDim<A, B>
-Dim operator/(A a, B b) {
+requires MixedDim<A, B> Dim operator/(A a, B b) {
   return Dim(a) / Dim(b);
 }
 template <typename A, typename B>
-  requires MixedDim<A, B>
-Dim operator%(A a, B b) {
+requires MixedDim<A, B> Dim operator%(A a, B b) {
   return Dim(a) % Dim(b);
 }
 template <std::integral I>
 bool operator==(Dim a, I b) {
   return a == Dim(b);
 }
-template <std::integral I>
-std::strong_ordering operator<=>(Dim a, I b) {
-  return a <=> Dim(b);
+template <typename A, typename B>
+requires MixedDim<A, B> std::strong_ordering operator<=>(A a, B b) {
+  return Dim(a) <=> Dim(b);
 }
+template <typename A, typename B>
+requires MixedDim<A, B>
+bool operator<(A a, B b) {
+  return Dim(a) < Dim(b);
+}
+template <typename A, typename B>
+requires MixedDim<A, B>
+bool operator<=(A a, B b) {
+  return Dim(a) <= Dim(b);
+}
+template <typename A, typename B>
+requires MixedDim<A, B>
+bool operator>(A a, B b) {
+  return Dim(b) < Dim(a);
+}
+template <typename A, typename B>
+requires MixedDim<A, B>
+bool operator>=(A a, B b) {
+  return Dim(b) <= Dim(a);
+}
+
+/// Prints the value at hand, with no guard.
+std::ostream& operator<<(std::ostream& os, Dim d);
 
 /// How a symbolic extent is computed from others; expressions stand in a table in order of dependence.
 struct DimExpression {
@@ -124,15 +164,19 @@ struct DimTable {
   std::vector<DimGuard> guards;
   int symbols = 0;
 
-  /// Values of all expressions for given values of the symbols.
+  /// Values of all expressions for given values of the symbols. A quotient or remainder by zero counts as 0
+  /// (a guard says that the divisor is not); throws std::overflow_error where a value exceeds 64 bits.
   std::vector<int64_t> evaluate(std::span<const int64_t> symbol_values) const;
   /// Whether every guard holds for values given by `evaluate`.
   bool guards_hold(std::span<const int64_t> values) const;
+  /// The expression at a place as text, symbols being s0, s1, ...
   std::string to_text(uint32_t expression) const;
+  std::string to_text(const DimGuard& guard) const;
 };
 
 /// While one is alive, Dims of this thread are traced into its table. Scopes nest; a Dim of an outer scope
-/// is a constant within an inner one (with a guard in the outer).
+/// is a constant within an inner one (with a guard in the outer). A Dim of a scope that has ended, or of
+/// another thread's, is a constant too, with no guard.
 class DimScope {
  public:
   DimScope();
@@ -144,29 +188,22 @@ class DimScope {
   /// else to broadcasting, so a trace holds for either exactly that value or for all others from 2 up; the
   /// symbol's guard says so.
   Dim new_symbol(int32_t value);
+  /// The place in the table of a Dim's expression; a constant gets one where it has none yet.
+  int32_t place_of(Dim d);
+  /// The Dim whose expression stands at a place; `value` is its value in this trace.
+  Dim dim_at(int32_t place, int32_t value) const;
+  /// Whether a Dim is symbolic in this scope.
+  bool owns(Dim d) const;
   DimTable& table() { return table_; }
   static DimScope* current();
 
  private:
   friend class Dim;
-  friend Dim operator+(Dim, Dim);
-  friend Dim operator-(Dim, Dim);
-  friend Dim operator*(Dim, Dim);
-  friend Dim operator/(Dim, Dim);
-  friend Dim operator%(Dim, Dim);
-  friend Dim dim_min(Dim, Dim);
-  friend Dim dim_max(Dim, Dim);
-  friend bool operator==(Dim, Dim);
-  friend std::strong_ordering operator<=>(Dim, Dim);
-  int32_t place_of(Dim d);
-  Dim intern(DimExpression::Kind kind, Dim a, Dim b, int64_t value);
-  static Dim arithmetic(DimExpression::Kind kind, Dim a, Dim b);
-  void guard(DimGuard::Kind kind, Dim a, Dim b);
-  bool owns(Dim d) const { return d.symbol_ >= base_ && d.symbol_ - base_ < table_.expressions.size(); }
+  /// The Dim itself where this scope owns it, a constant otherwise.
+  Dim localize(Dim d) const { return d.is_symbolic() && !owns(d) ? Dim(d.concrete()) : d; }
 
   DimTable table_;
-  std::vector<std::pair<uint64_t, std::vector<int32_t>>> index_;
-  uint32_t base_ = 0;
+  std::unique_ptr<dim_detail::Interner> interner_;
   DimScope* outer_ = nullptr;
 };
 
