@@ -15,6 +15,8 @@ To convert_element(const From& value) {
     return static_cast<To>(value.real());
   } else if constexpr (std::is_same_v<To, complex64_t>) {
     return complex64_t(static_cast<float>(value), 0.0f);
+  } else if constexpr (sizeof(From) == 2 && !std::is_arithmetic_v<From>) {
+    return static_cast<To>(static_cast<float>(value));
   } else {
     return static_cast<To>(value);
   }

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <vector>
+
+#include <lazuli/compiler/fusion/grouping.h>
+#include <lazuli/compiler/kernel_ir/kernel.h>
+
+namespace lazuli {
+
+/// What an access of a lowered kernel refers to.
+struct KernelOperand {
+  enum class Kind : uint8_t {
+    tensor,   ///< a value of the graph
+    extent,   ///< an int64 that holds an extent
+    scratch,  ///< a row of the thread's scratch memory
+  };
+  /// A coordinate of the tensor: `scale * i[dim] + offset + dynamic_scale * x[dynamic]`.
+  struct Coordinate {
+    int dim = -1;  ///< a dimension of the kernel
+    Dim scale = 1;
+    Dim offset = 0;
+    int dynamic = -1;  ///< which of the access's dynamic indices
+    Dim dynamic_scale = 1;
+  };
+  Kind kind = Kind::tensor;
+  Graph::ValueId value = Graph::none;
+  std::vector<Coordinate> coordinates;  ///< one for each dimension of the value
+  Dim extent = 0;
+};
+
+/// A kernel before shapes are known: every stride class is `any`, extents are Dims.
+struct LoweredKernel {
+  kir::Kernel kernel;
+  std::vector<Dim> extents;
+  std::vector<KernelOperand> operands;  ///< one for each access
+};
+
+/// The kernel of a group.
+LoweredKernel lower_group(const FusionPlan& plan, const FusionGroup& group);
+
+}  // namespace lazuli

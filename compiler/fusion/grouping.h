@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <lazuli/compiler/fusion/prepare.h>
+#include <lazuli/graph/graph.h>
+#include <lazuli/graph/index_map.h>
+
+namespace lazuli {
+
+/// A value that a computation needs at coordinates given by `map` from the computation's own coordinates.
+/// Views, and operations computed again wherever they are needed, have been looked through.
+struct FusionEdge {
+  Graph::ValueId value;
+  IndexMap map;
+  bool dynamic = false;  ///< read through a dynamic view, so at unpredictable places
+};
+
+/// Nodes that become one kernel. They share an iteration space: every member's value is computed at the
+/// points of some of its dimensions.
+struct FusionGroup {
+  std::vector<Graph::NodeId> members;  ///< in topological order; elementwise operations and reductions
+  std::vector<Dim> space;              ///< extents
+  std::vector<bool> reduce;            ///< which dimensions are reduced over
+  /// For each member's value, the dimension of the space along which each of its dimensions lies; -1 for
+  /// dimensions of extent 1.
+  std::unordered_map<Graph::ValueId, std::vector<int>> place;
+  std::vector<Graph::ValueId> outputs;  ///< members' values that are stored
+
+  bool has_reduce() const;
+  /// Whether a member's value varies along the reduced dimensions.
+  bool is_full(Graph::ValueId value) const;
+};
+
+/// A thing that runs as a whole.
+struct FusionUnit {
+  enum class Kind : uint8_t {
+    group,    ///< a kernel
+    host,     ///< a host operation
+    reshape,  ///< another view of memory, or a copy where strides don't allow one
+    begin,    ///< makes the memory of a concatenate or update ready for its parts
+  };
+  Kind kind = Kind::group;
+  Graph::NodeId node = Graph::none;  ///< of a unit that is no group
+  FusionGroup group;
+};
+
+/// A partition of a prepared graph into units, in an order in which they can run.
+struct FusionPlan {
+  PreparedGraph prepared;
+  std::vector<bool> recomputed;  ///< for each value: never stored, computed where it is needed
+  std::vector<FusionUnit> units;
+
+  std::string to_text() const;
+};
+
+/// Decides what is computed together. `threads` tells how many rows it takes to keep the machine busy.
+FusionPlan plan_fusion(PreparedGraph prepared, int threads);
+
+/// What a node's computation needs. The computation's coordinates are those of its output (elementwise) or
+/// of its operand (reduction).
+std::vector<FusionEdge> fusion_edges(const Graph& graph, const std::vector<bool>& recomputed, Graph::NodeId node);
+
+}  // namespace lazuli
