@@ -38,8 +38,8 @@ class Dim {
   operator int() const { return symbol_ == 0 ? value_ : concrete(); }
   /// The value at the time of tracing, with no guard. Only for hints, never for results.
   int32_t hint() const { return value_; }
-  /// Tells its expression from all others of the process; 0 for a constant. `DimScope::place_of` gives the
-  /// place in the scope's table.
+  /// Tells its expression from all others of the process; 0 for a constant. `DimTable::place` gives the place
+  /// in the table of its scope.
   uint32_t symbol() const { return symbol_; }
   bool is_symbolic() const { return symbol_ != 0; }
 
@@ -163,6 +163,11 @@ struct DimTable {
   std::vector<DimExpression> expressions{1};
   std::vector<DimGuard> guards;
   int symbols = 0;
+  /// The number that a Dim at place 0 would have.
+  uint32_t base = 0;
+
+  /// The place of a symbolic Dim of this table; it may be asked after the scope has ended.
+  uint32_t place(Dim d) const { return d.symbol() - base; }
 
   /// Values of all expressions for given values of the symbols. A quotient or remainder by zero counts as 0
   /// (a guard says that the divisor is not); throws std::overflow_error where a value exceeds 64 bits.
@@ -192,6 +197,7 @@ class DimScope {
   int32_t place_of(Dim d);
   /// The Dim whose expression stands at a place; `value` is its value in this trace.
   Dim dim_at(int32_t place, int32_t value) const;
+  uint32_t base() const { return table_.base; }
   /// Whether a Dim is symbolic in this scope.
   bool owns(Dim d) const;
   DimTable& table() { return table_; }

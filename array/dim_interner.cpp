@@ -4,12 +4,13 @@
 #include <atomic>
 #include <limits>
 #include <stdexcept>
+#include <string>
 
 namespace lazuli::dim_detail {
 
 namespace {
 
-std::atomic<uint32_t> next_block{0};
+std::atomic<uint32_t> next_base{0};
 
 int32_t narrow(int64_t value) {
   if (value != static_cast<int32_t>(value)) throw_out_of_range(value);
@@ -63,38 +64,23 @@ bool holds(DimGuard::Kind kind, int64_t a, int64_t b) {
   return a <= b;
 }
 
-Interner::Interner(DimTable& table) : table_(table) {}
-
-int32_t Interner::place_of_id(uint32_t id) const {
-  if (id == 0) return 0;
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    // Unsigned: smaller ids wrap around to large differences.
-    if (const uint32_t within = id - blocks_[i]; within < block_size) {
-      const size_t place = i * block_size + within;
-      return place < table_.expressions.size() ? static_cast<int32_t>(place) : 0;
-    }
-  }
-  return 0;
-}
-
-uint32_t Interner::id_of_place(int32_t place) const {
-  const uint32_t p = static_cast<uint32_t>(place);
-  return blocks_[p / block_size] + p % block_size;
+Interner::Interner(DimTable& table) : table_(table) {
+  table_.base = next_base.fetch_add(most_places, std::memory_order_relaxed);
 }
 
 Dim Interner::dim_at(int32_t place, int32_t value) const {
   const DimExpression& expression = table_.expressions.at(static_cast<size_t>(place));
   if (place == 0 || expression.kind == Kind::constant) return Dim(value);
-  return Dim(value, id_of_place(place));
+  return Dim(value, table_.base + static_cast<uint32_t>(place));
 }
 
 int32_t Interner::intern(DimExpression expression, const Bounds& bounds) {
+  if (table_.expressions.size() >= most_places) {
+    throw std::runtime_error("[dim] a trace has more than " + std::to_string(most_places) +
+                             " different symbolic extents");
+  }
   const auto [at, is_new] = places_.try_emplace(expression, static_cast<int32_t>(table_.expressions.size()));
   if (!is_new) return at->second;
-  // Id 0 means "constant": the very first block's place 0 has it, and place 0 is unused.
-  while (blocks_.size() * block_size <= table_.expressions.size()) {
-    blocks_.push_back(next_block.fetch_add(1, std::memory_order_relaxed) * block_size);
-  }
   table_.expressions.push_back(expression);
   bounds_.push_back(bounds);
   polynomials_.emplace_back();
@@ -109,18 +95,18 @@ Dim Interner::new_symbol(int32_t value) {
   const int32_t place = intern({Kind::symbol, table_.symbols++, 0}, {2, std::numeric_limits<int32_t>::max()});
   polynomials_[static_cast<size_t>(place)] = Polynomial::atom(place);
   polynomial_places_.emplace(Polynomial::atom(place), place);
-  const Dim symbol(value, id_of_place(place));
+  const Dim symbol(value, table_.base + static_cast<uint32_t>(place));
   guard(DimGuard::Kind::le, Dim(2), symbol);
   return symbol;
 }
 
 Polynomial Interner::polynomial_of(Dim d) const {
   if (!d.is_symbolic()) return Polynomial::constant(d.hint());
-  return polynomials_[static_cast<size_t>(place_of_id(d.symbol()))];
+  return polynomials_[d.symbol() - table_.base];
 }
 
 int32_t Interner::place_of(Dim d) {
-  return d.is_symbolic() ? place_of_id(d.symbol()) : constant(d.hint());
+  return d.is_symbolic() ? static_cast<int32_t>(d.symbol() - table_.base) : constant(d.hint());
 }
 
 int32_t Interner::place_of_term(const Term& term, bool negated) {

@@ -30,7 +30,10 @@ class Interner {
   void guard(DimGuard::Kind kind, Dim a, Dim b);
   int32_t place_of(Dim d);
   Dim dim_at(int32_t place, int32_t value) const;
-  bool owns(Dim d) const { return place_of_id(d.symbol()) != 0; }
+  bool owns(Dim d) const {
+    // Unsigned: smaller numbers wrap around to large differences.
+    return d.is_symbolic() && d.symbol() - table_.base < table_.expressions.size();
+  }
 
  private:
   using Kind = DimExpression::Kind;
@@ -44,10 +47,9 @@ class Interner {
     }
   };
 
-  /// Process-wide numbers of this table's places come in blocks, so that Dims of different scopes differ.
-  static constexpr uint32_t block_size = 256;
-  int32_t place_of_id(uint32_t id) const;
-  uint32_t id_of_place(int32_t place) const;
+  /// Scopes number their places from bases this far apart, so that Dims of different scopes differ. (A
+  /// quarter of a million scopes later numbers come again: no Dim is kept for so long.)
+  static constexpr uint32_t most_places = 1 << 14;
 
   Polynomial polynomial_of(Dim d) const;
   Bounds bounds_of(const Polynomial& p) const { return dim_detail::bounds_of(p, bounds_); }
@@ -62,7 +64,6 @@ class Interner {
   Polynomial extremum(Kind kind, const Polynomial& a, const Polynomial& b);
 
   DimTable& table_;
-  std::vector<uint32_t> blocks_;
   std::vector<Bounds> bounds_{1};           // by place
   std::vector<Polynomial> polynomials_{1};  // by place; of those that stand for a whole Dim
   std::unordered_map<DimExpression, int32_t, TripleHash> places_;

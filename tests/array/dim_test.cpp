@@ -177,7 +177,7 @@ TEST_F(DimTest, BroadcastKeepsSymbols) {
   EXPECT_THROW(broadcast_shapes(Shape{n_}, Shape{m_}), std::invalid_argument);
 }
 
-TEST(Dim, LargeTablesSpanBlocks) {
+TEST(Dim, LargeTables) {
   DimScope scope;
   std::vector<Dim> sums;
   const Dim n = scope.new_symbol(5);
