@@ -9,12 +9,14 @@ size_t get_active_memory();
 /// The most that get_active_memory has been since the start or the last reset.
 size_t get_peak_memory();
 void reset_peak_memory();
-/// Bytes kept for reuse.
+/// Bytes kept for reuse. Blocks of up to 4 KiB count once all of the slab that they belong to is free.
 size_t get_cache_memory();
-/// Sets the limit on active memory, past which allocation throws; returns the old one.
+/// Sets the limit on active memory, past which allocation throws std::runtime_error; returns the old one.
+/// At the start it is 95 % of the memory that the process may use.
 size_t set_memory_limit(size_t limit);
 size_t get_memory_limit();
-/// Sets how many bytes may be kept for reuse; returns the old limit.
+/// Sets how many bytes may be kept for reuse; returns the old limit. At the start it is a quarter of the
+/// memory that the process may use.
 size_t set_cache_limit(size_t limit);
 /// Gives what is kept for reuse back to the system.
 void clear_cache();
