@@ -17,7 +17,9 @@ std::string environment(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
-void warn(const std::string& message) { std::fputs(("lazuli: " + message + "\n").c_str(), stderr); }
+void warn(const std::string& message) {
+  std::fputs(("lazuli: " + message + "\n").c_str(), stderr);
+}
 
 JitMode mode_from_environment() {
   const std::string value = environment("LAZULI_JIT");
@@ -98,8 +100,12 @@ Settings& settings() {
 
 }  // namespace
 
-JitMode jit_mode() { return settings().mode.load(std::memory_order_relaxed); }
-void set_jit_mode(JitMode mode) { settings().mode.store(mode, std::memory_order_relaxed); }
+JitMode jit_mode() {
+  return settings().mode.load(std::memory_order_relaxed);
+}
+void set_jit_mode(JitMode mode) {
+  settings().mode.store(mode, std::memory_order_relaxed);
+}
 
 bool prints(Stage stage) {
   return (settings().stages.load(std::memory_order_relaxed) & static_cast<uint32_t>(stage)) != 0;
@@ -116,18 +122,30 @@ void set_print(Stage stage, bool on) {
 void print_stage(Stage stage, const std::string& title, const std::string& text) {
   const char* name = "";
   switch (stage) {
-    case Stage::graph: name = "graph"; break;
-    case Stage::groups: name = "groups"; break;
-    case Stage::kernel_ir: name = "kernel"; break;
-    case Stage::llvm_ir: name = "llvm"; break;
-    case Stage::assembly: name = "asm"; break;
+    case Stage::graph:
+      name = "graph";
+      break;
+    case Stage::groups:
+      name = "groups";
+      break;
+    case Stage::kernel_ir:
+      name = "kernel";
+      break;
+    case Stage::llvm_ir:
+      name = "llvm";
+      break;
+    case Stage::assembly:
+      name = "asm";
+      break;
   }
   std::string out = std::string("==== ") + name + ": " + title + " ====\n" + text;
   if (out.back() != '\n') out += '\n';
   std::fwrite(out.data(), 1, out.size(), stderr);
 }
 
-int num_threads() { return settings().threads.load(std::memory_order_relaxed); }
+int num_threads() {
+  return settings().threads.load(std::memory_order_relaxed);
+}
 
 void set_num_threads(int threads) {
   settings().threads.store(threads > 0 ? threads : default_threads(), std::memory_order_relaxed);

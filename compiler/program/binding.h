@@ -1,0 +1,73 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include <lazuli/compiler/kernel_cache.h>
+#include <lazuli/compiler/operations.h>
+#include <lazuli/compiler/program/program.h>
+
+namespace lazuli {
+
+/// Where a value lies: a place in a storage, with the strides to walk it.
+struct Location {
+  int storage = -1;
+  int64_t offset = 0;  ///< in bytes
+  Shape shape;         ///< numbers
+  Strides strides;     ///< in elements
+};
+
+/// A piece of memory that a program uses.
+struct Storage {
+  enum class Kind : uint8_t { input, constant, temporary, output };
+  Kind kind = Kind::temporary;
+  int index = 0;           ///< which input or constant
+  int64_t bytes = 0;
+  int first = 0, last = 0; ///< steps between which it is needed
+  int64_t arena_offset = 0;
+  int donor = -1;          ///< the input whose memory it may take over when that is donated
+};
+
+/// A kernel ready to launch, but for the addresses of storages.
+struct KernelRun {
+  struct Pointer {
+    int storage;     ///< -1: `offset` is the address of an extent, or a scratch row's offset
+    int64_t offset;  ///< in bytes
+  };
+  std::shared_ptr<CompiledKernel> kernel;
+  std::vector<int64_t> extents;
+  std::vector<int64_t> strides;
+  std::vector<Pointer> pointers;
+  int64_t scratch_bytes = 0;
+  int only_unless_donated = -1;  ///< a copy that is not needed if this storage took over its donor's memory
+};
+
+/// A host operation ready to run, but for the addresses of storages.
+struct HostRun {
+  const HostOperation* operation = nullptr;
+  std::vector<std::pair<int, TensorView>> inputs;  ///< storage; `data` holds the offset until it runs
+  std::vector<std::pair<int, TensorView>> outputs;
+};
+
+/// A program for given extents and input layouts: memory planned, kernels chosen.
+class Binding {
+ public:
+  Binding(const Program& program, std::span<const ProgramInput> inputs, std::span<const int64_t> symbols);
+  std::vector<ProgramOutput> run(std::vector<ProgramInput> inputs) const;
+  /// Bytes that a run takes for temporaries and results.
+  int64_t memory() const;
+
+ private:
+  friend class Binder;
+  using Run = std::variant<KernelRun, HostRun>;
+  std::vector<Storage> storages_;
+  std::vector<Ref<Buffer>> constants_;
+  std::vector<Run> runs_;
+  std::vector<Location> outputs_;
+  std::vector<std::unique_ptr<int64_t>> extents_;  // what kernels read as extents
+  int64_t arena_bytes_ = 0;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,99 @@
+#include <lazuli/compiler/program/program.h>
+
+#include <algorithm>
+
+#include <lazuli/compiler/operations.h>
+#include <lazuli/compiler/program/binding.h>
+#include <lazuli/compiler/settings.h>
+
+namespace lazuli {
+
+namespace {
+
+constexpr size_t bindings_kept = 8;
+
+void add_once(std::vector<Graph::ValueId>& values, Graph::ValueId value) {
+  if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
+}
+
+}  // namespace
+
+Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value) {
+  for (const auto* node = graph.producer(value); node != nullptr && node->operation->kind() == OperationKind::view;
+       node = graph.producer(value)) {
+    value = node->inputs[0];
+  }
+  return value;
+}
+
+Program::~Program() = default;
+
+std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& title) {
+  std::shared_ptr<Program> program(new Program);
+  program->plan_ = plan_fusion(prepare_for_fusion(graph), num_threads());
+  if (prints(Stage::groups)) print_stage(Stage::groups, title, program->plan_.to_text());
+  const Graph& prepared = program->graph();
+  for (const FusionUnit& unit : program->plan_.units) {
+    ProgramStep step;
+    step.kind = unit.kind;
+    step.node = unit.node;
+    if (unit.kind == FusionUnit::Kind::group) {
+      if (unit.group.outputs.empty()) continue;
+      step.kernel = lower_group(program->plan_, unit.group);
+      kir::verify(step.kernel.kernel);
+      if (prints(Stage::kernel_ir)) print_stage(Stage::kernel_ir, title, kir::to_text(step.kernel.kernel));
+      for (size_t a = 0; a < step.kernel.operands.size(); ++a) {
+        const KernelOperand& operand = step.kernel.operands[a];
+        if (operand.kind != KernelOperand::Kind::tensor) continue;
+        const bool output = step.kernel.kernel.accesses[a].kind == kir::Access::Kind::output;
+        add_once(output ? step.writes : step.reads, operand.value);
+      }
+    } else {
+      const Graph::GraphNode& node = prepared.nodes[unit.node];
+      if (unit.kind != FusionUnit::Kind::begin) {
+        for (Graph::ValueId input : node.inputs) add_once(step.reads, value_under_views(prepared, input));
+      } else if (node.operation->kind() == OperationKind::update) {
+        add_once(step.reads, value_under_views(prepared, node.inputs[0]));
+      }
+      step.writes = node.outputs;
+    }
+    program->steps_.push_back(std::move(step));
+  }
+  if (DimScope* scope = DimScope::current()) program->plan_.prepared.graph.dims = scope->table();
+  return program;
+}
+
+size_t Program::kernel_count() const {
+  return static_cast<size_t>(std::count_if(steps_.begin(), steps_.end(), [](const ProgramStep& step) {
+    return step.kind == FusionUnit::Kind::group || step.kind == FusionUnit::Kind::host;
+  }));
+}
+
+std::shared_ptr<Binding> Program::bind(std::span<const ProgramInput> inputs, std::span<const int64_t> symbols) {
+  static thread_local std::vector<int64_t> key;
+  key.assign(symbols.begin(), symbols.end());
+  for (const ProgramInput& input : inputs) {
+    for (size_t d = 0; d < input.shape.size(); ++d) {
+      key.push_back(input.shape[d].hint());
+      key.push_back(input.strides[d]);
+    }
+  }
+  key.push_back(num_threads());
+  const std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < bindings_.size(); ++i) {
+    if (bindings_[i].first != key) continue;
+    std::rotate(bindings_.begin(), bindings_.begin() + static_cast<std::ptrdiff_t>(i),
+                bindings_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    return bindings_.front().second;
+  }
+  auto binding = std::make_shared<Binding>(*this, inputs, symbols);
+  if (bindings_.size() == bindings_kept) bindings_.pop_back();
+  bindings_.emplace(bindings_.begin(), key, binding);
+  return binding;
+}
+
+std::vector<ProgramOutput> Program::run(std::vector<ProgramInput> inputs, std::span<const int64_t> symbols) {
+  return bind(inputs, symbols)->run(std::move(inputs));
+}
+
+}  // namespace lazuli

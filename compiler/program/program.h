@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include <lazuli/array/array.h>
+#include <lazuli/compiler/fusion/emitter.h>
+#include <lazuli/compiler/fusion/grouping.h>
+#include <lazuli/graph/graph.h>
+
+namespace lazuli {
+
+class Binding;
+
+/// A tensor that comes into a program: where it lies, and whether the program may write over it.
+struct ProgramInput {
+  Ref<Buffer> buffer;
+  int64_t offset = 0;  ///< in bytes
+  Shape shape;
+  Strides strides;
+  bool donated = false;  ///< the program holds the only reference to the buffer
+};
+
+/// A tensor that a program made: a place in a buffer.
+struct ProgramOutput {
+  Ref<Buffer> buffer;
+  int64_t offset = 0;
+  Shape shape;
+  Strides strides;
+};
+
+/// One step of a program, before shapes are known.
+struct ProgramStep {
+  FusionUnit::Kind kind = FusionUnit::Kind::group;
+  Graph::NodeId node = Graph::none;     ///< of host, reshape and begin steps
+  LoweredKernel kernel;                 ///< of groups
+  std::vector<Graph::ValueId> reads;    ///< values whose memory it reads, views looked through
+  std::vector<Graph::ValueId> writes;   ///< values whose memory it makes or writes
+};
+
+/// What a graph is compiled to: steps over memory that is planned when the extents are known. A program is
+/// bound to each set of input layouts it meets (the last few are kept), then run. Thread-safe.
+class Program {
+ public:
+  /// Plans the graph. The DimScope that the graph was traced in must still be open, if it has symbols.
+  static std::shared_ptr<Program> create(const Graph& graph, const std::string& title);
+  ~Program();
+
+  /// Runs on inputs whose extents give the symbols these values; blocks until done. Donated inputs may be
+  /// written over.
+  std::vector<ProgramOutput> run(std::vector<ProgramInput> inputs, std::span<const int64_t> symbols = {});
+
+  const Graph& graph() const { return plan_.prepared.graph; }
+  const FusionPlan& plan() const { return plan_; }
+  const std::vector<ProgramStep>& steps() const { return steps_; }
+  /// How many kernels it has.
+  size_t kernel_count() const;
+
+ private:
+  Program() = default;
+  std::shared_ptr<Binding> bind(std::span<const ProgramInput> inputs, std::span<const int64_t> symbols);
+
+  FusionPlan plan_;
+  std::vector<ProgramStep> steps_;
+  std::mutex mutex_;
+  std::vector<std::pair<std::vector<int64_t>, std::shared_ptr<Binding>>> bindings_;  // most recent first
+};
+
+/// The value under views: what has memory of its own (a reshape has, or shares).
+Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value);
+
+}  // namespace lazuli
