@@ -1,0 +1,14 @@
+#pragma once
+
+// Everything.
+
+#include <lazuli/array/array.h>
+#include <lazuli/array/device.h>
+#include <lazuli/array/dtype.h>
+#include <lazuli/array/evaluator.h>
+#include <lazuli/array/memory.h>
+#include <lazuli/array/shape.h>
+#include <lazuli/array/stream.h>
+#include <lazuli/compiler/compile.h>
+#include <lazuli/compiler/settings.h>
+#include <lazuli/ops/ops.h>

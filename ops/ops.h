@@ -1,0 +1,13 @@
+#pragma once
+
+// All operations.
+
+#include <lazuli/ops/creation.h>
+#include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/fast.h>
+#include <lazuli/ops/index.h>
+#include <lazuli/ops/linalg.h>
+#include <lazuli/ops/quantized.h>
+#include <lazuli/ops/random.h>
+#include <lazuli/ops/reduce.h>
+#include <lazuli/ops/shape.h>
