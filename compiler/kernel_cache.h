@@ -18,7 +18,7 @@ class JitCode;
 enum class StoreMode : uint8_t { cached, streaming };
 
 /// A kernel and the ways to run it: interpreted at any time, as machine code once that is there.
-class CompiledKernel {
+class CompiledKernel : public std::enable_shared_from_this<CompiledKernel> {
  public:
   explicit CompiledKernel(const kir::Kernel& kernel);
   ~CompiledKernel();
@@ -92,6 +92,9 @@ size_t kernel_cache_limit();
 void set_kernel_cache_limit(size_t kernels);
 /// Forgets all kernels in memory (those in use live on).
 void clear_kernel_cache();
+
+/// Notes that a kernel ran in the interpreter.
+void count_interpreted_run();
 
 /// Waits until everything queued for background compilation is compiled.
 void wait_for_compilations();

@@ -15,7 +15,9 @@
 namespace lazuli {
 namespace {
 
-[[noreturn]] void fail(const std::string& what) { throw std::runtime_error("machine code: " + what); }
+[[noreturn]] void fail(const std::string& what) {
+  throw std::runtime_error("machine code: " + what);
+}
 
 template <typename T>
 T read_at(std::string_view bytes, uint64_t offset) {
@@ -122,7 +124,8 @@ class Linker {
           if (!imported) fail("it takes the address of one of its own functions from a table");
           value = slot(symbol);
           break;
-        default: fail("relocation type " + std::to_string(type) + " is not position independent");
+        default:
+          fail("relocation type " + std::to_string(type) + " is not position independent");
       }
       const int64_t relative = value + entry.r_addend - place;
       std::memcpy(image_.bytes.data() + place, &relative, width);
@@ -263,7 +266,9 @@ void* as_pointer(F* function) {
 
 }  // namespace
 
-CodeImage link_object(std::string_view object) { return Linker(object).link(); }
+CodeImage link_object(std::string_view object) {
+  return Linker(object).link();
+}
 
 void* resolve_import(std::string_view name) {
   static const std::unordered_map<std::string_view, void*> functions = {

@@ -1,0 +1,182 @@
+#include <lazuli/compiler/kernel_launch.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <lazuli/compiler/interpreter/interpreter.h>
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/thread_pool.h>
+
+namespace lazuli {
+
+using kir::Access;
+using kir::Kernel;
+using kir::KernelArguments;
+using kir::KernelFunction;
+using kir::Role;
+
+namespace {
+
+/// Element-instructions worth a thread of their own: some microseconds.
+constexpr double work_per_thread = 16 * 1024;
+/// Where ranges along V may be cut, in elements: at cache lines and whole steps for every type.
+constexpr int64_t cut = 64;
+
+/// How many points there are.
+struct Extent {
+  int64_t outer = 1;
+  int64_t inner = 1;  ///< along V; 1 where there is none
+  int64_t reduce = 1;
+};
+
+Extent extent_of(const Kernel& kernel, int vector_dim, const int64_t* extents) {
+  Extent extent;
+  for (int d = 0; d < kernel.rank(); ++d) {
+    if (kernel.dims[d] == Role::reduce) {
+      extent.reduce *= extents[d];
+    } else if (d == vector_dim) {
+      extent.inner = extents[d];
+    } else {
+      extent.outer *= extents[d];
+    }
+  }
+  return extent;
+}
+
+int64_t last_level_cache() {
+  static const int64_t bytes = [] {
+    const long reported = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return reported > 0 ? static_cast<int64_t>(reported) : int64_t{32} << 20;
+  }();
+  return bytes;
+}
+
+/// Whether contiguous outputs should be written past the caches: they are too large to stay there, are not
+/// also read (then their lines are fetched anyway), and every row begins at a cache line.
+bool should_stream(const CompiledKernel& kernel, const KernelArguments& arguments, const Extent& extent) {
+  const CompiledKernel::Traits& traits = kernel.traits();
+  if (!traits.can_stream) return false;
+  if (extent.outer * extent.inner * traits.bytes_per_element < last_level_cache()) return false;
+  const Kernel& k = kernel.kernel();
+  const auto rank = static_cast<size_t>(k.rank());
+  size_t at = 0;
+  for (size_t a = 0; a < k.accesses.size(); ++a) {
+    const Access& access = k.accesses[a];
+    const size_t strides = at;
+    at += rank + access.dynamic_indices;
+    if (access.kind != Access::Kind::output) continue;
+    if (reinterpret_cast<uintptr_t>(arguments.pointers[a]) % 64 != 0) return false;
+    for (size_t d = 0; d + 1 < rank; ++d) {
+      if (access.strides[d] == kir::StrideClass::zero) continue;
+      const int64_t stride = access.strides[d] == kir::StrideClass::unit ? 1 : arguments.strides[strides + d];
+      if (arguments.extents[d] > 1 && stride * access.dtype.size() % 64 != 0) return false;
+    }
+    for (size_t other = 0; other < k.accesses.size(); ++other) {
+      if (k.accesses[other].kind == Access::Kind::input &&
+          arguments.pointers[other] == arguments.pointers[a]) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+/// What runs the kernel: machine code or the interpreter.
+struct Runner {
+  KernelFunction function = nullptr;
+  const InterpretedKernel* interpreted = nullptr;
+
+  void operator()(const KernelArguments& arguments, std::byte* scratch, int64_t outer_begin,
+                  int64_t outer_end, int64_t inner_begin, int64_t inner_end) const {
+    if (function != nullptr) {
+      function(&arguments, scratch, outer_begin, outer_end, inner_begin, inner_end);
+    } else {
+      interpreted->run(arguments, scratch, outer_begin, outer_end, inner_begin, inner_end);
+    }
+  }
+};
+
+Runner choose_runner(CompiledKernel& kernel, const KernelArguments& arguments, const Extent& extent,
+                     double work) {
+  Runner runner;
+  if (jit_mode() != JitMode::off) {
+    if (should_stream(kernel, arguments, extent)) {
+      runner.function = kernel.function(StoreMode::streaming);
+      if (runner.function == nullptr) runner.function = kernel.prepare(StoreMode::streaming, work);
+    }
+    if (runner.function == nullptr) runner.function = kernel.function();
+    if (runner.function == nullptr) runner.function = kernel.prepare(StoreMode::cached, work);
+  }
+  if (runner.function == nullptr) {
+    runner.interpreted = &kernel.interpreted();
+    count_interpreted_run();
+  }
+  return runner;
+}
+
+/// Runs units [begin, end) of the space outer x ceil(inner / cut): the end of a row, whole rows, and the
+/// beginning of one.
+void run_units(const Runner& run, const KernelArguments& arguments, std::byte* scratch, const Extent& extent,
+               int64_t units_per_row, int64_t begin, int64_t end) {
+  const auto element = [&](int64_t unit) { return std::min(unit * cut, extent.inner); };
+  int64_t row = begin / units_per_row;
+  const int64_t first = begin % units_per_row;
+  const int64_t last_row = end / units_per_row;
+  const int64_t last = end % units_per_row;
+  if (row == last_row) return run(arguments, scratch, row, row + 1, element(first), element(last));
+  if (first > 0) {
+    run(arguments, scratch, row, row + 1, element(first), extent.inner);
+    ++row;
+  }
+  if (row < last_row) run(arguments, scratch, row, last_row, 0, extent.inner);
+  if (last > 0) run(arguments, scratch, last_row, last_row + 1, 0, element(last));
+}
+
+}  // namespace
+
+int64_t layout_scratch(const Kernel& kernel, const int64_t* extents, std::byte** pointers, int64_t* strides) {
+  int64_t bytes = 0;
+  size_t at = 0;
+  for (size_t a = 0; a < kernel.accesses.size(); ++a) {
+    const Access& access = kernel.accesses[a];
+    const size_t own_strides = at;
+    at += kernel.dims.size() + access.dynamic_indices;
+    if (access.kind != Access::Kind::scratch) continue;
+    if (pointers != nullptr) pointers[a] = reinterpret_cast<std::byte*>(bytes);
+    int64_t row = 1;
+    for (size_t d = kernel.dims.size(); d-- > 0;) {
+      const bool moves = access.strides[d] != kir::StrideClass::zero;
+      if (strides != nullptr) strides[own_strides + d] = moves ? row : 0;
+      if (moves) row *= extents[d];
+    }
+    bytes += (row * access.dtype.size() + 63) / 64 * 64;
+  }
+  return bytes;
+}
+
+void launch(CompiledKernel& kernel, const KernelArguments& arguments, int64_t scratch_bytes) {
+  const CompiledKernel::Traits& traits = kernel.traits();
+  const Extent extent = extent_of(kernel.kernel(), traits.vector_dim, arguments.extents);
+  if (extent.outer <= 0 || extent.inner <= 0) return;
+  const double elements = static_cast<double>(extent.outer) * static_cast<double>(extent.inner) *
+                          static_cast<double>(std::max<int64_t>(extent.reduce, 1));
+  const double work = elements * traits.work_per_element;
+  const Runner run = choose_runner(kernel, arguments, extent, work);
+
+  const int64_t units_per_row = traits.vector_dim < 0 ? 1 : (extent.inner + cut - 1) / cut;
+  const int64_t units = extent.outer * units_per_row;
+  int64_t parts = 1;
+  if (work >= 2 * work_per_thread) {
+    parts =
+        std::min({static_cast<int64_t>(num_threads()), units, static_cast<int64_t>(work / work_per_thread)});
+  }
+  const auto scratch = [&] { return scratch_bytes > 0 ? thread_scratch(scratch_bytes) : nullptr; };
+  if (parts <= 1) return run(arguments, scratch(), 0, extent.outer, 0, extent.inner);
+  parallel_for(parts, [&](int64_t part) {
+    const auto boundary = [&](int64_t n) { return units / parts * n + std::min(n, units % parts); };
+    run_units(run, arguments, scratch(), extent, units_per_row, boundary(part), boundary(part + 1));
+  });
+}
+
+}  // namespace lazuli

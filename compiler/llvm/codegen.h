@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include <lazuli/compiler/kernel_ir/kernel.h>
+#include <lazuli/compiler/llvm/target.h>
+
+namespace llvm {
+class Module;
+}
+
+namespace lazuli {
+
+struct CodegenOptions {
+  bool streaming = false;  ///< contiguous stores go past the caches; they must be aligned to vectors
+  std::string symbol = "kernel";
+};
+
+/// Emits a function with the signature of kir::KernelFunction that runs the kernel, whose math has been
+/// expanded.
+void generate_kernel(llvm::Module& module, const Target& target, const kir::Kernel& kernel,
+                     const CodegenOptions& options = {});
+
+/// Goes into the keys of cached code: change it whenever the code made from the same kernel changes.
+inline constexpr int code_version = 1;
+
+}  // namespace lazuli

@@ -1,0 +1,229 @@
+#include <lazuli/compiler/llvm/disk_cache.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <tuple>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <lazuli/compiler/settings.h>
+
+namespace lazuli {
+namespace {
+
+constexpr char magic[8] = {'L', 'a', 'z', 'u', 'l', 'i', 'K', '1'};
+constexpr const char* suffix = ".kernel";
+
+struct Header {
+  char magic[8];
+  uint64_t key_size;
+  uint64_t value_size;
+  uint64_t checksum[2];  ///< of key and value
+};
+
+/// A file that is closed in the end.
+class File {
+ public:
+  File(const std::filesystem::path& path, int flags)
+      : descriptor_(open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  ~File() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  bool is_open() const { return descriptor_ >= 0; }
+
+  bool read_all(std::string& bytes) const {
+    for (size_t at = 0; at < bytes.size();) {
+      const ssize_t got = read(descriptor_, bytes.data() + at, bytes.size() - at);
+      if (got <= 0) return false;
+      at += static_cast<size_t>(got);
+    }
+    return true;
+  }
+
+  bool write_all(std::string_view bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t put = ::write(descriptor_, bytes.data(), bytes.size());
+      if (put <= 0) return false;
+      bytes.remove_prefix(static_cast<size_t>(put));
+    }
+    return true;
+  }
+
+ private:
+  int descriptor_;
+};
+
+std::filesystem::path path_of(const std::filesystem::path& directory, const std::string& key) {
+  const auto [high, low] = hash_bytes(key);
+  return directory / fmt::format("{:016x}{:016x}{}", high, low, suffix);
+}
+
+std::string header_for(std::string_view key, std::string_view value) {
+  std::string both(key);
+  both += value;
+  Header header{};
+  std::memcpy(header.magic, magic, sizeof(magic));
+  header.key_size = key.size();
+  header.value_size = value.size();
+  std::tie(header.checksum[0], header.checksum[1]) = hash_bytes(both);
+  return std::string(reinterpret_cast<const char*>(&header), sizeof(header));
+}
+
+uint64_t multiply_fold(uint64_t a, uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+}  // namespace
+
+std::pair<uint64_t, uint64_t> hash_bytes(std::string_view bytes) {
+  constexpr uint64_t odd[4] = {0x9e3779b97f4a7c15u, 0xc2b2ae3d27d4eb4fu, 0xd6e8feb86659fd93u,
+                               0xa0761d6478bd642fu};
+  uint64_t a = odd[0] ^ bytes.size();
+  uint64_t b = odd[1] + bytes.size();
+  for (size_t at = 0; at < bytes.size(); at += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + at, std::min<size_t>(8, bytes.size() - at));
+    // A word enters both halves, each half a bijection of itself for a fixed word.
+    a = (a ^ word) * odd[2];
+    a ^= a >> 29;
+    b = (b + word) * odd[3];
+    b ^= (b >> 32) ^ (a << 7);
+  }
+  const uint64_t high = multiply_fold(a ^ odd[3], b ^ odd[2]) ^ a;
+  const uint64_t low = multiply_fold(b ^ odd[0], a ^ odd[1]) ^ b;
+  return {high, low};
+}
+
+std::optional<std::string> DiskCache::read(const std::string& key) {
+  const std::filesystem::path directory = kernel_cache_directory();
+  if (directory.empty()) return std::nullopt;
+  const std::filesystem::path path = path_of(directory, key);
+  const File file(path, O_RDONLY);
+  if (!file.is_open()) return std::nullopt;
+  struct stat status {};
+  if (fstat(file.descriptor(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+
+  const auto damaged = [&]() -> std::optional<std::string> {
+    damaged_.fetch_add(1, std::memory_order_relaxed);
+    unlink(path.c_str());
+    return std::nullopt;
+  };
+  std::string bytes(static_cast<size_t>(status.st_size), '\0');
+  if (bytes.size() < sizeof(Header) || !file.read_all(bytes)) return damaged();
+  Header header{};
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  const uint64_t rest = bytes.size() - sizeof(Header);
+  if (std::memcmp(header.magic, magic, sizeof(magic)) != 0 || header.key_size > rest ||
+      header.value_size != rest - header.key_size) {
+    return damaged();
+  }
+  const std::string_view content = std::string_view(bytes).substr(sizeof(Header));
+  if (hash_bytes(content) != std::pair(header.checksum[0], header.checksum[1])) return damaged();
+  if (content.substr(0, header.key_size) != key) return std::nullopt;  // another key of the same hash
+
+  if (std::time(nullptr) - status.st_mtime > 3600) futimens(file.descriptor(), nullptr);  // used, so not old
+  return std::string(content.substr(header.key_size));
+}
+
+bool DiskCache::write(const std::string& key, std::string_view value) {
+  const std::filesystem::path directory = kernel_cache_directory();
+  if (directory.empty()) return false;
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  static std::atomic<uint64_t> serial{0};
+  const std::filesystem::path temporary =
+      directory / fmt::format("{}-{}.tmp", getpid(), serial.fetch_add(1, std::memory_order_relaxed));
+  {
+    const File file(temporary, O_WRONLY | O_CREAT | O_EXCL);
+    if (!file.is_open()) return false;
+    std::string content = header_for(key, value);
+    content += key;
+    content += value;
+    if (!file.write_all(content)) {
+      unlink(temporary.c_str());
+      return false;
+    }
+  }
+  if (rename(temporary.c_str(), path_of(directory, key).c_str()) != 0) {
+    unlink(temporary.c_str());
+    return false;
+  }
+  evict_if_needed(sizeof(Header) + key.size() + value.size());
+  return true;
+}
+
+void DiskCache::remove(const std::string& key) {
+  const std::filesystem::path directory = kernel_cache_directory();
+  if (!directory.empty()) unlink(path_of(directory, key).c_str());
+}
+
+void DiskCache::set_limit(uint64_t bytes) {
+  limit_.store(bytes, std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  measured_ = false;
+}
+
+void DiskCache::reset_counters() {
+  damaged_.store(0, std::memory_order_relaxed);
+  evicted_.store(0, std::memory_order_relaxed);
+}
+
+/// Measures the directory at the first write and whenever a sixteenth of the limit has been written since;
+/// removes the oldest entries down to three quarters of the limit where it is exceeded.
+void DiskCache::evict_if_needed(uint64_t written) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t limit = limit_.load(std::memory_order_relaxed);
+  unchecked_bytes_ += written;
+  if (measured_ && unchecked_bytes_ < limit / 16) return;
+  measured_ = true;
+  unchecked_bytes_ = 0;
+
+  struct Entry {
+    std::filesystem::file_time_type time;
+    uint64_t size;
+    std::filesystem::path path;
+  };
+  std::vector<Entry> entries;
+  uint64_t total = 0;
+  std::error_code error;
+  const auto now = std::filesystem::file_time_type::clock::now();
+  std::filesystem::directory_iterator at(kernel_cache_directory(), error);
+  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    std::error_code gone;  // other processes remove files too
+    const auto time = at->last_write_time(gone);
+    if (gone) continue;
+    if (at->path().extension() == ".tmp" && now - time > std::chrono::hours(1)) {
+      std::filesystem::remove(at->path(), gone);  // left behind by a process that died
+      continue;
+    }
+    if (at->path().extension() != suffix) continue;
+    const uint64_t size = at->file_size(gone);
+    if (gone) continue;
+    entries.push_back({time, size, at->path()});
+    total += size;
+  }
+  if (total <= limit) return;
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
+  for (const Entry& entry : entries) {
+    if (total <= limit / 4 * 3) break;
+    std::error_code gone;
+    if (std::filesystem::remove(entry.path, gone)) evicted_.fetch_add(1, std::memory_order_relaxed);
+    total -= entry.size;
+  }
+}
+
+}  // namespace lazuli

@@ -1,0 +1,214 @@
+#include <utility>
+
+#include <llvm/IR/Constants.h>
+
+#include <lazuli/compiler/llvm/emitter.h>
+
+namespace lazuli {
+
+using kir::Access;
+using kir::Instruction;
+using kir::Opcode;
+using kir::StrideClass;
+using kir::ValueId;
+using llvm::Value;
+
+KernelEmitter::Place KernelEmitter::place_of(const Instruction& instruction, bool vector) {
+  llvm::IRBuilder<>& ir = b_.ir;
+  const auto a = static_cast<size_t>(instruction.imm);
+  const Access& access = kernel_.accesses[a];
+  Place place;
+  place.base = pointers_[a];
+  if (vector) {
+    const StrideClass along = access.strides[schedule_.vector_dim];
+    place.contiguous = along == StrideClass::unit;
+    place.same = along == StrideClass::zero;
+    if (along == StrideClass::any) place.lane_stride = strides_[a][schedule_.vector_dim];
+  } else {
+    place.same = true;
+  }
+  const size_t first = static_cast<size_t>(first_dynamic_operand(instruction.op));
+  for (size_t j = 0; j < access.dynamic_indices; ++j) {
+    const ValueId index = instruction.operands[first + j];
+    Value* stride = dynamic_strides_[a][j];
+    if (!values_[index].vector) {
+      place.base = b_.offset_bytes(place.base, ir.CreateMul(scalar(index), stride));
+      continue;
+    }
+    for (int u = 0; u < width_.unroll; ++u) {
+      Value* offset = ir.CreateMul(part(index, u), b_.splat(stride, width_.lanes));
+      if (place.lane_offsets.size() <= static_cast<size_t>(u)) {
+        place.lane_offsets.push_back(offset);
+      } else {
+        place.lane_offsets[static_cast<size_t>(u)] =
+            ir.CreateAdd(place.lane_offsets[static_cast<size_t>(u)], offset);
+      }
+    }
+  }
+  if (!place.lane_offsets.empty()) {
+    // Lanes go their own ways. What the position adds is a number of bytes a lane as any other.
+    if (place.contiguous) place.lane_stride = b_.i64(access.dtype.size());
+    place.contiguous = false;
+    place.same = false;
+  }
+  return place;
+}
+
+/// The address of one lane. In a tail, a lane that is off gets lane 0's, which can be read.
+Value* KernelEmitter::lane_pointer(const Place& place, int part, int lane) {
+  llvm::IRBuilder<>& ir = b_.ir;
+  Value* position = b_.i64(int64_t{part} * width_.lanes + lane);
+  Value* offset = place.lane_stride == nullptr ? nullptr : ir.CreateMul(place.lane_stride, position);
+  if (!place.lane_offsets.empty()) {
+    Value* own = b_.lane(place.lane_offsets[static_cast<size_t>(part)], lane);
+    offset = offset == nullptr ? own : ir.CreateAdd(offset, own);
+  }
+  if (offset == nullptr) return place.base;
+  if (width_.tail != nullptr && lane > 0) {
+    Value* first = place.lane_offsets.empty() ? b_.i64(0) : b_.lane(place.lane_offsets[0], 0);
+    offset = ir.CreateSelect(ir.CreateICmpSGT(width_.tail->count, b_.i64(lane)), offset, first);
+  }
+  return b_.offset_bytes(place.base, offset);
+}
+
+Value* KernelEmitter::load_vector(const Place& place, Dtype dtype, int part, bool imaginary) {
+  llvm::IRBuilder<>& ir = b_.ir;
+  const int lanes = width_.lanes;
+  const bool is_complex = dtype == complex64;
+  const int64_t size = dtype.size();
+  if (place.contiguous) {
+    Value* pointer = b_.offset_bytes(place.base, int64_t{part} * lanes * size);
+    if (!is_complex) return b_.load(dtype, pointer, lanes, width_.tail);
+    Tail pairs;
+    if (width_.tail != nullptr) {
+      pairs.count = b_.times(width_.tail->count, 2);
+      pairs.mask = b_.interleave(width_.tail->mask, width_.tail->mask);
+    }
+    Value* wide = b_.load_raw(ir.getFloatTy(), pointer, 2 * lanes, width_.tail == nullptr ? nullptr : &pairs);
+    return b_.every_other(wide, imaginary ? 1 : 0);
+  }
+  llvm::Type* element = b_.memory_type(dtype);
+  const int64_t shift = imaginary ? 4 : 0;
+  const llvm::Align alignment(element->getScalarSizeInBits() / 8);
+  if (place.same) {
+    Value* single = ir.CreateAlignedLoad(element, b_.offset_bytes(place.base, shift), alignment);
+    return b_.splat(b_.from_memory(dtype, single), lanes);
+  }
+  Value* gathered = llvm::PoisonValue::get(VectorBuilder::widen(element, lanes));
+  for (int n = 0; n < lanes; ++n) {
+    Value* pointer = b_.offset_bytes(lane_pointer(place, part, n), shift);
+    gathered = b_.insert(gathered, ir.CreateAlignedLoad(element, pointer, alignment), n);
+  }
+  return b_.from_memory(dtype, gathered);
+}
+
+void KernelEmitter::emit_load(ValueId id) {
+  const Instruction& instruction = kernel_.instructions[id];
+  const Dtype dtype = kernel_.accesses[instruction.imm].dtype;
+  const bool imaginary = instruction.op == Opcode::load_imag;
+  const bool vector = schedule_.is_vector[id];
+  const Place place = place_of(instruction, vector);
+  if (!vector) {
+    Value* pointer = b_.offset_bytes(place.base, imaginary ? 4 : 0);
+    return set_scalar(id, b_.load(dtype, pointer, 1));
+  }
+  Emitted emitted{{}, true};
+  for (int u = 0; u < width_.unroll; ++u) emitted.parts.push_back(load_vector(place, dtype, u, imaginary));
+  values_[id] = std::move(emitted);
+}
+
+/// Stores lanes in order, each `values` element a component (one, or real and imaginary) in memory types.
+void KernelEmitter::store_lanes(const Place& place, int part, llvm::ArrayRef<Value*> values) {
+  llvm::IRBuilder<>& ir = b_.ir;
+  llvm::Type* element = values[0]->getType()->getScalarType();
+  const int64_t size = element->getScalarSizeInBits() / 8;
+  const llvm::Align alignment(static_cast<uint64_t>(size));
+  const int lanes = width_.lanes;
+  if (place.same) {  // the last lane is the one to stay
+    Value* last = b_.i64(lanes - 1);
+    if (width_.tail != nullptr) last = ir.CreateSub(width_.tail->count, b_.i64(1));
+    for (size_t c = 0; c < values.size(); ++c) {
+      Value* value = lanes == 1 ? values[c] : ir.CreateExtractElement(values[c], last);
+      ir.CreateAlignedStore(value, b_.offset_bytes(place.base, static_cast<int64_t>(c) * size), alignment);
+    }
+    return;
+  }
+  if (width_.tail == nullptr) {
+    for (int n = 0; n < lanes; ++n) {
+      Value* pointer = lane_pointer(place, part, n);
+      for (size_t c = 0; c < values.size(); ++c) {
+        ir.CreateAlignedStore(b_.lane(values[c], n), b_.offset_bytes(pointer, static_cast<int64_t>(c) * size),
+                              alignment);
+      }
+    }
+    return;
+  }
+  // A tail: a loop over the lanes that are on, which reads them back from the stack.
+  const int64_t vector_bytes = size * lanes;
+  llvm::SmallVector<Value*, 2> buffers;
+  for (Value* value : values) {
+    buffers.push_back(b_.stack(value->getType(), 1, static_cast<int>(vector_bytes)));
+    ir.CreateAlignedStore(value, buffers.back(), llvm::Align(static_cast<uint64_t>(vector_bytes)));
+  }
+  Value* offsets = nullptr;
+  if (!place.lane_offsets.empty()) {
+    Value* vector = place.lane_offsets[static_cast<size_t>(part)];
+    offsets = b_.stack(vector->getType(), 1, lanes * 8);
+    ir.CreateAlignedStore(vector, offsets, llvm::Align(static_cast<uint64_t>(lanes) * 8));
+  }
+  b_.loop(
+      b_.i64(0), width_.tail->count, 1,
+      [&](Value* n) {
+        Value* pointer = place.base;
+        if (place.lane_stride != nullptr) {
+          pointer = b_.offset_bytes(pointer, ir.CreateMul(place.lane_stride, n));
+        }
+        if (offsets != nullptr) {
+          Value* own = ir.CreateLoad(ir.getInt64Ty(), b_.offset_bytes(offsets, b_.times(n, 8)));
+          pointer = b_.offset_bytes(pointer, own);
+        }
+        for (size_t c = 0; c < buffers.size(); ++c) {
+          Value* value =
+              ir.CreateAlignedLoad(element, b_.offset_bytes(buffers[c], b_.times(n, size)), alignment);
+          ir.CreateAlignedStore(value, b_.offset_bytes(pointer, static_cast<int64_t>(c) * size), alignment);
+        }
+      },
+      "scatter");
+}
+
+void KernelEmitter::store_vector(const Place& place, Dtype dtype, int part, Value* value, Value* imaginary) {
+  const int lanes = width_.lanes;
+  if (!place.contiguous) {
+    if (imaginary != nullptr) return store_lanes(place, part, {value, imaginary});
+    return store_lanes(place, part, {b_.to_memory(dtype, value)});
+  }
+  Value* pointer = b_.offset_bytes(place.base, int64_t{part} * lanes * dtype.size());
+  if (imaginary == nullptr) {
+    return b_.store(dtype, value, pointer, width_.tail, options_.streaming);
+  }
+  Tail pairs;
+  if (width_.tail != nullptr) {
+    pairs.count = b_.times(width_.tail->count, 2);
+    pairs.mask = b_.interleave(width_.tail->mask, width_.tail->mask);
+  }
+  b_.store_raw(b_.interleave(value, imaginary), pointer, width_.tail == nullptr ? nullptr : &pairs,
+               options_.streaming);
+}
+
+void KernelEmitter::emit_store(const Instruction& instruction) {
+  const Dtype dtype = kernel_.accesses[instruction.imm].dtype;
+  const bool is_complex = instruction.op == Opcode::store_complex;
+  const bool vector = width_.lanes > 1;
+  const Place place = place_of(instruction, vector);
+  if (!vector) {
+    b_.store(is_complex ? float32 : dtype, scalar(instruction.operands[0]), place.base);
+    if (is_complex) b_.store(float32, scalar(instruction.operands[1]), b_.offset_bytes(place.base, 4));
+    return;
+  }
+  for (int u = 0; u < width_.unroll; ++u) {
+    Value* imaginary = is_complex ? part(instruction.operands[1], u) : nullptr;
+    store_vector(place, dtype, u, part(instruction.operands[0], u), imaginary);
+  }
+}
+
+}  // namespace lazuli

@@ -1,0 +1,109 @@
+#pragma once
+
+// Private to code generation: this header shows LLVM's types.
+
+#include <vector>
+
+#include <lazuli/compiler/kernel_ir/kernel.h>
+#include <lazuli/compiler/llvm/builder.h>
+#include <lazuli/compiler/llvm/codegen.h>
+#include <lazuli/compiler/llvm/schedule.h>
+
+namespace lazuli {
+
+/// Emits one kernel into a function. The parts: loops and order (codegen.cpp), loads and stores
+/// (emit_access.cpp), reductions (emit_reduction.cpp).
+class KernelEmitter {
+ public:
+  KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
+                const CodegenOptions& options);
+
+  void emit();
+
+ private:
+  using Value = llvm::Value;
+  using Carried = VectorBuilder::Carried;
+
+  /// What an instruction has become: one scalar, or `unroll` vectors that lie one after the other along the
+  /// vector dimension.
+  struct Emitted {
+    llvm::SmallVector<Value*, 4> parts;
+    bool vector = false;
+  };
+
+  /// How wide code is being emitted at the moment.
+  struct Width {
+    int lanes = 1;
+    int unroll = 1;
+    const Tail* tail = nullptr;  ///< set where fewer elements than lanes are left; then `unroll` is 1
+  };
+
+  // codegen.cpp
+  void load_arguments();
+  void emit_outer();
+  Carried start_odometer();
+  Carried advance_odometer(Carried state);
+  void use_odometer(const Carried& state);
+  void emit_point();
+  void emit_vector_loop();
+  void emit_vector_body();
+  void emit_row_block(size_t block);
+  /// Runs `body` with lanes and unroll set, for all of [begin, end): whole steps, then tails. The index and
+  /// pointers of the vector dimension are those of the step's first element.
+  Carried emit_vector_range(Value* begin, Value* end, int unroll, const Carried& initial,
+                            llvm::function_ref<Carried(const Carried&)> body);
+  /// Runs `body` at position `i` of dimension `dim`, with index and pointers moved there.
+  Carried at_position(int dim, Value* i, llvm::function_ref<Carried()> body);
+  void emit_level(const kir::Block& block, int level);
+  void emit_one(kir::ValueId id);
+
+  Value* scalar(kir::ValueId id) const;
+  Value* part(kir::ValueId id, int which);
+  void set_scalar(kir::ValueId id, Value* value);
+  Dtype operand_type(const kir::Instruction& instruction) const;
+
+  // emit_access.cpp
+  /// Where an access's elements lie for the step at hand: at `base`, plus `lane_stride` bytes a lane, plus
+  /// what a dynamic index adds lane by lane.
+  struct Place {
+    Value* base = nullptr;
+    Value* lane_stride = nullptr;  ///< null where lanes are contiguous or all the same
+    bool contiguous = false;
+    bool same = false;                          ///< one element for all lanes
+    llvm::SmallVector<Value*, 4> lane_offsets;  ///< for each part, <lanes x i64> bytes; empty without
+  };
+  Place place_of(const kir::Instruction& instruction, bool vector);
+  void emit_load(kir::ValueId id);
+  void emit_store(const kir::Instruction& instruction);
+  Value* lane_pointer(const Place& place, int part, int lane);
+  Value* load_vector(const Place& place, Dtype dtype, int part, bool imaginary);
+  void store_vector(const Place& place, Dtype dtype, int part, Value* value, Value* imaginary);
+  void store_lanes(const Place& place, int part, llvm::ArrayRef<Value*> values);
+
+  // emit_reduction.cpp
+  Carried initial_accumulators(const kir::Block& block, int unroll);
+  Carried accumulate(const kir::Block& block, const Carried& carried, int total_unroll);
+  void finish_reductions(const kir::Block& block, const Carried& carried, int unroll);
+  llvm::Constant* identity(kir::Opcode op, Dtype type, int lanes) const;
+  /// Whether candidate beats the best so far; later positions lose ties.
+  Value* beats(kir::Opcode op, Dtype type, Value* candidate, Value* best);
+  void finish_position(kir::ValueId id, llvm::ArrayRef<Value*> bests, llvm::ArrayRef<Value*> positions);
+  llvm::Type* position_type() const;
+
+  const kir::Kernel& kernel_;
+  const Target& target_;
+  const CodegenOptions& options_;
+  const Schedule schedule_;
+  VectorBuilder b_;
+
+  std::vector<Value*> extents_;                       // for each dimension
+  std::vector<std::vector<Value*>> strides_;          // bytes, for each access and dimension; null for zero
+  std::vector<std::vector<Value*>> dynamic_strides_;  // bytes, for each access and dynamic index
+  std::vector<Value*> pointers_;                      // for each access, at the current position of all loops
+  std::vector<Value*> index_;                         // for each dimension, the current position
+  std::vector<Emitted> values_;                       // for each instruction
+  Width width_;
+  std::vector<size_t> moving_;  // accesses whose pointers change from one outer point to the next
+};
+
+}  // namespace lazuli

@@ -1,0 +1,310 @@
+#include <lazuli/compiler/llvm/instructions.h>
+
+#include <array>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+#include <llvm/IR/Constants.h>
+#include <llvm/IR/Intrinsics.h>
+
+namespace lazuli {
+
+using kir::Opcode;
+using llvm::Value;
+
+bool is_floating(Dtype t) {
+  return t == float32 || t == float64;
+}
+bool is_signed(Dtype t) {
+  return t == int8 || t == int16 || t == int32 || t == int64;
+}
+
+namespace {
+
+/// What a row of the table works on. `type` is that of the operands; the result's is `result`.
+struct Emission {
+  VectorBuilder& b;
+  Dtype type;
+  Dtype result;
+  uint64_t imm;
+  llvm::ArrayRef<Value*> operands;
+
+  Value* operator[](size_t n) const { return operands[n]; }
+  llvm::IRBuilder<>& ir() const { return b.ir; }
+  bool floating() const { return is_floating(type); }
+  bool signed_type() const { return is_signed(type); }
+  llvm::Type* llvm_type() const { return operands[0]->getType(); }
+  Value* integer_constant(uint64_t value) const { return llvm::ConstantInt::get(llvm_type(), value); }
+  uint64_t width() const { return llvm_type()->getScalarSizeInBits(); }
+};
+
+using Row = Value* (*)(const Emission&);
+
+Value* emit_add(const Emission& e) {
+  if (e.type == bool_) return e.ir().CreateOr(e[0], e[1]);
+  return e.floating() ? e.ir().CreateFAdd(e[0], e[1]) : e.ir().CreateAdd(e[0], e[1]);
+}
+
+Value* emit_sub(const Emission& e) {
+  if (e.type == bool_) return e.ir().CreateXor(e[0], e[1]);
+  return e.floating() ? e.ir().CreateFSub(e[0], e[1]) : e.ir().CreateSub(e[0], e[1]);
+}
+
+Value* emit_mul(const Emission& e) {
+  if (e.type == bool_) return e.ir().CreateAnd(e[0], e[1]);
+  return e.floating() ? e.ir().CreateFMul(e[0], e[1]) : e.ir().CreateMul(e[0], e[1]);
+}
+
+/// Quotient or remainder of integers, with a divisor of 1 put where the instruction would trap: that gives
+/// MIN / -1 = MIN and MIN % -1 = 0 by itself; where the divisor is 0 the result is 0.
+Value* emit_integer_division(const Emission& e, bool remainder) {
+  llvm::IRBuilder<>& ir = e.ir();
+  Value* zero = e.b.zero(e.llvm_type());
+  Value* one = e.integer_constant(1);
+  Value* by_zero = ir.CreateICmpEQ(e[1], zero);
+  Value* unsafe = by_zero;
+  if (e.signed_type()) {
+    Value* lowest = e.integer_constant(uint64_t{1} << (e.width() - 1));
+    Value* minus_one = llvm::Constant::getAllOnesValue(e.llvm_type());
+    Value* overflow = ir.CreateAnd(ir.CreateICmpEQ(e[0], lowest), ir.CreateICmpEQ(e[1], minus_one));
+    unsafe = ir.CreateOr(by_zero, overflow);
+  }
+  Value* divisor = ir.CreateSelect(unsafe, one, e[1]);
+  Value* result = nullptr;
+  if (remainder) {
+    result = e.signed_type() ? ir.CreateSRem(e[0], divisor) : ir.CreateURem(e[0], divisor);
+  } else {
+    result = e.signed_type() ? ir.CreateSDiv(e[0], divisor) : ir.CreateUDiv(e[0], divisor);
+  }
+  return ir.CreateSelect(by_zero, zero, result);
+}
+
+Value* emit_div(const Emission& e) {
+  return e.floating() ? e.ir().CreateFDiv(e[0], e[1]) : emit_integer_division(e, false);
+}
+
+Value* emit_rem(const Emission& e) {
+  return e.floating() ? e.ir().CreateFRem(e[0], e[1]) : emit_integer_division(e, true);
+}
+
+Value* emit_neg(const Emission& e) {
+  return e.floating() ? e.ir().CreateFNeg(e[0]) : e.ir().CreateNeg(e[0]);
+}
+
+Value* emit_abs(const Emission& e) {
+  if (e.floating()) return e.b.intrinsic(llvm::Intrinsic::fabs, {e[0]});
+  if (!e.signed_type()) return e[0];
+  return e.ir().CreateIntrinsic(llvm::Intrinsic::abs, {e.llvm_type()}, {e[0], e.ir().getFalse()});
+}
+
+/// Whether a value is one constant in all lanes, neither NaN nor zero (of which there are two).
+bool is_nonzero_constant(Value* value) {
+  auto* constant = llvm::dyn_cast<llvm::Constant>(value);
+  if (constant == nullptr) return false;
+  if (constant->getType()->isVectorTy()) constant = constant->getSplatValue();
+  const auto* number_value = llvm::dyn_cast_or_null<llvm::ConstantFP>(constant);
+  return number_value != nullptr && !number_value->isNaN() && !number_value->isZero();
+}
+
+/// Of floating-point operands. "a < b ? a : b" is one x86 instruction, which gives b if either is NaN: that
+/// leaves a's NaN to be seen to, unless a is a constant; the order of equal operands matters to zeros only.
+Value* emit_float_extremum(const Emission& e, llvm::CmpInst::Predicate first_wins) {
+  llvm::IRBuilder<>& ir = e.ir();
+  if (is_nonzero_constant(e[1])) return ir.CreateSelect(ir.CreateFCmp(first_wins, e[1], e[0]), e[1], e[0]);
+  Value* chosen = ir.CreateSelect(ir.CreateFCmp(first_wins, e[0], e[1]), e[0], e[1]);
+  if (is_nonzero_constant(e[0])) return chosen;
+  return ir.CreateSelect(ir.CreateFCmpUNO(e[0], e[0]), e[0], chosen);
+}
+
+Value* emit_min(const Emission& e) {
+  if (e.floating()) return emit_float_extremum(e, llvm::CmpInst::FCMP_OLT);
+  if (e.type == bool_) return e.ir().CreateAnd(e[0], e[1]);
+  return e.b.intrinsic(e.signed_type() ? llvm::Intrinsic::smin : llvm::Intrinsic::umin, {e[0], e[1]});
+}
+
+Value* emit_max(const Emission& e) {
+  if (e.floating()) return emit_float_extremum(e, llvm::CmpInst::FCMP_OGT);
+  if (e.type == bool_) return e.ir().CreateOr(e[0], e[1]);
+  return e.b.intrinsic(e.signed_type() ? llvm::Intrinsic::smax : llvm::Intrinsic::umax, {e[0], e[1]});
+}
+
+template <llvm::Intrinsic::ID Id>
+Value* emit_unary_intrinsic(const Emission& e) {
+  return e.b.intrinsic(Id, {e[0]});
+}
+
+Value* emit_fma(const Emission& e) {
+  return e.b.fma(e[0], e[1], e[2]);
+}
+Value* emit_and(const Emission& e) {
+  return e.ir().CreateAnd(e[0], e[1]);
+}
+Value* emit_or(const Emission& e) {
+  return e.ir().CreateOr(e[0], e[1]);
+}
+Value* emit_xor(const Emission& e) {
+  return e.ir().CreateXor(e[0], e[1]);
+}
+Value* emit_not(const Emission& e) {
+  return e.ir().CreateNot(e[0]);
+}
+
+Value* emit_shift_left(const Emission& e) {
+  Value* within = e.ir().CreateICmpULT(e[1], e.integer_constant(e.width()));
+  return e.ir().CreateSelect(within, e.ir().CreateShl(e[0], e[1]), e.b.zero(e.llvm_type()));
+}
+
+Value* emit_shift_right(const Emission& e) {
+  Value* within = e.ir().CreateICmpULT(e[1], e.integer_constant(e.width()));
+  if (e.signed_type()) {
+    Value* count = e.ir().CreateSelect(within, e[1], e.integer_constant(e.width() - 1));
+    return e.ir().CreateAShr(e[0], count);
+  }
+  return e.ir().CreateSelect(within, e.ir().CreateLShr(e[0], e[1]), e.b.zero(e.llvm_type()));
+}
+
+Value* compare(const Emission& e, llvm::CmpInst::Predicate floating_point,
+               llvm::CmpInst::Predicate signed_int, llvm::CmpInst::Predicate unsigned_int) {
+  if (e.floating()) return e.ir().CreateFCmp(floating_point, e[0], e[1]);
+  return e.ir().CreateICmp(e.signed_type() ? signed_int : unsigned_int, e[0], e[1]);
+}
+
+using Cmp = llvm::CmpInst;
+Value* emit_eq(const Emission& e) {
+  return compare(e, Cmp::FCMP_OEQ, Cmp::ICMP_EQ, Cmp::ICMP_EQ);
+}
+Value* emit_ne(const Emission& e) {
+  return compare(e, Cmp::FCMP_UNE, Cmp::ICMP_NE, Cmp::ICMP_NE);
+}
+Value* emit_lt(const Emission& e) {
+  return compare(e, Cmp::FCMP_OLT, Cmp::ICMP_SLT, Cmp::ICMP_ULT);
+}
+Value* emit_le(const Emission& e) {
+  return compare(e, Cmp::FCMP_OLE, Cmp::ICMP_SLE, Cmp::ICMP_ULE);
+}
+
+Value* emit_select(const Emission& e) {
+  return e.ir().CreateSelect(e[0], e[1], e[2]);
+}
+Value* emit_cast_row(const Emission& e) {
+  return emit_cast(e.b, e[0], e.type, e.result);
+}
+
+Value* emit_bitcast(const Emission& e) {
+  if (e.type == e.result) return e[0];
+  const int lanes = VectorBuilder::lanes_of(e[0]);
+  if (e.type == bool_) return e.ir().CreateZExt(e[0], e.b.compute_type(e.result, lanes));
+  if (e.result == bool_) return e.ir().CreateICmpNE(e[0], e.b.zero(e.llvm_type()));
+  return e.ir().CreateBitCast(e[0], e.b.compute_type(e.result, lanes));
+}
+
+Value* emit_round_to(const Emission& e) {
+  if (e.imm == static_cast<uint64_t>(Dtype::Val::bfloat16)) {
+    return e.b.from_bfloat16_bits(e.b.to_bfloat16_bits(e[0]));
+  }
+  return e.b.from_float16_bits(e.b.to_float16_bits(e[0]));
+}
+
+std::array<Row, kir::opcode_count> make_table() {
+  std::array<Row, kir::opcode_count> table{};
+  const auto row = [&](Opcode op, Row emit) { table[static_cast<size_t>(op)] = emit; };
+  row(Opcode::add, emit_add);
+  row(Opcode::sub, emit_sub);
+  row(Opcode::mul, emit_mul);
+  row(Opcode::div, emit_div);
+  row(Opcode::rem, emit_rem);
+  row(Opcode::neg, emit_neg);
+  row(Opcode::abs, emit_abs);
+  row(Opcode::min, emit_min);
+  row(Opcode::max, emit_max);
+  row(Opcode::fma, emit_fma);
+  row(Opcode::floor, emit_unary_intrinsic<llvm::Intrinsic::floor>);
+  row(Opcode::ceil, emit_unary_intrinsic<llvm::Intrinsic::ceil>);
+  row(Opcode::trunc, emit_unary_intrinsic<llvm::Intrinsic::trunc>);
+  row(Opcode::rint, emit_unary_intrinsic<llvm::Intrinsic::rint>);
+  row(Opcode::sqrt, emit_unary_intrinsic<llvm::Intrinsic::sqrt>);
+  row(Opcode::bit_and, emit_and);
+  row(Opcode::bit_or, emit_or);
+  row(Opcode::bit_xor, emit_xor);
+  row(Opcode::bit_not, emit_not);
+  row(Opcode::shift_left, emit_shift_left);
+  row(Opcode::shift_right, emit_shift_right);
+  row(Opcode::eq, emit_eq);
+  row(Opcode::ne, emit_ne);
+  row(Opcode::lt, emit_lt);
+  row(Opcode::le, emit_le);
+  row(Opcode::select, emit_select);
+  row(Opcode::cast, emit_cast_row);
+  row(Opcode::bitcast, emit_bitcast);
+  row(Opcode::round_to, emit_round_to);
+  return table;
+}
+
+/// Float to integer: truncated, saturated, NaN to 0. The conversion itself only ever sees what fits.
+Value* emit_float_to_integer(VectorBuilder& b, Value* value, Dtype to) {
+  llvm::IRBuilder<>& ir = b.ir;
+  llvm::Type* type = value->getType();
+  const int lanes = VectorBuilder::lanes_of(value);
+  llvm::Type* result_type = b.compute_type(to, lanes);
+  const unsigned bits = result_type->getScalarSizeInBits();
+  const bool is_signed_result = is_signed(to);
+  const unsigned value_bits = is_signed_result ? bits - 1 : bits;
+  const bool from_single = type->getScalarType()->isFloatTy();
+  const double limit = std::ldexp(1.0, static_cast<int>(value_bits));  // the first value too large
+  llvm::Constant* lowest = llvm::ConstantFP::get(type, is_signed_result ? -limit : 0.0);
+  value = ir.CreateSelect(ir.CreateFCmpORD(value, value), value, b.zero(type));
+  value = ir.CreateSelect(ir.CreateFCmpOGT(value, lowest), value, lowest);
+  if (value_bits < (from_single ? 24u : 53u)) {  // the largest value is a floating-point number
+    llvm::Constant* highest = llvm::ConstantFP::get(type, limit - 1);
+    value = ir.CreateSelect(ir.CreateFCmpOLT(value, highest), value, highest);
+    if (bits < 32) {
+      return ir.CreateTrunc(ir.CreateFPToSI(value, VectorBuilder::widen(ir.getInt32Ty(), lanes)),
+                            result_type);
+    }
+    return is_signed_result ? ir.CreateFPToSI(value, result_type) : ir.CreateFPToUI(value, result_type);
+  }
+  Value* above = ir.CreateFCmpOGE(value, llvm::ConstantFP::get(type, limit));
+  value = ir.CreateSelect(above, b.zero(type), value);
+  Value* converted =
+      is_signed_result ? ir.CreateFPToSI(value, result_type) : ir.CreateFPToUI(value, result_type);
+  const llvm::APInt highest =
+      is_signed_result ? llvm::APInt::getSignedMaxValue(bits) : llvm::APInt::getMaxValue(bits);
+  return ir.CreateSelect(above, llvm::ConstantInt::get(result_type, highest), converted);
+}
+
+}  // namespace
+
+Value* emit_cast(VectorBuilder& b, Value* value, Dtype from, Dtype to) {
+  if (from == to) return value;
+  llvm::IRBuilder<>& ir = b.ir;
+  llvm::Type* type = b.compute_type(to, VectorBuilder::lanes_of(value));
+  if (to == bool_) {
+    return is_floating(from) ? ir.CreateFCmpUNE(value, b.zero(value->getType()))
+                             : ir.CreateICmpNE(value, b.zero(value->getType()));
+  }
+  if (is_floating(from)) {
+    return is_floating(to) ? ir.CreateFPCast(value, type) : emit_float_to_integer(b, value, to);
+  }
+  if (is_floating(to)) {
+    return is_signed(from) ? ir.CreateSIToFP(value, type) : ir.CreateUIToFP(value, type);
+  }
+  return ir.CreateIntCast(value, type, is_signed(from));
+}
+
+Value* emit_instruction(VectorBuilder& b, const kir::Instruction& instruction, Dtype operand_type,
+                        llvm::ArrayRef<Value*> operands) {
+  static const std::array<Row, kir::opcode_count> table = make_table();
+  const Row row = table[static_cast<size_t>(instruction.op)];
+  if (row == nullptr) {
+    throw std::logic_error("code generation: opcode " + std::to_string(static_cast<int>(instruction.op)) +
+                           " is no plain arithmetic");
+  }
+  return row({b, operand_type, instruction.type, instruction.imm, operands});
+}
+
+Value* emit_binary(VectorBuilder& b, Opcode op, Dtype type, Value* left, Value* right) {
+  return emit_instruction(b, kir::Instruction{op, type, 0, {}}, type, {left, right});
+}
+
+}  // namespace lazuli

@@ -1,0 +1,231 @@
+#include <lazuli/compiler/llvm/jit.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <llvm/IR/DiagnosticInfo.h>
+#include <llvm/IR/DiagnosticPrinter.h>
+#include <llvm/IR/LLVMContext.h>
+#include <llvm/IR/Module.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/Support/raw_ostream.h>
+
+#include <lazuli/compiler/llvm/code_image.h>
+#include <lazuli/compiler/llvm/disk_cache.h>
+#include <lazuli/compiler/llvm/machine.h>
+#include <lazuli/compiler/llvm/target.h>
+#include <lazuli/compiler/settings.h>
+
+#ifndef LAZULI_VERSION
+#define LAZULI_VERSION "unknown"
+#endif
+
+namespace lazuli {
+namespace {
+
+/// Adds the time it lives to a counter.
+class Stopwatch {
+ public:
+  explicit Stopwatch(std::atomic<uint64_t>& nanoseconds)
+      : nanoseconds_(nanoseconds), start_(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() {
+    const auto passed = std::chrono::steady_clock::now() - start_;
+    nanoseconds_.fetch_add(static_cast<uint64_t>(std::chrono::nanoseconds(passed).count()),
+                           std::memory_order_relaxed);
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  std::atomic<uint64_t>& nanoseconds_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+/// Keeps LLVM from printing and exiting where it finds fault with a module: the first fault is noted.
+struct Diagnostics final : llvm::DiagnosticHandler {
+  explicit Diagnostics(std::string& first_error) : error(first_error) {}
+  bool handleDiagnostics(const llvm::DiagnosticInfo& info) override {
+    if (info.getSeverity() == llvm::DS_Error && error.empty()) {
+      llvm::raw_string_ostream stream(error);
+      llvm::DiagnosticPrinterRawOStream printer(stream);
+      info.print(printer);
+    }
+    return true;
+  }
+  std::string& error;
+};
+
+std::string text_of(const llvm::Module& module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, nullptr);
+  return text;
+}
+
+}  // namespace
+
+struct JitEngine::State {
+  std::atomic<uint64_t> compiled{0};
+  std::atomic<uint64_t> loaded{0};
+  std::atomic<uint64_t> written{0};
+  std::atomic<uint64_t> malformed{0};
+  std::atomic<uint64_t> compile_nanoseconds{0};
+  std::atomic<uint64_t> load_nanoseconds{0};
+  DiskCache disk;
+
+  std::mutex compilers_mutex;
+  std::vector<std::unique_ptr<MachineCompiler>> idle_compilers;
+
+  struct Kept {
+    std::mutex mutex;
+    std::shared_ptr<const JitCode> code;
+  };
+  std::mutex kept_mutex;
+  std::unordered_map<std::string, std::unique_ptr<Kept>> kept;
+
+  static std::string full_key(const std::string& key) {
+    static const std::string common = "\n" + host_target().key +
+                                      "\nlazuli " LAZULI_VERSION
+#ifdef LAZULI_CODE_VERSION
+                                      "/" LAZULI_CODE_VERSION
+#endif
+        ;
+    return key + common;
+  }
+
+  std::shared_ptr<const JitCode> load(const std::string& full) {
+    // Whoever wants to see the stages wants them made.
+    if (prints(Stage::llvm_ir) || prints(Stage::assembly)) return nullptr;
+    const Stopwatch watch(load_nanoseconds);
+    const std::optional<std::string> bytes = disk.read(full);
+    if (!bytes) return nullptr;
+    try {
+      std::shared_ptr<const JitCode> code = load_image(parse_image(*bytes));
+      loaded.fetch_add(1, std::memory_order_relaxed);
+      return code;
+    } catch (const std::runtime_error&) {
+      malformed.fetch_add(1, std::memory_order_relaxed);
+      disk.remove(full);
+      return nullptr;
+    }
+  }
+
+  std::shared_ptr<const JitCode> compile(const std::string& full, const BuildModule& build) {
+    CodeImage image;
+    {
+      const Stopwatch watch(compile_nanoseconds);
+      // A target machine is not to be shared between threads, and costs something to make.
+      std::unique_ptr<MachineCompiler> compiler = take_compiler();
+      image = compile_with(*compiler, build);
+      const std::lock_guard lock(compilers_mutex);
+      idle_compilers.push_back(std::move(compiler));
+    }
+    compiled.fetch_add(1, std::memory_order_relaxed);
+    if (disk.write(full, serialize_image(image))) written.fetch_add(1, std::memory_order_relaxed);
+    return load_image(image);
+  }
+
+  std::unique_ptr<MachineCompiler> take_compiler() {
+    {
+      const std::lock_guard lock(compilers_mutex);
+      if (!idle_compilers.empty()) {
+        std::unique_ptr<MachineCompiler> compiler = std::move(idle_compilers.back());
+        idle_compilers.pop_back();
+        return compiler;
+      }
+    }
+    return std::make_unique<MachineCompiler>(host_target());
+  }
+
+  static CodeImage compile_with(const MachineCompiler& compiler, const BuildModule& build) {
+    llvm::LLVMContext context;
+    std::string error;
+    context.setDiagnosticHandler(std::make_unique<Diagnostics>(error));
+    context.setDiscardValueNames(!prints(Stage::llvm_ir));
+    llvm::Module module("lazuli", context);
+    compiler.prepare(module);
+    build(module);
+#ifndef NDEBUG
+    std::string fault;
+    llvm::raw_string_ostream stream(fault);
+    if (llvm::verifyModule(module, &stream)) throw std::runtime_error("malformed LLVM IR: " + fault);
+#endif
+    compiler.optimize(module);
+    if (prints(Stage::llvm_ir)) print_stage(Stage::llvm_ir, module.getName().str(), text_of(module));
+    if (prints(Stage::assembly)) {
+      print_stage(Stage::assembly, module.getName().str(), compiler.emit_assembly(module));
+    }
+    const llvm::SmallVector<char, 0> object = compiler.emit_object(module);
+    if (!error.empty()) throw std::runtime_error("LLVM: " + error);
+    return link_object({object.data(), object.size()});
+  }
+};
+
+JitEngine::JitEngine() : state_(new State) {}
+
+JitEngine& JitEngine::instance() {
+  // Never destroyed: code is run and compiled until the process is gone.
+  static JitEngine* const engine = new JitEngine;
+  return *engine;
+}
+
+std::shared_ptr<const JitCode> JitEngine::load(const std::string& key) {
+  return state_->load(State::full_key(key));
+}
+
+std::shared_ptr<const JitCode> JitEngine::load_or_build(const std::string& key, const BuildModule& build) {
+  const std::string full = State::full_key(key);
+  if (std::shared_ptr<const JitCode> code = state_->load(full)) return code;
+  return state_->compile(full, build);
+}
+
+void* JitEngine::load_or_build(const std::string& key, const std::string& symbol, const BuildModule& build) {
+  State::Kept* kept = nullptr;
+  {
+    const std::lock_guard lock(state_->kept_mutex);
+    std::unique_ptr<State::Kept>& place = state_->kept[key];
+    if (place == nullptr) place = std::make_unique<State::Kept>();
+    kept = place.get();
+  }
+  const std::lock_guard lock(kept->mutex);
+  if (kept->code == nullptr) kept->code = load_or_build(key, build);
+  void* address = kept->code->symbol(symbol);
+  if (address == nullptr)
+    throw std::runtime_error("machine code for '" + key + "' has no function " + symbol);
+  return address;
+}
+
+JitStatistics JitEngine::statistics() const {
+  const auto get = [](const std::atomic<uint64_t>& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
+  JitStatistics statistics;
+  statistics.compiled = get(state_->compiled);
+  statistics.loaded_from_disk = get(state_->loaded);
+  statistics.written_to_disk = get(state_->written);
+  statistics.damaged_on_disk = state_->disk.damaged() + get(state_->malformed);
+  statistics.evicted_from_disk = state_->disk.evicted();
+  statistics.compile_nanoseconds = get(state_->compile_nanoseconds);
+  statistics.load_nanoseconds = get(state_->load_nanoseconds);
+  return statistics;
+}
+
+void JitEngine::reset_statistics() {
+  for (std::atomic<uint64_t>* counter :
+       {&state_->compiled, &state_->loaded, &state_->written, &state_->malformed,
+        &state_->compile_nanoseconds, &state_->load_nanoseconds}) {
+    counter->store(0, std::memory_order_relaxed);
+  }
+  state_->disk.reset_counters();
+}
+
+void JitEngine::set_disk_limit(uint64_t bytes) {
+  state_->disk.set_limit(bytes);
+}
+
+}  // namespace lazuli

@@ -1,0 +1,181 @@
+#include <lazuli/compiler/llvm/schedule.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <lazuli/compiler/kernel_ir/instruction_table.h>
+
+namespace lazuli {
+
+using kir::Access;
+using kir::Instruction;
+using kir::Kernel;
+using kir::Opcode;
+using kir::Role;
+using kir::StrideClass;
+
+int first_dynamic_operand(Opcode op) {
+  if (op == Opcode::store) return 1;
+  return op == Opcode::store_complex ? 2 : 0;
+}
+
+namespace {
+
+class Scheduler {
+ public:
+  Scheduler(const Kernel& kernel, const Target& target) : kernel_(kernel), target_(target) {}
+
+  Schedule run() {
+    order_loops();
+    place_instructions();
+    choose_lanes();
+    choose_unroll();
+    return std::move(schedule_);
+  }
+
+ private:
+  void order_loops() {
+    const int rank = kernel_.rank();
+    if (kernel_.has_reduce()) {
+      schedule_.form = kernel_.reduces_innermost() ? Schedule::Form::rows : Schedule::Form::columns;
+    }
+    const bool rows = schedule_.form == Schedule::Form::rows;
+    if (rank > 0) schedule_.vector_dim = rank - 1;
+    if (rank > 0 && !rows) schedule_.loops.push_back(rank - 1);
+    for (int d = 0; d < rank; ++d) {
+      if (kernel_.dims[d] == Role::reduce) {
+        schedule_.loops.push_back(d);
+      } else if (rows || d != rank - 1) {
+        schedule_.outer_dims.push_back(d);
+      }
+    }
+    level_of_dim_.assign(rank, 1);
+    for (size_t n = 0; n < schedule_.loops.size(); ++n) {
+      level_of_dim_[schedule_.loops[n]] = 2 + static_cast<int>(n);
+    }
+    if (rank > 0) schedule_.vector_level = level_of_dim_[rank - 1];
+  }
+
+  void place_instructions() {
+    const size_t count = kernel_.instructions.size();
+    schedule_.level.assign(count, 0);
+    schedule_.is_vector.assign(count, false);
+    for (const kir::Block& block : kernel_.blocks) {
+      for (uint32_t i = block.begin; i < block.end; ++i) place(i, block);
+    }
+  }
+
+  void place(uint32_t id, const kir::Block& block) {
+    const Instruction& instruction = kernel_.instructions[id];
+    const int innermost = schedule_.block_level(block);
+    int level = 0;
+    bool vector = false;
+    const auto depend_on_dim = [&](int d) {
+      if (level_of_dim_[d] > innermost) return;  // the block stands still along it
+      level = std::max(level, level_of_dim_[d]);
+      vector = vector || d == schedule_.vector_dim;
+    };
+    for (const kir::ValueId operand : instruction.operands) {
+      level = std::max(level, schedule_.level[operand]);
+      vector = vector || schedule_.is_vector[operand];
+    }
+    if (instruction.op == Opcode::index) {
+      depend_on_dim(static_cast<int>(instruction.imm));
+    } else if (is_load(instruction.op)) {
+      const Access& access = kernel_.accesses[instruction.imm];
+      for (int d = 0; d < kernel_.rank(); ++d) {
+        if (access.strides[d] != StrideClass::zero) depend_on_dim(d);
+      }
+      // What the kernel writes as well is read where the program says.
+      if (access.kind != Access::Kind::input) level = innermost;
+    } else if (is_store(instruction.op)) {
+      level = innermost;
+      vector = schedule_.vector_dim >= 0 && innermost >= schedule_.vector_level;
+    } else if (is_reduce(instruction.op)) {
+      // Where its result is known; the reduction itself happens innermost.
+      level = schedule_.form == Schedule::Form::rows ? 1 : 2;
+      vector = schedule_.form == Schedule::Form::columns;
+    }
+    schedule_.level[id] = level;
+    schedule_.is_vector[id] = vector;
+  }
+
+  /// As many lanes as a register holds of the widest type in common use. A few wider values (an index) then
+  /// take several registers, narrower ones part of one.
+  void choose_lanes() {
+    if (schedule_.vector_dim < 0) return;
+    int uses[9] = {};
+    bool scalarised = false;  // by LLVM, lane by lane
+    for (size_t i = 0; i < kernel_.instructions.size(); ++i) {
+      const Instruction& instruction = kernel_.instructions[i];
+      if (!schedule_.is_vector[i] && !is_reduce(instruction.op)) continue;
+      if (is_load(instruction.op) || is_store(instruction.op)) {
+        const Access& access = kernel_.accesses[instruction.imm];
+        ++uses[access.dtype == complex64 ? 4 : kir::compute_type(access.dtype).size()];
+        const bool contiguous = access.strides[schedule_.vector_dim] != StrideClass::any;
+        scalarised = scalarised || !contiguous || access.dynamic_indices > 0;
+      } else if (instruction.type != bool_ && instruction.op != Opcode::index) {
+        ++uses[instruction.type.size()];
+      }
+      if (instruction.op == Opcode::div || instruction.op == Opcode::rem) scalarised = true;
+    }
+    int bytes = 1;
+    if (uses[8] > uses[4] + uses[2] + uses[1]) {
+      bytes = 8;
+    } else if (uses[4] + uses[8] > 0) {
+      bytes = 4;
+    } else if (uses[2] > 0) {
+      bytes = 2;
+    }
+    if (scalarised) bytes = std::max(bytes, 4);
+    schedule_.lanes = target_.vector_bytes() / bytes;
+  }
+
+  /// Independent chains hide latency where a step is short; where it is long, the processor overlaps steps by
+  /// itself and more vectors would only spill.
+  void choose_unroll() {
+    const size_t blocks = kernel_.blocks.size();
+    schedule_.unroll.assign(blocks, 1);
+    int least = 8;
+    for (size_t b = 0; b < blocks; ++b) {
+      const int count = vector_work(kernel_.blocks[b]);
+      const int unroll = count <= 12 ? 4 : count <= 60 ? 2 : 1;
+      schedule_.unroll[b] = unroll;
+      least = std::min(least, unroll);
+    }
+    if (schedule_.form != Schedule::Form::rows)
+      std::fill(schedule_.unroll.begin(), schedule_.unroll.end(), least);
+  }
+
+  /// Vector instructions of a block, those in wider types counted by the registers they take.
+  int vector_work(const kir::Block& block) const {
+    int work = 0;
+    for (uint32_t i = block.begin; i < block.end; ++i) {
+      const Instruction& instruction = kernel_.instructions[i];
+      if (!schedule_.is_vector[i] && !is_reduce(instruction.op)) continue;
+      const int bytes = instruction.type.size() * schedule_.lanes;
+      int cost = std::max(1, bytes / target_.vector_bytes());
+      if (is_load(instruction.op) || is_store(instruction.op)) {
+        const Access& access = kernel_.accesses[instruction.imm];
+        const bool gathered =
+            access.strides[schedule_.vector_dim] == StrideClass::any || access.dynamic_indices > 0;
+        if (gathered) cost *= 8;
+      }
+      work += cost;
+    }
+    return work;
+  }
+
+  const Kernel& kernel_;
+  const Target& target_;
+  Schedule schedule_;
+  std::vector<int> level_of_dim_;
+};
+
+}  // namespace
+
+Schedule make_schedule(const Kernel& kernel, const Target& target) {
+  return Scheduler(kernel, target).run();
+}
+
+}  // namespace lazuli

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <lazuli/compiler/kernel_ir/kernel.h>
+#include <lazuli/compiler/llvm/target.h>
+
+namespace lazuli {
+
+/// How code generation walks a kernel's iteration space. The nest of loops, from the outside in:
+///
+///     level 0            once a call
+///     level 1            each outer point: the parallel dimensions but V, flattened
+///     levels 2, 3, ...   `loops`, in order
+///
+/// In rows (reduce innermost) `loops` are the reduce dimensions, in columns V and then the reduce dimensions,
+/// elsewhere V alone. Each instruction is emitted at the outermost level at which its operands are known, and
+/// as a scalar where it is the same in all lanes.
+struct Schedule {
+  enum class Form : uint8_t { elementwise, rows, columns };
+
+  Form form = Form::elementwise;
+  std::vector<int> outer_dims;
+  std::vector<int> loops;
+  int vector_dim = -1;    ///< the dimension along which lanes run; -1 where there is none (rank 0)
+  int vector_level = -1;  ///< the level of its loop
+
+  int lanes = 1;
+  std::vector<int> unroll;  ///< for each block: vectors a step; the same for all but in rows
+
+  std::vector<int> level;       ///< for each instruction
+  std::vector<bool> is_vector;  ///< for each instruction: its value differs between lanes
+
+  /// The innermost level that a block reaches.
+  int block_level(const kir::Block& block) const {
+    const int innermost = 1 + static_cast<int>(loops.size());
+    if (block.per_element || form == Form::elementwise) return innermost;
+    return form == Form::rows ? 1 : 2;
+  }
+};
+
+Schedule make_schedule(const kir::Kernel& kernel, const Target& target);
+
+/// Of the operands of a load or store, the first dynamic index.
+int first_dynamic_operand(kir::Opcode op);
+
+}  // namespace lazuli

@@ -1,0 +1,85 @@
+#include <lazuli/compiler/thread_pool.h>
+
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+
+#include <tbb/parallel_for.h>
+#include <tbb/partitioner.h>
+#include <tbb/task_arena.h>
+
+#include <lazuli/compiler/settings.h>
+
+namespace lazuli {
+namespace {
+
+thread_local bool inside_part = false;
+
+/// The arena of `threads` threads. One that has been replaced lives on while somebody works in it.
+std::shared_ptr<tbb::task_arena> arena_of(int threads) {
+  struct Current {
+    std::mutex mutex;
+    int threads = 0;
+    std::shared_ptr<tbb::task_arena> arena;
+  };
+  static Current* const current = new Current;  // never destroyed, as TBB's own threads end late
+  const std::lock_guard lock(current->mutex);
+  if (current->threads != threads) {
+    current->arena = std::make_shared<tbb::task_arena>(threads);
+    current->threads = threads;
+  }
+  return current->arena;
+}
+
+/// Marks the thread as being inside a part for as long as it lives.
+class InsidePart {
+ public:
+  InsidePart() : before_(inside_part) { inside_part = true; }
+  ~InsidePart() { inside_part = before_; }
+  InsidePart(const InsidePart&) = delete;
+  InsidePart& operator=(const InsidePart&) = delete;
+
+ private:
+  bool before_;
+};
+
+struct Scratch {
+  ~Scratch() { std::free(memory); }
+  void* memory = nullptr;
+  int64_t size = 0;
+};
+
+}  // namespace
+
+void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f) {
+  const int threads = num_threads();
+  if (parts <= 1 || threads <= 1 || inside_part) {
+    for (int64_t part = 0; part < parts; ++part) f(part);
+    return;
+  }
+  arena_of(threads)->execute([&] {
+    tbb::parallel_for(
+        int64_t{0}, parts,
+        [&](int64_t part) {
+          const InsidePart mark;
+          f(part);
+        },
+        tbb::static_partitioner());
+  });
+}
+
+std::byte* thread_scratch(int64_t bytes) {
+  thread_local Scratch scratch;
+  if (scratch.size < bytes) {
+    std::free(scratch.memory);
+    scratch.size = 0;
+    const int64_t rounded = (bytes + 4095) / 4096 * 4096;
+    scratch.memory = std::aligned_alloc(64, static_cast<size_t>(rounded));
+    if (scratch.memory == nullptr) throw std::bad_alloc();
+    scratch.size = rounded;
+  }
+  return static_cast<std::byte*>(scratch.memory);
+}
+
+}  // namespace lazuli
