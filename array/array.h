@@ -4,11 +4,15 @@
 #include <cstring>
 #include <functional>
 #include <initializer_list>
+#include <iosfwd>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include <lazuli/array/block_pool.h>
 #include <lazuli/array/buffer.h>
 #include <lazuli/array/dtype.h>
 #include <lazuli/array/producer.h>
@@ -32,19 +36,19 @@ class array {
  public:
   /// A scalar. The dtype is that of `T` unless given.
   template <typename T>
-    requires std::is_arithmetic_v<T> || std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t> ||
-             std::is_same_v<T, complex64_t>
+  requires std::is_arithmetic_v<T> || std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t> ||
+      std::is_same_v<T, complex64_t>
   explicit(false) array(T value, Dtype dtype = dtype_of<T>());
 
-  /// Copies elements, row-major, into a new array; throws std::invalid_argument where the shape does not
-  /// hold as many as there are.
+  /// Copies as many elements as the shape holds, row-major, into a new array.
   template <typename It>
-    requires std::input_iterator<It>
-  array(It data, Shape shape, Dtype dtype = dtype_of<typename std::iterator_traits<It>::value_type>());
+  requires std::input_iterator<It> array(
+      It data, Shape shape, Dtype dtype = dtype_of<typename std::iterator_traits<It>::value_type>());
   template <typename T>
   array(std::initializer_list<T> data, Dtype dtype = dtype_of<T>());
   array(std::initializer_list<float> data);
   array(std::initializer_list<int> data, Dtype dtype);
+  /// Throws std::invalid_argument where the shape does not hold as many elements as there are.
   template <typename T>
   array(std::initializer_list<T> data, Shape shape, Dtype dtype = dtype_of<T>());
 
@@ -67,11 +71,12 @@ class array {
   size_t size() const;
   size_t nbytes() const { return size() * itemsize(); }
   size_t itemsize() const { return dtype().size(); }
-  /// Strides of an evaluated array, in elements.
+  /// Strides of an evaluated array, in elements; throws std::runtime_error for others.
   const Strides& strides() const;
   int64_t strides(int dim) const;
 
-  /// Computes the array, unless it is computed already.
+  /// Computes the array, unless it is computed already. This, and whatever needs the values, throws
+  /// std::runtime_error for an argument of a function that is being traced: it has none.
   void eval();
   /// Whether the result is in memory.
   bool is_available() const;
@@ -80,7 +85,7 @@ class array {
   /// The value of an array of one element, evaluated first; throws std::invalid_argument for other sizes.
   template <typename T>
   T item() const;
-  /// The first element of the evaluated array; neighbours lie `strides()` apart. Call `eval` first.
+  /// The first element, evaluated first where need be; neighbours lie `strides()` apart.
   template <typename T>
   T* data();
   template <typename T>
@@ -98,6 +103,7 @@ class array {
  private:
   void* raw_data() const;
   void check_item() const;
+  void make_available() const;
   static array allocate_host(Shape shape, Dtype dtype, void** data);
 
   Ref<Node> node_;
@@ -108,15 +114,17 @@ class array {
 struct NodeOutput {
   Shape shape;
   Dtype dtype = float32;
-  Strides strides;      // valid once computed
-  int64_t offset = 0;   // of the first element, in bytes, within the buffer
-  Ref<Buffer> buffer;   // null until computed
+  Strides strides;     // valid once computed
+  int64_t offset = 0;  // of the first element, in bytes, within the buffer
+  Ref<Buffer> buffer;  // null until computed
 };
 
 /// Where work that was handed to another thread stands.
 class Pending : public RefCounted {
  public:
+  /// Blocks until `finish` is called; rethrows the error it was given.
   void wait();
+  /// Says that the work is done, or what kept it from being done. Nodes get their new state before.
   void finish(std::exception_ptr error = nullptr);
   bool is_done() const { return done_.load(std::memory_order_acquire); }
 
@@ -125,9 +133,43 @@ class Pending : public RefCounted {
   std::exception_ptr error_;
 };
 
+/// The outputs of a node: nearly always one, which then stands in the node itself.
+class NodeOutputs {
+ public:
+  NodeOutputs() = default;
+  size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  NodeOutput* data() { return count_ == 1 ? &one_ : many_.get(); }
+  const NodeOutput* data() const { return count_ == 1 ? &one_ : many_.get(); }
+  NodeOutput* begin() { return data(); }
+  NodeOutput* end() { return data() + count_; }
+  const NodeOutput* begin() const { return data(); }
+  const NodeOutput* end() const { return data() + count_; }
+  NodeOutput& operator[](size_t i) { return data()[i]; }
+  const NodeOutput& operator[](size_t i) const { return data()[i]; }
+  NodeOutput& front() { return *data(); }
+  const NodeOutput& front() const { return *data(); }
+  NodeOutput& back() { return data()[count_ - 1]; }
+  const NodeOutput& back() const { return data()[count_ - 1]; }
+  /// Makes it `count` outputs, all anew.
+  void reset(size_t count) {
+    many_ = count == 1 ? nullptr : std::make_unique<NodeOutput[]>(count);
+    one_ = NodeOutput();
+    count_ = count;
+  }
+
+ private:
+  size_t count_ = 1;
+  std::unique_ptr<NodeOutput[]> many_;
+  NodeOutput one_;
+};
+
 /// A node of the graph that arrays build: an operation applied to arrays, or data. Once its outputs are
 /// computed it lets go of its inputs.
-struct Node final : RefCounted {
+///
+/// Threads read `state` with acquire; what it promises (outputs, `pending`) is written before it is stored
+/// with release, and is not written again while it stays so.
+struct Node final : RefCounted, Pooled<Node> {
   enum class State : uint8_t {
     lazy,         ///< has a producer and inputs
     scheduled,    ///< being computed; see `pending`
@@ -135,20 +177,27 @@ struct Node final : RefCounted {
     placeholder,  ///< an argument of a function that is being traced: it never has data
   };
 
+  std::atomic<State> state{State::lazy};
   Ref<const Producer> producer;
   std::vector<array> inputs;
-  std::vector<NodeOutput> outputs;
-  std::atomic<State> state{State::lazy};
   Ref<Pending> pending;
+  NodeOutputs outputs;
+
+  bool is_computed() const { return state.load(std::memory_order_acquire) == State::computed; }
+  /// Makes outputs that were written before visible to other threads.
+  void set_state(State to) { state.store(to, std::memory_order_release); }
 
   /// A node whose single output is in memory.
   static Ref<Node> of_data(Ref<Buffer> buffer, int64_t offset, Shape shape, Strides strides, Dtype dtype);
   static Ref<Node> placeholder_of(ArraySpec spec);
   static Ref<Node> lazy_of(Ref<const Producer> producer, std::vector<array> inputs,
                            std::vector<ArraySpec> outputs);
+  /// The same for a single output, cheaper.
+  static Ref<Node> lazy_of_one(Ref<const Producer> producer, std::vector<array> inputs, ArraySpec output);
 
  private:
   void destroy() const override;  // frees chains of any length without recursion
+  mutable const Node* next_dead_ = nullptr;
 };
 
 /// Steps through the first dimension.
@@ -158,8 +207,13 @@ struct array::ArrayIterator {
   using value_type = array;
   using reference = array;
 
+  /// Throws std::invalid_argument for an array without dimensions.
   explicit ArrayIterator(const array& arr, int idx = 0);
+  /// The row: a view of an array that is computed; else what the indexer makes, where one is set; else the
+  /// array is computed first.
   reference operator*() const;
+  /// Sets what takes a row of an array that is not computed: the layer that has such an operation does.
+  static void set_indexer(array (*indexer)(const array& from, int row));
   ArrayIterator& operator+(difference_type diff) {
     idx += static_cast<int>(diff);
     return *this;

@@ -9,10 +9,17 @@ namespace array_detail {
 /// A host value converted to the C++ type `To` of an element; complex to real takes the real part.
 template <typename To, typename From>
 To convert_element(const From& value) {
+  constexpr bool from_half = std::is_same_v<From, float16_t> || std::is_same_v<From, bfloat16_t>;
   if constexpr (std::is_same_v<To, From>) {
     return value;
   } else if constexpr (std::is_same_v<From, complex64_t>) {
-    return static_cast<To>(value.real());
+    if constexpr (std::is_same_v<To, bool>) {
+      return value != complex64_t(0);
+    } else {
+      return static_cast<To>(value.real());
+    }
+  } else if constexpr (from_half && !std::is_same_v<To, complex64_t>) {
+    return static_cast<To>(static_cast<float>(value));
   } else if constexpr (std::is_same_v<To, complex64_t>) {
     return complex64_t(static_cast<float>(value), 0.0f);
   } else if constexpr (sizeof(From) == 2 && !std::is_arithmetic_v<From>) {
@@ -31,27 +38,54 @@ void store_element(void* destination, Dtype to, const T& value) {
   });
 }
 
+/// Converts `count` host values to elements of dtype `to`.
+template <typename It>
+void store_elements(void* destination, Dtype to, It from, int64_t count) {
+  using From = typename std::iterator_traits<It>::value_type;
+  dispatch_dtype(to, [&]<typename U>(std::type_identity<U>) {
+    U* out = static_cast<U*>(destination);
+    if constexpr (std::contiguous_iterator<It> && std::is_same_v<U, From>) {
+      if (count > 0)
+        std::memcpy(static_cast<void*>(out), std::to_address(from), static_cast<size_t>(count) * sizeof(U));
+    } else {
+      for (int64_t i = 0; i < count; ++i, ++from) out[i] = convert_element<U, From>(static_cast<From>(*from));
+    }
+  });
+}
+
 }  // namespace array_detail
 
+inline array::array(Ref<Node> node, uint32_t index) : node_(std::move(node)), index_(index) {}
+inline array::~array() = default;
+
+inline const Shape& array::shape() const {
+  return node_->outputs[index_].shape;
+}
+inline Dtype array::dtype() const {
+  return node_->outputs[index_].dtype;
+}
+inline size_t array::size() const {
+  return static_cast<size_t>(element_count(shape()));
+}
+inline bool array::is_available() const {
+  return node_->is_computed();
+}
+
 template <typename T>
-  requires std::is_arithmetic_v<T> || std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t> ||
-           std::is_same_v<T, complex64_t>
-array::array(T value, Dtype dtype) {
+requires std::is_arithmetic_v<T> || std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t> ||
+    std::is_same_v<T, complex64_t>
+    array::array(T value, Dtype dtype) {
   void* data = nullptr;
   *this = allocate_host({}, dtype, &data);
   array_detail::store_element(data, dtype, value);
 }
 
 template <typename It>
-  requires std::input_iterator<It>
-array::array(It data, Shape shape, Dtype dtype) {
+requires std::input_iterator<It> array::array(It data, Shape shape, Dtype dtype) {
   void* to = nullptr;
   const int64_t count = element_count(shape);
   *this = allocate_host(std::move(shape), dtype, &to);
-  auto* bytes = static_cast<std::byte*>(to);
-  for (int64_t i = 0; i < count; ++i, ++data) {
-    array_detail::store_element(bytes + i * dtype.size(), dtype, *data);
-  }
+  array_detail::store_elements(to, dtype, std::move(data), count);
 }
 
 template <typename T>

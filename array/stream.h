@@ -1,6 +1,6 @@
 #pragma once
 
-#include <optional>
+#include <iosfwd>
 #include <variant>
 
 #include <lazuli/array/device.h>
@@ -13,7 +13,10 @@ struct Stream {
   Device device;
 };
 
-inline bool operator==(const Stream& a, const Stream& b) { return a.index == b.index && a.device == b.device; }
+inline bool operator==(const Stream& a, const Stream& b) {
+  return a.index == b.index && a.device == b.device;
+}
+std::ostream& operator<<(std::ostream& os, const Stream& stream);
 Stream default_stream(Device device);
 
 /// What operations accept to say where they run: nothing (the default stream), a stream or a device.
