@@ -1,0 +1,207 @@
+#include <lazuli/compiler/templates/gemm.h>
+
+#include <algorithm>
+
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/scratch.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+/// How the loops are cut. A task computes a block of the result, `task_rows` × `task_columns`; it packs its
+/// part of b for `kc` depths at a time into the L2 cache, while a is packed beforehand, once for all tasks.
+/// Within a task, `mc` rows of a share the L2 cache with that part of b, and one panel of b stays in L1.
+struct Blocking {
+  int64_t kc = 0;
+  int64_t mc = 0;
+  int64_t outer_rows = 0;  ///< rows of a that are packed at a time
+  int64_t task_rows = 0;
+  int64_t task_columns = 0;
+};
+
+/// The smallest even cut of `extent` into parts of at most `limit`, rounded up to `unit`.
+int64_t even_cut(int64_t extent, int64_t limit, int64_t unit) {
+  limit = std::max(limit / unit * unit, unit);
+  const int64_t parts = std::max<int64_t>(ceil_div(extent, limit), 1);
+  return std::max(round_up(ceil_div(extent, parts), unit), unit);
+}
+
+template <typename T>
+Blocking block(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel) {
+  const CacheSizes& caches = cache_sizes();
+  const int64_t size = sizeof(T);
+  const int64_t threads = num_threads();
+  Blocking result;
+  const int64_t kc_limit = std::clamp<int64_t>(caches.l1 / 2 / (kernel.columns * size), 64, 512);
+  result.kc = even_cut(k, kc_limit, 8);
+  result.mc = even_cut(m, caches.l2 / 4 / (result.kc * size), kernel.rows);
+  const int64_t outer_limit =
+      std::max(std::max<int64_t>(caches.l3 / 2, 4 << 20) / (std::max<int64_t>(k, 1) * size), result.mc);
+  result.outer_rows = even_cut(m, outer_limit, kernel.rows);
+  // Rows of a task are bounded so that a float32 block of results, where one is kept, stays in cache.
+  result.task_rows = even_cut(result.outer_rows, 1024, kernel.rows);
+  result.task_columns = even_cut(n, caches.l2 / 2 / (result.kc * size), kernel.columns);
+  // Four tasks a thread even out what threads differ by; narrow tasks pack b less often than short ones.
+  const int64_t wanted = threads > 1 ? 4 * threads : 1;
+  int64_t row_tasks = ceil_div(result.outer_rows, result.task_rows);
+  if (row_tasks * ceil_div(n, result.task_columns) < wanted) {
+    result.task_columns =
+        std::min(result.task_columns,
+                 std::max(even_cut(n, n * row_tasks / wanted, kernel.columns), 4 * kernel.columns));
+    const int64_t column_tasks = ceil_div(n, result.task_columns);
+    if (row_tasks * column_tasks < wanted) {
+      result.task_rows =
+          std::max(even_cut(result.outer_rows, result.outer_rows * column_tasks / wanted, kernel.rows),
+                   std::min(result.outer_rows, 8 * kernel.rows));
+    }
+  }
+  return result;
+}
+
+/// The panels of `rows` rows of a, for all depths: `kc` depths after `kc` depths.
+template <typename T>
+class PackedRows {
+ public:
+  PackedRows(int64_t rows, int64_t k, int64_t kc, int64_t width)
+      : k_(k),
+        kc_(kc),
+        width_(width),
+        panels_(ceil_div(rows, width)),
+        rows_(rows),
+        memory_(static_cast<size_t>(panels_ * width * k) * sizeof(T)) {}
+
+  void pack(int64_t first_row, int64_t rows, PackPanel<T> pack_a) {
+    rows_ = rows;
+    constexpr int64_t panels_a_part = 8;
+    const int64_t depths = ceil_div(k_, kc_);
+    const int64_t groups = ceil_div(ceil_div(rows, width_), panels_a_part);
+    parallel_for(groups * depths, [&](int64_t part) {
+      const int64_t k_first = part / groups * kc_;
+      const int64_t begin = part % groups * panels_a_part;
+      const int64_t end = std::min(begin + panels_a_part, ceil_div(rows, width_));
+      const int64_t k_count = std::min(kc_, k_ - k_first);
+      for (int64_t i = begin; i < end; ++i) {
+        pack_a(first_row + i * width_, std::min(width_, rows - i * width_), k_first, k_count, width_,
+               panel(i, k_first));
+      }
+    });
+  }
+
+  T* panel(int64_t index, int64_t k_first) const {
+    const int64_t k_count = std::min(kc_, k_ - k_first);
+    return memory_.template as<T>() + k_first * panels_ * width_ + index * width_ * k_count;
+  }
+
+ private:
+  int64_t k_;
+  int64_t kc_;
+  int64_t width_;
+  int64_t panels_;
+  int64_t rows_;
+  Scratch memory_;
+};
+
+/// One task: rows [row, row + rows), counted from the packed ones, by columns [column, column + columns).
+template <typename T>
+struct Task {
+  int64_t row = 0;
+  int64_t rows = 0;
+  int64_t column = 0;
+  int64_t columns = 0;
+  T* c = nullptr;  ///< of the task's first element
+  int64_t c_row_stride = 0;
+};
+
+template <typename T>
+void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKernel<T>& kernel,
+              const PackedRows<T>& packed_a, PackPanel<T> pack_b, T* packed_b) {
+  const int64_t b_panels = ceil_div(task.columns, kernel.columns);
+  GemmTile<T> tile;
+  tile.a_row_stride = 1;
+  tile.a_k_stride = kernel.rows;
+  tile.b_k_stride = kernel.columns;
+  tile.c_row_stride = task.c_row_stride;
+  for (int64_t k_first = 0; k_first < k; k_first += cut.kc) {
+    tile.k = std::min(cut.kc, k - k_first);
+    tile.accumulate = k_first > 0;
+    for (int64_t j = 0; j < b_panels; ++j) {
+      pack_b(task.column + j * kernel.columns, std::min(kernel.columns, task.columns - j * kernel.columns),
+             k_first, tile.k, kernel.columns, packed_b + j * kernel.columns * tile.k);
+    }
+    for (int64_t block_row = 0; block_row < task.rows; block_row += cut.mc) {
+      const int64_t block_end = std::min(block_row + cut.mc, task.rows);
+      for (int64_t j = 0; j < b_panels; ++j) {
+        tile.b = packed_b + j * kernel.columns * tile.k;
+        tile.columns = std::min(kernel.columns, task.columns - j * kernel.columns);
+        for (int64_t i = block_row; i < block_end; i += kernel.rows) {
+          tile.a = packed_a.panel((task.row + i) / kernel.rows, k_first);
+          tile.rows = std::min(kernel.rows, task.rows - i);
+          tile.c = task.c + i * task.c_row_stride + j * kernel.columns;
+          kernel.run(tile);
+        }
+      }
+    }
+  }
+}
+
+template <typename T>
+const GemmKernel<T>& gemm_kernel(const Kernels& table) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return table.gemm_float;
+  } else {
+    return table.gemm_double;
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void gemm(int64_t m, int64_t n, int64_t k, PackPanel<T> pack_a, PackPanel<T> pack_b,
+          const GemmOutput<T>& out) {
+  if (m == 0 || n == 0) return;
+  const GemmKernel<T>& kernel = gemm_kernel<T>(kernels());
+  const Blocking cut = block(m, n, k, kernel);
+  PackedRows<T> packed_a(std::min(cut.outer_rows, m), k, cut.kc, kernel.rows);
+  for (int64_t outer = 0; outer < m; outer += cut.outer_rows) {
+    const int64_t rows = std::min(cut.outer_rows, m - outer);
+    packed_a.pack(outer, rows, pack_a);
+    const int64_t row_tasks = ceil_div(rows, cut.task_rows);
+    const int64_t column_tasks = ceil_div(n, cut.task_columns);
+    parallel_for(row_tasks * column_tasks, [&](int64_t part) {
+      Task<T> task;
+      task.row = part % row_tasks * cut.task_rows;
+      task.rows = std::min(cut.task_rows, rows - task.row);
+      task.column = part / row_tasks * cut.task_columns;
+      task.columns = std::min(cut.task_columns, n - task.column);
+      const int64_t padded = round_up(task.columns, kernel.columns);
+      const size_t panel_elements = static_cast<size_t>(padded * std::min(cut.kc, std::max<int64_t>(k, 1)));
+      const size_t block_elements = out.c != nullptr ? 0 : static_cast<size_t>(task.rows * padded);
+      const Scratch memory((round_up(static_cast<int64_t>(panel_elements), 64) + block_elements) * sizeof(T));
+      T* packed_b = memory.as<T>();
+      if (out.c != nullptr) {
+        task.c = out.c + (outer + task.row) * out.c_row_stride + task.column;
+        task.c_row_stride = out.c_row_stride;
+      } else {
+        task.c = packed_b + round_up(static_cast<int64_t>(panel_elements), 64);
+        task.c_row_stride = padded;
+      }
+      if (k == 0) {
+        for (int64_t i = 0; i < task.rows; ++i)
+          std::fill_n(task.c + i * task.c_row_stride, task.columns, T{0});
+      }
+      run_task(task, k, cut, kernel, packed_a, pack_b, packed_b);
+      if (out.c == nullptr) {
+        (*out.store)(task.c, task.c_row_stride, outer + task.row, task.rows, task.column, task.columns);
+      }
+    });
+  }
+}
+
+template void gemm<float>(int64_t, int64_t, int64_t, PackPanel<float>, PackPanel<float>,
+                          const GemmOutput<float>&);
+template void gemm<double>(int64_t, int64_t, int64_t, PackPanel<double>, PackPanel<double>,
+                           const GemmOutput<double>&);
+
+}  // namespace lazuli::templates

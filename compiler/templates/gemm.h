@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+
+#include <lazuli/compiler/templates/matmul.h>
+#include <lazuli/compiler/thread_pool.h>
+
+/// The blocked matrix product over packed panels, which knows neither where the operands come from nor where
+/// the result goes: both are holes, filled with functions.
+namespace lazuli::templates {
+
+/// Writes the panel of lanes [first, first + count) and depths [k_first, k_first + k_count):
+/// panel[p * width + i] is the element of lane first + i at depth k_first + p, zero for count <= i < width.
+/// A lane is a row of the left operand, or a column of the right one.
+template <typename T>
+using PackPanel = FunctionRef<void(int64_t first, int64_t count, int64_t k_first, int64_t k_count,
+                                   int64_t width, T* panel)>;
+
+/// Takes the finished block of rows [row, row + rows) × columns [column, column + columns).
+template <typename T>
+using StoreBlock = FunctionRef<void(const T* block, int64_t block_row_stride, int64_t row, int64_t rows,
+                                    int64_t column, int64_t columns)>;
+
+/// Where the result goes: straight into memory of the computing type, or through `store`.
+template <typename T>
+struct GemmOutput {
+  T* c = nullptr;
+  int64_t c_row_stride = 0;
+  const StoreBlock<T>* store = nullptr;  ///< used where `c` is null
+};
+
+/// out = a · b for an m × k and a k × n operand (T is float or double). k may be zero.
+template <typename T>
+void gemm(int64_t m, int64_t n, int64_t k, PackPanel<T> pack_a, PackPanel<T> pack_b,
+          const GemmOutput<T>& out);
+
+extern template void gemm<float>(int64_t, int64_t, int64_t, PackPanel<float>, PackPanel<float>,
+                                 const GemmOutput<float>&);
+extern template void gemm<double>(int64_t, int64_t, int64_t, PackPanel<double>, PackPanel<double>,
+                                  const GemmOutput<double>&);
+
+}  // namespace lazuli::templates

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include <lazuli/array/dtype.h>
+
+/// The micro-kernels: the innermost loops of the templates, which know the vector unit. Drivers (blocking,
+/// packing, threads) are written once, in C++, over this table; the table is filled with portable kernels
+/// compiled ahead of time, or with kernels that LLVM generates for the machine at hand.
+namespace lazuli::templates {
+
+/// c[i][j] (+)= Σ_p a[i][p] * b[p][j], for i < rows and j < columns. Strides count elements.
+template <typename T>
+struct GemmTile {
+  int64_t k = 0;
+  const T* a = nullptr;
+  int64_t a_row_stride = 0;
+  int64_t a_k_stride = 0;
+  const T* b = nullptr;  ///< `gemm_columns` elements can be read at each p, whatever `columns` is
+  int64_t b_k_stride = 0;
+  T* c = nullptr;
+  int64_t c_row_stride = 0;
+  int64_t rows = 0;     ///< 1 to `gemm_rows`
+  int64_t columns = 0;  ///< 1 to `gemm_columns`
+  int64_t accumulate = 0;
+};
+
+/// The most rows of x that `DotRows` and `AxpyRows` take.
+inline constexpr int64_t max_vector_rows = 8;
+
+/// out[r * out_x_stride + j * out_w_stride] = Σ_p x[r][p] * w[j][p], for r < x_rows and j < w_rows.
+template <typename T>
+struct DotRows {
+  int64_t k = 0;
+  const T* x = nullptr;
+  int64_t x_row_stride = 0;
+  int64_t x_rows = 0;
+  const void* w = nullptr;  ///< of the dtype that the kernel is for
+  int64_t w_row_stride = 0;
+  int64_t w_rows = 0;
+  T* out = nullptr;
+  int64_t out_x_stride = 0;
+  int64_t out_w_stride = 0;
+};
+
+/// y[r][j] += Σ_p x[r * x_row_stride + p * x_k_stride] * w[p][j], for r < x_rows and j < columns.
+template <typename T>
+struct AxpyRows {
+  int64_t k = 0;
+  const T* x = nullptr;
+  int64_t x_row_stride = 0;
+  int64_t x_k_stride = 0;
+  int64_t x_rows = 0;
+  const void* w = nullptr;
+  int64_t w_row_stride = 0;
+  int64_t columns = 0;
+  T* y = nullptr;
+  int64_t y_row_stride = 0;
+};
+
+/// What the codes and scales of a panel look like.
+struct PanelFormat {
+  int bits = 4;
+  int group_size = 64;
+  Dtype scale_dtype = float32;
+};
+
+/// One panel of 16 packed quantized rows (see quantized_layout.h) against `rows` rows of activations:
+///   out[r][lane] = Σ_g (scale[g][lane] * step[r][g]) * Σ_p q[p][lane] * x[r][p] + bias[g][lane] * sum[r][g]
+/// with g the group of p.
+struct PanelDot {
+  PanelFormat format;
+  const std::byte* panel = nullptr;
+  int64_t groups = 0;
+  int64_t rows = 0;
+  const void* x = nullptr;  ///< float or int8, as the kernel is
+  int64_t x_row_stride = 0;
+  const float* steps = nullptr;  ///< [rows, groups]; null: all one (float kernels only)
+  const float* sums = nullptr;   ///< [rows, groups]
+  int64_t groups_stride = 0;     ///< of steps and sums, between rows
+  float* out = nullptr;
+  int64_t out_row_stride = 0;
+};
+
+enum class Storage : uint8_t { float32, float16, bfloat16 };
+inline constexpr int storage_count = 3;
+
+/// The storage of a dtype that float32 arithmetic reads.
+constexpr Storage storage_of(Dtype dtype) {
+  return dtype == float16 ? Storage::float16 : dtype == bfloat16 ? Storage::bfloat16 : Storage::float32;
+}
+
+using PanelDotFunction = void (*)(const PanelDot&);
+
+template <typename T>
+struct GemmKernel {
+  int64_t rows = 0;     ///< of a full tile
+  int64_t columns = 0;  ///< of a full tile; a multiple of 16 for float, of 8 for double
+  void (*run)(const GemmTile<T>&) = nullptr;
+};
+
+struct Kernels {
+  const char* name = "";
+  GemmKernel<float> gemm_float;
+  GemmKernel<double> gemm_double;
+  std::array<void (*)(const DotRows<float>&), storage_count> dot_rows{};
+  void (*dot_rows_double)(const DotRows<double>&) = nullptr;
+  std::array<void (*)(const AxpyRows<float>&), storage_count> axpy_rows{};
+  void (*axpy_rows_double)(const AxpyRows<double>&) = nullptr;
+
+  /// dst[i] = src[i], converted from or to the storage.
+  std::array<void (*)(const void* src, float* dst, int64_t count), storage_count> widen{};
+  std::array<void (*)(const float* src, void* dst, int64_t count), storage_count> narrow{};
+  /// dst[c * dst_row_stride + r] = src[r * src_row_stride + c].
+  void (*transpose)(const float* src, int64_t src_row_stride, int64_t rows, int64_t columns, float* dst,
+                    int64_t dst_row_stride) = nullptr;
+
+  PanelDotFunction (*panel_dot_float)(const PanelFormat&) = nullptr;
+  PanelDotFunction (*panel_dot_int8)(const PanelFormat&) = nullptr;
+  /// The most rows of a call of the above.
+  int64_t panel_rows = 0;
+
+  /// The largest of s[0..count), ignoring NaN; -inf if there is none.
+  float (*max_of)(const float* s, int64_t count) = nullptr;
+  /// s[i] = exp(s[i] - max); returns their sum.
+  float (*exp_sum)(float* s, int64_t count, float max) = nullptr;
+  /// s[i] = cap * tanh(s[i] / cap)
+  void (*soft_cap)(float* s, int64_t count, float cap) = nullptr;
+  /// s[i] *= factor
+  void (*scale)(float* s, int64_t count, float factor) = nullptr;
+};
+
+/// The table to use now: by `jit_mode()` and the machine.
+const Kernels& kernels();
+
+/// The ahead-of-time table for this machine, and the one that any machine can run.
+const Kernels& portable_kernels();
+const Kernels& baseline_kernels();
+
+}  // namespace lazuli::templates

@@ -1,0 +1,244 @@
+#include <lazuli/compiler/templates/matmul.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/gemm.h>
+#include <lazuli/compiler/templates/gemv.h>
+#include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/matmul_result.h>
+#include <lazuli/compiler/templates/packing.h>
+#include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/thread_pool.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+/// Multiplications below which a product is done in the calling thread, without packing a.
+constexpr int64_t small_work = 48 * 48 * 48;
+constexpr int64_t small_depth = 256;
+
+/// One matrix of the batch.
+struct Product {
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  MatrixView a;
+  MatrixView b;
+  MatmulResult result;
+};
+
+template <typename T>
+bool is_native(Dtype dtype) {
+  return dtype == (sizeof(T) == sizeof(float) ? float32 : float64);
+}
+
+template <typename T>
+const GemmKernel<T>& gemm_kernel() {
+  if constexpr (std::is_same_v<T, float>) {
+    return kernels().gemm_float;
+  } else {
+    return kernels().gemm_double;
+  }
+}
+
+/// A small product: a is read where it lies, b too where its rows are whole panels.
+template <typename T>
+void small_product(const Product& product) {
+  const GemmKernel<T>& kernel = gemm_kernel<T>();
+  const int64_t width = kernel.columns;
+  constexpr int64_t most_width = 64;
+  constexpr int64_t most_rows = 16;
+  alignas(64) T panel[small_depth * most_width];
+  alignas(64) T block[most_rows * most_width];
+  T* in_place = product.result.in_place<T>();
+  GemmTile<T> tile;
+  tile.k = product.k;
+  tile.a_row_stride = product.a.row_stride;
+  tile.a_k_stride = product.a.column_stride;
+  const bool read_b = is_native<T>(product.b.dtype) && product.b.column_stride == 1;
+  for (int64_t j = 0; j < product.n; j += width) {
+    tile.columns = std::min(width, product.n - j);
+    if (read_b && tile.columns == width) {
+      tile.b = reinterpret_cast<const T*>(product.b.data) + j;
+      tile.b_k_stride = product.b.row_stride;
+    } else {
+      pack_panel<T>(right_lanes(product.b), j, tile.columns, 0, product.k, width, panel);
+      tile.b = panel;
+      tile.b_k_stride = width;
+    }
+    for (int64_t i = 0; i < product.m; i += kernel.rows) {
+      tile.rows = std::min(kernel.rows, product.m - i);
+      tile.a = reinterpret_cast<const T*>(product.a.data) + i * product.a.row_stride;
+      if (in_place != nullptr) {
+        tile.c_row_stride = product.result.in_place_row_stride();
+        tile.c = in_place + i * tile.c_row_stride + j;
+        kernel.run(tile);
+      } else {
+        tile.c = block;
+        tile.c_row_stride = width;
+        kernel.run(tile);
+        product.result.store(block, width, i, tile.rows, j, tile.columns);
+      }
+    }
+  }
+}
+
+/// x (few rows) times weights: `swapped` where x is the right operand, so that results are columns.
+template <typename T>
+void few_rows_product(const Product& product, bool swapped) {
+  const LanesView x = swapped ? right_lanes(product.b) : left_lanes(product.a);
+  GemvProblem<T> gemv_problem;
+  gemv_problem.k = product.k;
+  gemv_problem.x_rows = swapped ? product.n : product.m;
+  gemv_problem.w = swapped ? left_lanes(product.a) : right_lanes(product.b);
+  gemv_problem.w_lanes = swapped ? product.m : product.n;
+  T* in_place = product.result.in_place<T>();
+  const bool read_x = is_native<T>(x.dtype) && x.k_stride == 1;
+  const int64_t x_elements = read_x ? 0 : gemv_problem.x_rows * product.k;
+  const int64_t out_elements = in_place != nullptr ? 0 : product.m * product.n;
+  const Scratch memory(static_cast<size_t>(round_up(x_elements, 16) + out_elements) * sizeof(T));
+  if (read_x) {
+    gemv_problem.x = reinterpret_cast<const T*>(x.data);
+    gemv_problem.x_row_stride = x.lane_stride;
+  } else {
+    for (int64_t r = 0; r < gemv_problem.x_rows; ++r) {
+      pack_panel<T>(x, r, 1, 0, product.k, 1, memory.as<T>() + r * product.k);
+    }
+    gemv_problem.x = memory.as<T>();
+    gemv_problem.x_row_stride = product.k;
+  }
+  T* out = in_place != nullptr ? in_place : memory.as<T>() + round_up(x_elements, 16);
+  const int64_t row_stride = in_place != nullptr ? product.result.in_place_row_stride() : product.n;
+  gemv_problem.out = out;
+  gemv_problem.out_x_stride = swapped ? 1 : row_stride;
+  gemv_problem.out_w_stride = swapped ? row_stride : 1;
+  gemv(gemv_problem);
+  if (in_place == nullptr) product.result.store(out, product.n, 0, product.m, 0, product.n);
+}
+
+template <typename T>
+void packed_product(const Product& product) {
+  const LanesView a = left_lanes(product.a);
+  const LanesView b = right_lanes(product.b);
+  const bool complex_product = product.result.complex_product;
+  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          T* panel) {
+    if (complex_product) return pack_complex_left(a, first, count, k_first, k_count, width, panel);
+    pack_panel(a, first, count, k_first, k_count, width, panel);
+  };
+  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          T* panel) {
+    if (complex_product) return pack_complex_right(b, first, count, k_first, k_count, width, panel);
+    pack_panel(b, first, count, k_first, k_count, width, panel);
+  };
+  const auto store = [&](const T* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
+                         int64_t columns) {
+    product.result.store(block, stride, row, rows, column, columns);
+  };
+  const StoreBlock<T> store_block(store);
+  GemmOutput<T> out;
+  out.c = product.result.in_place<T>();
+  out.c_row_stride = product.result.in_place_row_stride();
+  out.store = &store_block;
+  const int64_t parts = complex_product ? 2 : 1;
+  gemm<T>(product.m, product.n * parts, product.k * parts, pack_a, pack_b, out);
+}
+
+template <typename T>
+void solve(const Product& product) {
+  if (!product.result.complex_product && product.k > 0) {
+    if (product.m <= max_vector_rows && gemv_takes<T>(right_lanes(product.b))) {
+      return few_rows_product<T>(product, false);
+    }
+    if (product.n <= max_vector_rows && gemv_takes<T>(left_lanes(product.a))) {
+      return few_rows_product<T>(product, true);
+    }
+    if (is_native<T>(product.a.dtype) && product.k <= small_depth &&
+        product.m * product.n * product.k <= small_work) {
+      return small_product<T>(product);
+    }
+  }
+  packed_product<T>(product);
+}
+
+bool is_inexact(Dtype dtype) {
+  return dtype == float32 || dtype == float16 || dtype == bfloat16 || dtype == float64 || dtype == complex64;
+}
+
+void check(Dtype dtype, const char* operand) {
+  if (is_inexact(dtype)) return;
+  throw std::invalid_argument("[matmul] " + std::string(operand) + " has dtype " +
+                              std::string(dtype_name(dtype)) +
+                              "; expected float16, bfloat16, float32, float64 or complex64.");
+}
+
+/// All matrices of the batch as one, where they share b and the rows of a, c and out follow on: the rows
+/// of a batch are then simply more rows.
+bool fold_batch(MatmulProblem& problem) {
+  if (problem.batch == 1) return true;
+  for (int64_t i = 1; i < problem.batch; ++i) {
+    if (problem.b_batch[i] != problem.b_batch[0]) return false;
+    if (problem.a_batch[i] - problem.a_batch[0] != i * problem.m * problem.a.row_stride) return false;
+    if (problem.out_batch[i] - problem.out_batch[0] != i * problem.m * problem.out_row_stride) return false;
+    if (problem.beta != 0 &&
+        problem.c_batch[i] - problem.c_batch[0] != i * problem.m * problem.c.row_stride) {
+      return false;
+    }
+  }
+  problem.m *= problem.batch;
+  problem.batch = 1;
+  return true;
+}
+
+}  // namespace
+
+void matmul(const MatmulProblem& given) {
+  MatmulProblem problem = given;
+  check(problem.a.dtype, "a");
+  check(problem.b.dtype, "b");
+  check(problem.out_dtype, "out");
+  if (problem.beta != 0) check(problem.c.dtype, "c");
+  if (problem.batch <= 0 || problem.m == 0 || problem.n == 0) return;
+  fold_batch(problem);
+  const bool complex_product = problem.a.dtype == complex64 || problem.b.dtype == complex64;
+  const bool wide = problem.a.dtype == float64 || problem.b.dtype == float64 || problem.out_dtype == float64;
+
+  const auto solve_one = [&](int64_t i) {
+    Product product{problem.m, problem.n, problem.k, problem.a, problem.b, {}};
+    product.a.data += problem.a_batch[i] * problem.a.dtype.size();
+    product.b.data += problem.b_batch[i] * problem.b.dtype.size();
+    product.result = {problem.out + problem.out_batch[i] * problem.out_dtype.size(),
+                      problem.out_dtype,
+                      problem.out_row_stride,
+                      problem.alpha,
+                      problem.beta,
+                      problem.c,
+                      complex_product};
+    if (problem.beta != 0) product.result.c.data += problem.c_batch[i] * problem.c.dtype.size();
+    if (wide) {
+      solve<double>(product);
+    } else {
+      solve<float>(product);
+    }
+  };
+  if (problem.batch == 1) return solve_one(0);
+  // Many matrices, or small ones: each in one thread. (Within a part, nothing else goes parallel.)
+  const int64_t work = problem.m * problem.n * std::max<int64_t>(problem.k, 1);
+  const int64_t threads = num_threads();
+  if (problem.batch >= 4 * threads || work <= small_work * 8) {
+    constexpr int64_t work_for_a_part = 1 << 16;
+    const int64_t each = std::max(ceil_div(problem.batch, 8 * threads), ceil_div(work_for_a_part, work));
+    const int64_t parts = ceil_div(problem.batch, each);
+    return parallel_for(parts, [&](int64_t part) {
+      const int64_t end = std::min((part + 1) * each, problem.batch);
+      for (int64_t i = part * each; i < end; ++i) solve_one(i);
+    });
+  }
+  for (int64_t i = 0; i < problem.batch; ++i) solve_one(i);
+}
+
+}  // namespace lazuli::templates

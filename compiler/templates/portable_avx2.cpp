@@ -1,0 +1,53 @@
+// The portable kernels for x86-64 with AVX2, FMA and F16C, in 32-byte vectors. Only what stands between the
+// push and the pop below may use these instructions; `portable_kernels` asks the CPU first.
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <lazuli/array/half.h>
+#include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/quantized_layout.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+constexpr int64_t vector_bytes = 32;
+constexpr int tile_rows = 6;
+#define LAZULI_TEMPLATES_AVX2 1
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+#include <lazuli/compiler/templates/portable_vectors.inl>
+//
+#include <lazuli/compiler/templates/portable_gemm.inl>
+#include <lazuli/compiler/templates/portable_quantized.inl>
+#include <lazuli/compiler/templates/portable_softmax.inl>
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#include <lazuli/compiler/templates/portable_table.inl>
+
+}  // namespace
+
+const Kernels& portable_kernels() {
+  static const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (!has_avx2) return baseline_kernels();
+  static const Kernels table = make_table("avx2");
+  return table;
+}
+
+}  // namespace lazuli::templates
+
+#endif

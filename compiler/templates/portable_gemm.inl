@@ -1,0 +1,249 @@
+// The portable GEMM tile, dot and axpy kernels. See portable_vectors.inl for how this is compiled.
+
+/// The tile of `rows` full rows, `column_vectors` vectors wide, in registers.
+template <typename T, int rows, int column_vectors>
+void gemm_rows(const GemmTile<T>& tile) {
+  typedef typename VectorOf<T>::type V;
+  constexpr int64_t lanes = VectorOf<T>::lanes;
+  V acc[rows][column_vectors];
+  LAZULI_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    LAZULI_UNROLL
+    for (int j = 0; j < column_vectors; ++j) acc[i][j] = V{};
+  }
+  const T* a = tile.a;
+  const T* b = tile.b;
+  const int64_t a_row_stride = tile.a_row_stride;
+  const int64_t a_k_stride = tile.a_k_stride;
+  const int64_t b_k_stride = tile.b_k_stride;
+  for (int64_t p = tile.k; p > 0; --p) {
+    V column[column_vectors];
+    LAZULI_UNROLL
+    for (int j = 0; j < column_vectors; ++j) column[j] = load_vector<V>(b + j * lanes);
+    LAZULI_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      const V x = splat(a[i * a_row_stride]);
+      LAZULI_UNROLL
+      for (int j = 0; j < column_vectors; ++j) acc[i][j] = fma(x, column[j], acc[i][j]);
+    }
+    a += a_k_stride;
+    b += b_k_stride;
+  }
+  T* c = tile.c;
+  if (tile.columns == column_vectors * lanes) {
+    LAZULI_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LAZULI_UNROLL
+      for (int j = 0; j < column_vectors; ++j) {
+        T* place = c + i * tile.c_row_stride + j * lanes;
+        store_vector(place, tile.accumulate != 0 ? load_vector<V>(place) + acc[i][j] : acc[i][j]);
+      }
+    }
+    return;
+  }
+  T edge[column_vectors * lanes];
+  LAZULI_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    LAZULI_UNROLL
+    for (int j = 0; j < column_vectors; ++j) store_vector(edge + j * lanes, acc[i][j]);
+    T* row = c + i * tile.c_row_stride;
+    for (int64_t j = 0; j < tile.columns; ++j) row[j] = tile.accumulate != 0 ? row[j] + edge[j] : edge[j];
+  }
+}
+
+template <typename T, int rows, int column_vectors>
+void gemm_tile(const GemmTile<T>& tile) {
+  if constexpr (rows > 1) {
+    if (tile.rows < rows) return gemm_tile<T, rows - 1, column_vectors>(tile);
+  }
+  gemm_rows<T, rows, column_vectors>(tile);
+}
+
+/// `w_rows` rows of w against `x_rows` rows of x, with two chains for each product where registers allow.
+template <typename Storage, typename T, int x_rows, int w_rows>
+LAZULI_INLINE void dot_block(const DotRows<T>& dot, int64_t first) {
+  typedef typename VectorOf<T>::type V;
+  typedef typename Storage::type S;
+  constexpr int64_t lanes = VectorOf<T>::lanes;
+  constexpr int chains = x_rows * w_rows <= 4 ? 2 : 1;
+  constexpr int64_t step = chains * lanes;
+  const S* w = static_cast<const S*>(dot.w) + first * dot.w_row_stride;
+  V acc[x_rows][w_rows][chains];
+  LAZULI_UNROLL
+  for (int r = 0; r < x_rows; ++r) {
+    LAZULI_UNROLL
+    for (int j = 0; j < w_rows; ++j) {
+      LAZULI_UNROLL
+      for (int u = 0; u < chains; ++u) acc[r][j][u] = V{};
+    }
+  }
+  int64_t p = 0;
+  for (; p + step <= dot.k; p += step) {
+    LAZULI_UNROLL
+    for (int u = 0; u < chains; ++u) {
+      V weights[w_rows];
+      LAZULI_UNROLL
+      for (int j = 0; j < w_rows; ++j) weights[j] = Storage::load(w + j * dot.w_row_stride + p + u * lanes);
+      LAZULI_UNROLL
+      for (int r = 0; r < x_rows; ++r) {
+        const V x = load_vector<V>(dot.x + r * dot.x_row_stride + p + u * lanes);
+        LAZULI_UNROLL
+        for (int j = 0; j < w_rows; ++j) acc[r][j][u] = fma(x, weights[j], acc[r][j][u]);
+      }
+    }
+  }
+  LAZULI_UNROLL
+  for (int r = 0; r < x_rows; ++r) {
+    LAZULI_UNROLL
+    for (int j = 0; j < w_rows; ++j) {
+      V total = acc[r][j][0];
+      if constexpr (chains == 2) total += acc[r][j][1];
+      T sum = sum_lanes(total);
+      for (int64_t q = p; q < dot.k; ++q) {
+        sum = fma(dot.x[r * dot.x_row_stride + q], Storage::load_one(w + j * dot.w_row_stride + q), sum);
+      }
+      dot.out[r * dot.out_x_stride + (first + j) * dot.out_w_stride] = sum;
+    }
+  }
+}
+
+template <typename Storage, typename T, int x_rows>
+void dot_rows_of(const DotRows<T>& dot) {
+  constexpr int block = x_rows <= 2 ? 4 : x_rows <= 4 ? 2 : 1;
+  int64_t j = 0;
+  for (; j + block <= dot.w_rows; j += block) dot_block<Storage, T, x_rows, block>(dot, j);
+  if constexpr (block > 1) {
+    for (; j < dot.w_rows; ++j) dot_block<Storage, T, x_rows, 1>(dot, j);
+  }
+}
+
+template <typename Storage, typename T, int x_rows = 8>
+void dot_rows(const DotRows<T>& dot) {
+  if constexpr (x_rows > 1) {
+    if (dot.x_rows < x_rows) return dot_rows<Storage, T, x_rows - 1>(dot);
+  }
+  dot_rows_of<Storage, T, x_rows>(dot);
+}
+
+/// `w_rows` consecutive rows of w added to `x_rows` rows of y.
+template <typename Storage, typename T, int x_rows, int w_rows>
+LAZULI_INLINE void axpy_block(const AxpyRows<T>& axpy, int64_t first) {
+  typedef typename VectorOf<T>::type V;
+  typedef typename Storage::type S;
+  constexpr int64_t lanes = VectorOf<T>::lanes;
+  const S* w = static_cast<const S*>(axpy.w) + first * axpy.w_row_stride;
+  T x[x_rows][w_rows];
+  LAZULI_UNROLL
+  for (int r = 0; r < x_rows; ++r) {
+    LAZULI_UNROLL
+    for (int p = 0; p < w_rows; ++p) x[r][p] = axpy.x[r * axpy.x_row_stride + (first + p) * axpy.x_k_stride];
+  }
+  int64_t j = 0;
+  for (; j + lanes <= axpy.columns; j += lanes) {
+    V weights[w_rows];
+    LAZULI_UNROLL
+    for (int p = 0; p < w_rows; ++p) weights[p] = Storage::load(w + p * axpy.w_row_stride + j);
+    LAZULI_UNROLL
+    for (int r = 0; r < x_rows; ++r) {
+      T* place = axpy.y + r * axpy.y_row_stride + j;
+      V sum = load_vector<V>(place);
+      LAZULI_UNROLL
+      for (int p = 0; p < w_rows; ++p) sum = fma(splat(x[r][p]), weights[p], sum);
+      store_vector(place, sum);
+    }
+  }
+  for (; j < axpy.columns; ++j) {
+    LAZULI_UNROLL
+    for (int r = 0; r < x_rows; ++r) {
+      T sum = axpy.y[r * axpy.y_row_stride + j];
+      LAZULI_UNROLL
+      for (int p = 0; p < w_rows; ++p) sum = fma(x[r][p], Storage::load_one(w + p * axpy.w_row_stride + j), sum);
+      axpy.y[r * axpy.y_row_stride + j] = sum;
+    }
+  }
+}
+
+template <typename Storage, typename T, int x_rows = 8>
+void axpy_rows(const AxpyRows<T>& axpy) {
+  if constexpr (x_rows > 1) {
+    if (axpy.x_rows < x_rows) return axpy_rows<Storage, T, x_rows - 1>(axpy);
+  }
+  constexpr int block = 4;
+  int64_t p = 0;
+  for (; p + block <= axpy.k; p += block) axpy_block<Storage, T, x_rows, block>(axpy, p);
+  for (; p < axpy.k; ++p) axpy_block<Storage, T, x_rows, 1>(axpy, p);
+}
+
+template <typename Storage>
+void widen(const void* src, float* dst, int64_t count) {
+  const typename Storage::type* from = static_cast<const typename Storage::type*>(src);
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) store_vector(dst + i, Storage::load(from + i));
+  for (; i < count; ++i) dst[i] = Storage::load_one(from + i);
+}
+
+template <typename Storage>
+void narrow(const float* src, void* dst, int64_t count) {
+  typename Storage::type* to = static_cast<typename Storage::type*>(dst);
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) Storage::store(to + i, load_vector<FloatV>(src + i));
+  for (; i < count; ++i) Storage::store_one(to + i, src[i]);
+}
+
+#if LAZULI_TEMPLATES_AVX2
+constexpr int64_t transpose_block = 8;
+LAZULI_INLINE void transpose_square(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+  __m256 r[8];
+  LAZULI_UNROLL
+  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(src + i * src_stride);
+  __m256 pairs[8];
+  LAZULI_UNROLL
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    pairs[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
+  __m256 fours[8];
+  LAZULI_UNROLL
+  for (int i = 0; i < 8; i += 4) {
+    fours[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    fours[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    fours[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    fours[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+  LAZULI_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(dst + i * dst_stride, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20));
+    _mm256_storeu_ps(dst + (i + 4) * dst_stride, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31));
+  }
+}
+#else
+constexpr int64_t transpose_block = 4;
+LAZULI_INLINE void transpose_square(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+  FloatV r[4];
+  LAZULI_UNROLL
+  for (int i = 0; i < 4; ++i) r[i] = load_vector<FloatV>(src + i * src_stride);
+  LAZULI_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const FloatV column = {r[0][i], r[1][i], r[2][i], r[3][i]};
+    store_vector(dst + i * dst_stride, column);
+  }
+}
+#endif
+
+void transpose(const float* src, int64_t src_row_stride, int64_t rows, int64_t columns, float* dst,
+               int64_t dst_row_stride) {
+  constexpr int64_t block = transpose_block;
+  int64_t r = 0;
+  for (; r + block <= rows; r += block) {
+    int64_t c = 0;
+    for (; c + block <= columns; c += block) {
+      transpose_square(src + r * src_row_stride + c, src_row_stride, dst + c * dst_row_stride + r, dst_row_stride);
+    }
+    for (; c < columns; ++c) {
+      for (int64_t i = r; i < r + block; ++i) dst[c * dst_row_stride + i] = src[i * src_row_stride + c];
+    }
+  }
+  for (int64_t c = 0; c < columns && r < rows; ++c) {
+    for (int64_t i = r; i < rows; ++i) dst[c * dst_row_stride + i] = src[i * src_row_stride + c];
+  }
+}

@@ -1,0 +1,136 @@
+// The portable kernels on packed quantized panels. See portable_vectors.inl for how this is compiled.
+
+constexpr int panel_vectors = static_cast<int>(panel_lanes / float_lanes);
+
+template <int width>
+LAZULI_INLINE UintV plane_quad(const std::byte* plane, int quad, int part) {
+  constexpr int per_byte = 8 / width;
+  constexpr uint32_t mask = ((1u << width) - 1u) * 0x01010101u;
+  const std::byte* vector = plane + quad / per_byte * plane_vector_bytes + part * vector_bytes;
+  return (load_vector<UintV>(vector) >> (width * (quad % per_byte))) & mask;
+}
+
+/// Writes the codes of a span as bytes, [quad][lane], so that what follows need not know `bits`.
+template <int bits>
+void unpack_span(const std::byte* span, uint32_t* quads) {
+  constexpr int low = main_plane(bits);
+  LAZULI_UNROLL
+  for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
+    LAZULI_UNROLL
+    for (int v = 0; v < panel_vectors; ++v) {
+      UintV codes = plane_quad<low>(span, quad, v);
+      if constexpr (second_plane(bits) != 0) {
+        codes |= plane_quad<second_plane(bits)>(span + low * plane_vector_bytes, quad, v) << low;
+      }
+      store_vector(quads + quad * panel_lanes + v * float_lanes, codes);
+    }
+  }
+}
+
+using UnpackSpan = void (*)(const std::byte* span, uint32_t* quads);
+
+UnpackSpan find_unpack_span(int bits) {
+  switch (bits) {
+    case 2: return unpack_span<2>;
+    case 3: return unpack_span<3>;
+    case 4: return unpack_span<4>;
+    case 5: return unpack_span<5>;
+    case 6: return unpack_span<6>;
+    default: return unpack_span<8>;
+  }
+}
+
+/// One vector of scales or biases, whatever they are stored as.
+LAZULI_INLINE FloatV load_scales(const std::byte* scales, Storage storage, int64_t first) {
+  switch (storage) {
+    case Storage::float16: return Float16Storage::load(reinterpret_cast<const uint16_t*>(scales) + first);
+    case Storage::bfloat16: return BFloat16Storage::load(reinterpret_cast<const uint16_t*>(scales) + first);
+    default: return Float32Storage::load(reinterpret_cast<const float*>(scales) + first);
+  }
+}
+
+template <typename Activation, int rows>
+void panel_dot_rows(const PanelDot& dot) {
+  const std::byte* block = dot.panel;
+  const Activation* x = static_cast<const Activation*>(dot.x);
+  const Storage storage = storage_of(dot.format.scale_dtype);
+  const UnpackSpan unpack = find_unpack_span(dot.format.bits);
+  const int spans = dot.format.group_size / static_cast<int>(span_columns);
+  FloatV total[rows][panel_vectors];
+  LAZULI_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    LAZULI_UNROLL
+    for (int v = 0; v < panel_vectors; ++v) total[r][v] = FloatV{};
+  }
+  for (int64_t g = 0; g < dot.groups; ++g) {
+    FloatV acc[rows][panel_vectors];
+    LAZULI_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      LAZULI_UNROLL
+      for (int v = 0; v < panel_vectors; ++v) acc[r][v] = FloatV{};
+    }
+    for (int span = 0; span < spans; ++span) {
+      alignas(64) uint32_t quads[span_quads * panel_lanes];
+      unpack(block, quads);
+      for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
+        UintV codes[panel_vectors];
+        LAZULI_UNROLL
+        for (int v = 0; v < panel_vectors; ++v) {
+          codes[v] = load_vector<UintV>(quads + quad * panel_lanes + v * float_lanes);
+        }
+        LAZULI_UNROLL
+        for (int j = 0; j < 4; ++j) {
+          FloatV weights[panel_vectors];
+          LAZULI_UNROLL
+          for (int v = 0; v < panel_vectors; ++v) {
+            weights[v] = __builtin_convertvector((IntV)((codes[v] >> (8 * j)) & 0xffu), FloatV);
+          }
+          LAZULI_UNROLL
+          for (int r = 0; r < rows; ++r) {
+            const FloatV activation = splat(static_cast<float>(x[r * dot.x_row_stride + quad * 4 + j]));
+            LAZULI_UNROLL
+            for (int v = 0; v < panel_vectors; ++v) acc[r][v] = fma(activation, weights[v], acc[r][v]);
+          }
+        }
+      }
+      block += span_bytes(dot.format.bits);
+      x += span_columns;
+    }
+    LAZULI_UNROLL
+    for (int v = 0; v < panel_vectors; ++v) {
+      const FloatV scale = load_scales(block, storage, v * float_lanes);
+      const FloatV bias = load_scales(block, storage, panel_lanes + v * float_lanes);
+      LAZULI_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        const FloatV step = splat(dot.steps != nullptr ? dot.steps[r * dot.groups_stride + g] : 1.0f);
+        total[r][v] = fma(scale * step, acc[r][v], total[r][v]);
+        total[r][v] = fma(bias, splat(dot.sums[r * dot.groups_stride + g]), total[r][v]);
+      }
+    }
+    block += 2 * panel_lanes * dot.format.scale_dtype.size();
+  }
+  LAZULI_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    LAZULI_UNROLL
+    for (int v = 0; v < panel_vectors; ++v) {
+      store_vector(dot.out + r * dot.out_row_stride + v * float_lanes, total[r][v]);
+    }
+  }
+}
+
+constexpr int portable_panel_rows = 4;
+
+/// With int8 activations the dot product of a group is below 2^24 in size (255 * 127 * 128), so float
+/// arithmetic on whole numbers is exact and the same kernel serves.
+template <typename Activation, int rows = portable_panel_rows>
+void panel_dot(const PanelDot& dot) {
+  if constexpr (rows > 1) {
+    if (dot.rows < rows) return panel_dot<Activation, rows - 1>(dot);
+  }
+  panel_dot_rows<Activation, rows>(dot);
+}
+
+template <typename Activation>
+PanelDotFunction find_panel_dot(const PanelFormat&) {
+  return panel_dot<Activation>;
+}

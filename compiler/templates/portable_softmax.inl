@@ -1,0 +1,87 @@
+// The portable kernels of softmax. See portable_vectors.inl for how this is compiled.
+
+/// exp(x) for x <= 0 or NaN: 2^n * e^r with n the nearest whole number to x / ln 2, ln 2 in two parts, and a
+/// Taylor polynomial of degree 7 for e^r over |r| <= ln 2 / 2, where the first term left out is below 2^-27. Below the smallest normal float the result is zero.
+LAZULI_INLINE FloatV exp_nonpositive(FloatV x) {
+  const FloatV magic = splat(0x1.8p23f);
+  const FloatV shifted = fma(x, splat(1.44269504f), magic);
+  const FloatV n = shifted - magic;
+  FloatV r = fma(n, splat(-0x1.62e4p-1f), x);
+  r = fma(n, splat(-0x1.7f7d1cp-20f), r);
+  FloatV poly = splat(1.0f / 5040);
+  poly = fma(poly, r, splat(1.0f / 720));
+  poly = fma(poly, r, splat(1.0f / 120));
+  poly = fma(poly, r, splat(1.0f / 24));
+  poly = fma(poly, r, splat(1.0f / 6));
+  poly = fma(poly, r, splat(0.5f));
+  poly = fma(poly, r, splat(1.0f));
+  poly = fma(poly, r, splat(1.0f));
+  const FloatV power = (FloatV)(((UintV)shifted + splat(127u)) << 23);
+  return select((IntV)(x < splat(-87.3f)), FloatV{}, poly * power);
+}
+
+/// The loops below run over whole vectors and then over one padded copy of the rest.
+float max_of(const float* s, int64_t count) {
+  FloatV best = splat(-__builtin_inff());
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) {
+    const FloatV v = load_vector<FloatV>(s + i);
+    best = select((IntV)(v > best), v, best);
+  }
+  float result = -__builtin_inff();
+  for (int64_t lane = 0; lane < float_lanes; ++lane) result = best[lane] > result ? best[lane] : result;
+  for (; i < count; ++i) result = s[i] > result ? s[i] : result;
+  return result;
+}
+
+float exp_sum(float* s, int64_t count, float max) {
+  FloatV sum = FloatV{};
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) {
+    const FloatV e = exp_nonpositive(load_vector<FloatV>(s + i) - splat(max));
+    store_vector(s + i, e);
+    sum += e;
+  }
+  float total = sum_lanes(sum);
+  if (i < count) {
+    float rest[float_lanes] = {};
+    for (int64_t j = i; j < count; ++j) rest[j - i] = s[j] - max;
+    store_vector(rest, exp_nonpositive(load_vector<FloatV>(rest)));
+    for (int64_t j = i; j < count; ++j) {
+      s[j] = rest[j - i];
+      total += s[j];
+    }
+  }
+  return total;
+}
+
+/// tanh(x) = sign(x) * (1 - e) / (1 + e) with e = exp(-2|x|): the error is absolute, of the size of a
+/// rounding of 1, which is what a score that stands in an exponent needs.
+LAZULI_INLINE FloatV cap_scores(FloatV s, float cap) {
+  const FloatV x = s / splat(cap);
+  const UintV sign = (UintV)x & 0x80000000u;
+  const FloatV e = exp_nonpositive((FloatV)((UintV)x & 0x7fffffffu) * splat(-2.0f));
+  const FloatV t = (splat(1.0f) - e) / (splat(1.0f) + e);
+  return (FloatV)((UintV)t | sign) * splat(cap);
+}
+
+void soft_cap(float* s, int64_t count, float cap) {
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) {
+    store_vector(s + i, cap_scores(load_vector<FloatV>(s + i), cap));
+  }
+  if (i < count) {
+    float rest[float_lanes] = {};
+    for (int64_t j = i; j < count; ++j) rest[j - i] = s[j];
+    store_vector(rest, cap_scores(load_vector<FloatV>(rest), cap));
+    for (int64_t j = i; j < count; ++j) s[j] = rest[j - i];
+  }
+}
+
+void scale(float* s, int64_t count, float factor) {
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) {
+    store_vector(s + i, load_vector<FloatV>(s + i) * splat(factor));
+  }
+  for (; i < count; ++i) s[i] *= factor;
+}

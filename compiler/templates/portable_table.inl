@@ -1,0 +1,25 @@
+// The table of the portable kernels. See portable_vectors.inl for how this is compiled.
+
+Kernels make_table(const char* name) {
+  Kernels table;
+  table.name = name;
+  table.gemm_float = {tile_rows, 2 * 8, gemm_tile<float, tile_rows, static_cast<int>(16 / float_lanes)>};
+  table.gemm_double = {tile_rows, 8, gemm_tile<double, tile_rows, static_cast<int>(8 / double_lanes)>};
+  table.dot_rows = {dot_rows<Float32Storage, float>, dot_rows<Float16Storage, float>,
+                    dot_rows<BFloat16Storage, float>};
+  table.dot_rows_double = dot_rows<Float64Storage, double>;
+  table.axpy_rows = {axpy_rows<Float32Storage, float>, axpy_rows<Float16Storage, float>,
+                     axpy_rows<BFloat16Storage, float>};
+  table.axpy_rows_double = axpy_rows<Float64Storage, double>;
+  table.widen = {widen<Float32Storage>, widen<Float16Storage>, widen<BFloat16Storage>};
+  table.narrow = {narrow<Float32Storage>, narrow<Float16Storage>, narrow<BFloat16Storage>};
+  table.transpose = transpose;
+  table.panel_dot_float = find_panel_dot<float>;
+  table.panel_dot_int8 = find_panel_dot<int8_t>;
+  table.panel_rows = portable_panel_rows;
+  table.max_of = max_of;
+  table.exp_sum = exp_sum;
+  table.soft_cap = soft_cap;
+  table.scale = scale;
+  return table;
+}

@@ -1,0 +1,152 @@
+// The vectors of the portable kernels, in the compilers' vector extensions. Included, with the files beside
+// it, once for each instruction set: `vector_bytes` is a vector's size, and LAZULI_TEMPLATES_AVX2 is 1 where
+// AVX2, FMA and F16C may be used. No standard library template may be instantiated from here, since the
+// linker could keep the copy that needs AVX2.
+
+#if defined(__clang__)
+#define LAZULI_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define LAZULI_UNROLL _Pragma("GCC unroll 16")
+#endif
+#define LAZULI_INLINE inline __attribute__((always_inline))
+
+typedef float FloatV __attribute__((vector_size(vector_bytes)));
+typedef double DoubleV __attribute__((vector_size(vector_bytes)));
+typedef int32_t IntV __attribute__((vector_size(vector_bytes)));
+typedef uint32_t UintV __attribute__((vector_size(vector_bytes)));
+typedef uint16_t HalfV __attribute__((vector_size(vector_bytes / 2)));
+
+constexpr int64_t float_lanes = vector_bytes / 4;
+constexpr int64_t double_lanes = vector_bytes / 8;
+
+template <typename T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+  typedef FloatV type;
+  static constexpr int64_t lanes = float_lanes;
+};
+template <>
+struct VectorOf<double> {
+  typedef DoubleV type;
+  static constexpr int64_t lanes = double_lanes;
+};
+
+template <typename V, typename T>
+LAZULI_INLINE V load_vector(const T* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof(V));
+  return v;
+}
+
+template <typename V, typename T>
+LAZULI_INLINE void store_vector(T* p, V v) {
+  __builtin_memcpy(p, &v, sizeof(V));
+}
+
+LAZULI_INLINE FloatV splat(float x) { return x - FloatV{}; }
+LAZULI_INLINE DoubleV splat(double x) { return x - DoubleV{}; }
+LAZULI_INLINE UintV splat(uint32_t x) { return x - UintV{}; }
+LAZULI_INLINE IntV splat(int32_t x) { return x - IntV{}; }
+
+#if LAZULI_TEMPLATES_AVX2
+LAZULI_INLINE FloatV fma(FloatV a, FloatV b, FloatV c) { return (FloatV)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+LAZULI_INLINE DoubleV fma(DoubleV a, DoubleV b, DoubleV c) { return (DoubleV)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+#else
+LAZULI_INLINE FloatV fma(FloatV a, FloatV b, FloatV c) { return a * b + c; }
+LAZULI_INLINE DoubleV fma(DoubleV a, DoubleV b, DoubleV c) { return a * b + c; }
+#endif
+LAZULI_INLINE float fma(float a, float b, float c) {
+#if LAZULI_TEMPLATES_AVX2
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+LAZULI_INLINE double fma(double a, double b, double c) {
+#if LAZULI_TEMPLATES_AVX2
+  return __builtin_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+/// mask ? a : b, with masks of all ones or zeros.
+LAZULI_INLINE FloatV select(IntV mask, FloatV a, FloatV b) {
+  return (FloatV)((mask & (IntV)a) | (~mask & (IntV)b));
+}
+
+LAZULI_INLINE float sum_lanes(FloatV v) {
+#if LAZULI_TEMPLATES_AVX2
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+  return (v[0] + v[2]) + (v[1] + v[3]);
+#endif
+}
+LAZULI_INLINE double sum_lanes(DoubleV v) {
+#if LAZULI_TEMPLATES_AVX2
+  return (v[0] + v[2]) + (v[1] + v[3]);
+#else
+  return v[0] + v[1];
+#endif
+}
+
+/// How each storage is read as, and written from, float vectors and scalars.
+struct Float32Storage {
+  typedef float type;
+  static LAZULI_INLINE FloatV load(const float* p) { return load_vector<FloatV>(p); }
+  static LAZULI_INLINE float load_one(const float* p) { return *p; }
+  static LAZULI_INLINE void store(float* p, FloatV v) { store_vector(p, v); }
+  static LAZULI_INLINE void store_one(float* p, float v) { *p = v; }
+};
+
+struct Float64Storage {
+  typedef double type;
+  static LAZULI_INLINE DoubleV load(const double* p) { return load_vector<DoubleV>(p); }
+  static LAZULI_INLINE double load_one(const double* p) { return *p; }
+};
+
+struct BFloat16Storage {
+  typedef uint16_t type;
+  static LAZULI_INLINE FloatV load(const uint16_t* p) {
+    return (FloatV)(__builtin_convertvector(load_vector<HalfV>(p), UintV) << 16);
+  }
+  static LAZULI_INLINE float load_one(const uint16_t* p) { return half_detail::bfloat16_bits_to_float(*p); }
+  static LAZULI_INLINE void store(uint16_t* p, FloatV v) {
+    const UintV bits = (UintV)v;
+    const UintV rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const UintV quiet = (bits >> 16) | 0x40u;
+    const UintV nan = (UintV)(v != v);
+    store_vector(p, __builtin_convertvector((nan & quiet) | (~nan & rounded), HalfV));
+  }
+  static LAZULI_INLINE void store_one(uint16_t* p, float v) { *p = half_detail::float_to_bfloat16_bits(v); }
+};
+
+struct Float16Storage {
+  typedef uint16_t type;
+  static LAZULI_INLINE FloatV load(const uint16_t* p) {
+#if LAZULI_TEMPLATES_AVX2
+    return (FloatV)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+    // The exponent is rebased by a multiplication, which also normalises subnormal halves. NaN and infinity
+    // come out with the exponent of 2^16 and get the rest by the mask.
+    const UintV bits = __builtin_convertvector(load_vector<HalfV>(p), UintV);
+    const UintV magnitude = (bits & 0x7fffu) << 13;
+    const FloatV value = (FloatV)magnitude * splat(0x1p112f);
+    const UintV special = (UintV)(value >= splat(65536.0f)) & 0x7f800000u;
+    const UintV quiet = (UintV)(magnitude > splat(0x7c00u << 13)) & 0x400000u;
+    return (FloatV)((UintV)value | special | quiet | ((bits & 0x8000u) << 16));
+#endif
+  }
+  static LAZULI_INLINE float load_one(const uint16_t* p) { return half_detail::float16_bits_to_float(*p); }
+  static LAZULI_INLINE void store(uint16_t* p, FloatV v) {
+#if LAZULI_TEMPLATES_AVX2
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+#else
+    for (int64_t i = 0; i < float_lanes; ++i) p[i] = half_detail::float_to_float16_bits(v[i]);
+#endif
+  }
+  static LAZULI_INLINE void store_one(uint16_t* p, float v) { *p = half_detail::float_to_float16_bits(v); }
+};
