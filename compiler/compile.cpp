@@ -158,6 +158,11 @@ int CompiledFunction::trace_count() const {
   return static_cast<int>(state_->traces.size());
 }
 
+int CompiledFunction::kernel_count() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->traces.empty() ? 0 : static_cast<int>(state_->traces.back()->program->kernel_count());
+}
+
 CompiledFunction compile(ArrayFunction function, bool /*shapeless*/) {
   return CompiledFunction(std::make_shared<CompiledState>(std::move(function)));
 }

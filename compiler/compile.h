@@ -25,6 +25,8 @@ class CompiledFunction {
   std::vector<array> operator()(std::vector<array>&& inputs) const;
   /// How often the function has been traced.
   int trace_count() const;
+  /// How many kernels and host operations a call runs, by the latest trace; 0 before the first.
+  int kernel_count() const;
 
  private:
   std::shared_ptr<CompiledState> state_;

@@ -8,9 +8,7 @@ std::vector<ArraySpec> ReshapeOperation::infer(std::span<const ArraySpec> inputs
   return {{shape_, inputs[0].dtype}};
 }
 
-std::string_view ReductionOperation::name() const {
-  return kir::instruction_table()[static_cast<size_t>(op_)].name;
-}
+std::string_view ReductionOperation::name() const { return kir::instruction_table()[static_cast<size_t>(op_)].name; }
 
 std::vector<ArraySpec> ReductionOperation::infer(std::span<const ArraySpec> inputs) const {
   Shape shape = inputs[0].shape;

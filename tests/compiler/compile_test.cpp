@@ -1,0 +1,151 @@
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include <lazuli/lazuli.h>
+
+#include "support/compare.h"
+
+namespace lazuli {
+namespace {
+
+TEST(Compile, HoldsForOtherLengthsWithoutARetrace) {
+  const CompiledFunction compiled = compile([](const std::vector<array>& in) {
+    const array& x = in[0];
+    const array heads = transpose(reshape(x, {x.shape(0), 2, -1}), {1, 0, 2});
+    return std::vector<array>{softmax(heads, -1), mean(x, 0), arange(0, x.shape(0), 1)};
+  });
+  for (int n : {5, 9, 64, 2, 33}) {
+    const array x = random::normal({n, 8}, float32, 0.0f, 1.0f, random::key(static_cast<uint64_t>(n)));
+    const std::vector<array> out = compiled({x});
+    EXPECT_EQ(out[0].shape(), (Shape{2, n, 4}));
+    EXPECT_EQ(test::difference(out[0], softmax(transpose(reshape(x, {n, 2, 4}), {1, 0, 2}), -1), 1e-6), "");
+    EXPECT_EQ(test::difference(out[1], mean(x, 0), 1e-6), "");
+    EXPECT_EQ(out[2].size(), static_cast<size_t>(n));
+  }
+  EXPECT_EQ(compiled.trace_count(), 1);
+}
+
+TEST(Compile, AnExtentTurnedIntoAnIntIsGuarded) {
+  const CompiledFunction compiled = compile([](const std::vector<array>& in) {
+    const int n = in[0].shape(0);
+    return std::vector<array>{in[0] * array(static_cast<float>(n))};
+  });
+  EXPECT_EQ(compiled({ones({3})})[0].shape(0), 3);
+  EXPECT_EQ(test::values<float>(compiled({ones({3})})[0]), (std::vector<float>{3, 3, 3}));
+  EXPECT_EQ(compiled.trace_count(), 1);
+  EXPECT_EQ(test::values<float>(compiled({ones({2})})[0]), (std::vector<float>{2, 2}));
+  EXPECT_EQ(compiled.trace_count(), 2);
+}
+
+TEST(Compile, ABranchOnAnExtentIsGuardedByItsOutcome) {
+  const CompiledFunction compiled = compile([](const std::vector<array>& in) {
+    return std::vector<array>{in[0].shape(0) > 4 ? sum(in[0]) : max(in[0])};
+  });
+  EXPECT_EQ(compiled({ones({5})})[0].item<float>(), 5.0f);
+  EXPECT_EQ(compiled({ones({9})})[0].item<float>(), 9.0f);
+  EXPECT_EQ(compiled.trace_count(), 1);
+  EXPECT_EQ(compiled({ones({3})})[0].item<float>(), 1.0f);
+  EXPECT_EQ(compiled.trace_count(), 2);
+}
+
+TEST(Compile, BroadcastingOfOneIsAnotherTrace) {
+  const CompiledFunction compiled =
+      compile([](const std::vector<array>& in) { return std::vector<array>{in[0] + in[1]}; });
+  EXPECT_EQ(compiled({ones({4, 3}), ones({4, 3})})[0].shape(), (Shape{4, 3}));
+  EXPECT_EQ(compiled({ones({4, 3}), ones({1, 3})})[0].shape(), (Shape{4, 3}));
+  EXPECT_EQ(compiled({ones({1, 3}), ones({1, 3})})[0].shape(), (Shape{1, 3}));
+  EXPECT_EQ(compiled({ones({7, 2}), ones({7, 2})})[0].shape(), (Shape{7, 2}));
+  EXPECT_EQ(compiled.trace_count(), 3);
+}
+
+TEST(Compile, CapturesConstantsByValue) {
+  array scale = array(2.0f) * array(3.0f);
+  const CompiledFunction compiled =
+      compile([&](const std::vector<array>& in) { return std::vector<array>{in[0] * scale}; });
+  EXPECT_EQ(compiled({array(1.0f)})[0].item<float>(), 6.0f);
+  scale = array(100.0f);
+  EXPECT_EQ(compiled({array(1.0f)})[0].item<float>(), 6.0f);
+}
+
+TEST(Compile, NestsAndCanBeDisabled) {
+  const CompiledFunction inner =
+      compile([](const std::vector<array>& in) { return std::vector<array>{exp(in[0])}; });
+  const CompiledFunction outer = compile([&](const std::vector<array>& in) {
+    return std::vector<array>{log(inner({in[0]})[0]) + 1.0f};
+  });
+  EXPECT_NEAR(outer({array(2.0f)})[0].item<float>(), 3.0f, 1e-5);
+  EXPECT_EQ(inner.trace_count(), 0);
+  disable_compile();
+  EXPECT_NEAR(outer({array(4.0f)})[0].item<float>(), 5.0f, 1e-5);
+  enable_compile();
+  EXPECT_EQ(outer.trace_count(), 1);
+}
+
+TEST(Compile, EvaluatingAnArgumentInsideIsAnError) {
+  const CompiledFunction item = compile([](const std::vector<array>& in) {
+    return std::vector<array>{in[0] * (in[0] + 1.0f).item<float>()};
+  });
+  EXPECT_THROW(item({array(2.0f)}), std::runtime_error);
+  const CompiledFunction evaluate = compile([](const std::vector<array>& in) {
+    array y = in[0] + 1.0f;
+    y.eval();
+    return std::vector<array>{y};
+  });
+  EXPECT_THROW(evaluate({array(2.0f)}), std::runtime_error);
+  EXPECT_EQ((array(1.0f) + array(1.0f)).item<float>(), 2.0f) << "evaluation works after the error";
+}
+
+TEST(Compile, PassesArgumentsAndConstantsThrough) {
+  const array constant({1.0f, 2.0f});
+  const CompiledFunction compiled = compile([&](const std::vector<array>& in) {
+    return std::vector<array>{in[0], constant, transpose(in[0]), in[0]};
+  });
+  const std::vector<array> out = compiled({array({1.0f, 2.0f, 3.0f, 4.0f}, {2, 2})});
+  EXPECT_EQ(test::values<float>(out[0]), (std::vector<float>{1, 2, 3, 4}));
+  EXPECT_EQ(test::values<float>(out[1]), (std::vector<float>{1, 2}));
+  EXPECT_EQ(test::values<float>(out[2]), (std::vector<float>{1, 3, 2, 4}));
+}
+
+TEST(Eval, KeepsWhatSomebodyHolds) {
+  const array x({1.0f, 2.0f, 3.0f});
+  const array y = x * 2.0f;
+  array z = exp(y) + y;
+  z.eval();
+  EXPECT_TRUE(y.is_available());
+  EXPECT_EQ(test::values<float>(y), (std::vector<float>{2, 4, 6}));
+}
+
+TEST(Eval, AsyncGivesTheSame) {
+  array x = ones({1000});
+  for (int i = 0; i < 50; ++i) x = x * 1.5f - 0.5f;
+  async_eval(x);
+  EXPECT_EQ(test::values<float>(x), std::vector<float>(1000, 1.0f));
+}
+
+TEST(Eval, FromManyThreads) {
+  const array shared = ones({64}) + 1.0f;
+  std::vector<std::jthread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        const array y = shared * static_cast<float>(t) + static_cast<float>(i);
+        if (y.shape(0) != 64 || sum(y).item<float>() != 64.0f * (2.0f * static_cast<float>(t) + static_cast<float>(i))) {
+          ++wrong;
+        }
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Eval, LongChains) {
+  array x = zeros({4});
+  for (int i = 0; i < 20000; ++i) x = x + 1.0f;
+  EXPECT_EQ(test::values<float>(x), std::vector<float>(4, 20000.0f));
+}
+
+}  // namespace
+}  // namespace lazuli

@@ -1,0 +1,146 @@
+#include <gtest/gtest.h>
+
+#include <lazuli/lazuli.h>
+
+#include "support/compare.h"
+
+namespace lazuli {
+namespace {
+
+/// Kernels in a compiled function, after a call that must give what the plain function gives.
+int kernels(const ArrayFunction& function, const std::vector<array>& inputs, double tolerance = 1e-5) {
+  const CompiledFunction compiled = compile(function);
+  const std::vector<array> actual = compiled(inputs);
+  const std::vector<array> expected = function(inputs);
+  EXPECT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    EXPECT_EQ(test::difference(actual[i], expected[i], tolerance), "") << "output " << i;
+  }
+  return compiled.kernel_count();
+}
+
+array random_matrix(int rows, int columns, uint64_t seed = 7) {
+  return random::normal({rows, columns}, float32, 0.0f, 1.0f, random::key(seed));
+}
+
+TEST(Fusion, ElementwiseChainIsOneKernel) {
+  EXPECT_EQ(kernels([](const std::vector<array>& in) { return std::vector<array>{tanh(in[0] * in[1] + 1.0f) - in[0]}; },
+                    {random_matrix(7, 33), random_matrix(7, 33, 8)}),
+            1);
+}
+
+TEST(Fusion, BroadcastsAndViewsAreReadInPlace) {
+  EXPECT_EQ(kernels(
+                [](const std::vector<array>& in) {
+                  return std::vector<array>{exp(transpose(in[0])) * in[1] +
+                                            slice(in[2], {0, 1}, {9, 6}, {1, 1})};
+                },
+                {random_matrix(5, 9), random_matrix(1, 5), random_matrix(9, 8)}),
+            1);
+}
+
+TEST(Fusion, SoftmaxFromPlainOperationsIsOneKernel) {
+  EXPECT_EQ(kernels(
+                [](const std::vector<array>& in) {
+                  const array shifted = exp(in[0] - max(in[0], -1, true));
+                  return std::vector<array>{shifted / sum(shifted, -1, true)};
+                },
+                {random_matrix(64, 100)}),
+            1);
+}
+
+TEST(Fusion, NormAfterResidualIsOneKernelWithTwoResults) {
+  EXPECT_EQ(kernels(
+                [](const std::vector<array>& in) {
+                  const array h = in[0] + in[1];
+                  return std::vector<array>{h, fast::rms_norm(h, in[2], 1e-6f)};
+                },
+                {random_matrix(64, 96), random_matrix(64, 96, 8), reshape(random_matrix(1, 96, 9), {96})}),
+            1);
+}
+
+TEST(Fusion, ReductionsOverTheFirstAxisKeepVectorsAlongTheLast) {
+  EXPECT_EQ(kernels(
+                [](const std::vector<array>& in) {
+                  const array centred = in[0] - mean(in[0], 0, true);
+                  return std::vector<array>{centred / sqrt(mean(square(centred), 0, true) + 1e-5f)};
+                },
+                {random_matrix(33, 70)}),
+            1);
+}
+
+TEST(Fusion, TransposedUseOfAComputedValueIsRight) {
+  kernels([](const std::vector<array>& in) {
+    const array y = exp(in[0]) * sin(in[0]) + cos(in[0]) * 3.0f;
+    return std::vector<array>{y + transpose(y), sum(y, 0) * sum(y, 1)};
+  }, {random_matrix(21, 21)});
+}
+
+TEST(Fusion, DiamondAcrossAMatmulHasNoCycle) {
+  kernels([](const std::vector<array>& in) {
+    const array y = tanh(in[0]) + exp(in[0]);
+    const array z = matmul(y, y);
+    return std::vector<array>{y * z + sum(y, -1, true)};
+  }, {random_matrix(17, 17)}, 1e-4);
+}
+
+TEST(Fusion, ConcatenatedPartsAreWrittenInPlace) {
+  EXPECT_EQ(kernels(
+                [](const std::vector<array>& in) {
+                  const array a = slice(in[0], {0, 0}, {6, 4}), b = slice(in[0], {0, 4}, {6, 8});
+                  return std::vector<array>{concatenate({a * in[1] - b * in[2], a * in[2] + b * in[1]}, 1)};
+                },
+                {random_matrix(6, 8), random_matrix(6, 4, 1), random_matrix(6, 4, 2)}),
+            1);
+}
+
+TEST(Fusion, GatherIsPartOfTheKernelThatUsesIt) {
+  EXPECT_EQ(kernels(
+                [](const std::vector<array>& in) {
+                  return std::vector<array>{take(in[0], in[1], 0) * 2.0f + 1.0f};
+                },
+                {random_matrix(10, 6), array({3, 0, 9, -1}, int32)}),
+            1);
+}
+
+TEST(Fusion, UpdateAtADynamicPlace) {
+  const array base = zeros({4, 6});
+  const CompiledFunction compiled = compile([](const std::vector<array>& in) {
+    return std::vector<array>{slice_update(in[0], in[1] * 2.0f, in[2], {0, 1})};
+  });
+  const array result = compiled({base, ones({2, 3}), array({1, 2}, int32)})[0];
+  std::vector<float> expected(24, 0.0f);
+  for (int r = 1; r < 3; ++r) {
+    for (int c = 2; c < 5; ++c) expected[static_cast<size_t>(r * 6 + c)] = 2.0f;
+  }
+  EXPECT_EQ(test::values<float>(result), expected);
+  EXPECT_EQ(test::values<float>(base), std::vector<float>(24, 0.0f)) << "the operand must not change";
+}
+
+TEST(Fusion, GivenUpArgumentIsUpdatedInPlace) {
+  const CompiledFunction compiled = compile([](const std::vector<array>& in) {
+    return std::vector<array>{slice_update(in[0], in[1], array({1}, int32), {0})};
+  });
+  array base = zeros({8, 4}) + 1.0f;
+  base.eval();
+  const float* before = base.data<float>();
+  std::vector<array> inputs;
+  inputs.push_back(std::move(base));
+  inputs.push_back(zeros({2, 4}));
+  array result = compiled(std::move(inputs))[0];
+  EXPECT_EQ(result.data<float>(), before);
+  std::vector<float> expected(32, 1.0f);
+  std::fill(expected.begin() + 4, expected.begin() + 12, 0.0f);
+  EXPECT_EQ(test::values<float>(result), expected);
+}
+
+TEST(Fusion, ZeroAndOneElement) {
+  const auto f = [](const std::vector<array>& in) {
+    return std::vector<array>{exp(in[0]) + 1.0f, sum(in[0], 0, true), sum(in[0])};
+  };
+  for (int n : {0, 1, 2}) kernels(f, {zeros({n, 3})});
+  EXPECT_EQ(sum(zeros({0, 3})).item<float>(), 0.0f);
+}
+
+}  // namespace
+}  // namespace lazuli

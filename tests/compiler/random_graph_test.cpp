@@ -1,0 +1,172 @@
+// Random graphs of operations, computed three ways: every operation on its own, fused and interpreted, fused
+// and compiled. LAZULI_TEST_GRAPHS sets how many.
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include <lazuli/lazuli.h>
+
+#include "support/compare.h"
+#include "support/settings_scope.h"
+
+namespace lazuli {
+namespace {
+
+class RandomGraph {
+ public:
+  explicit RandomGraph(uint64_t seed) : random_(seed) {}
+
+  /// Builds the graph's outputs; with `one_by_one`, evaluates every operation as it is made.
+  std::vector<array> build(bool one_by_one) {
+    one_by_one_ = one_by_one;
+    std::vector<array> pool;
+    const int inputs = pick(1, 3);
+    const Shape shape = random_shape();
+    for (int i = 0; i < inputs; ++i) pool.push_back(input(i == 0 ? shape : related(shape)));
+    const int operations = pick(2, 14);
+    for (int i = 0; i < operations; ++i) pool.push_back(step(pool));
+    std::vector<array> outputs{pool.back()};
+    if (pick(0, 2) == 0) outputs.push_back(pool[static_cast<size_t>(pick(0, static_cast<int>(pool.size()) - 1))]);
+    return outputs;
+  }
+
+  /// How far fused and unfused results may lie apart: narrow floats are rounded after every operation there.
+  double tolerance() const { return narrow_ ? 0.08 : 1e-4; }
+
+ private:
+  int pick(int low, int high) { return low + static_cast<int>(random_() % static_cast<uint64_t>(high - low + 1)); }
+
+  array done(array a) {
+    if (one_by_one_) a.eval();
+    return a;
+  }
+
+  Shape random_shape() {
+    static const int extents[] = {1, 2, 3, 5, 8, 17, 33, 64, 100};
+    Shape shape;
+    const int rank = pick(1, 3);
+    for (int d = 0; d < rank; ++d) shape.push_back(extents[pick(0, 8)]);
+    return shape;
+  }
+
+  /// A shape that broadcasts with `shape`.
+  Shape related(const Shape& shape) {
+    Shape result = shape;
+    for (Dim& dim : result) {
+      if (pick(0, 2) == 0) dim = 1;
+    }
+    while (result.size() > 1 && pick(0, 3) == 0) result.erase(result.begin());
+    return result;
+  }
+
+  array input(const Shape& shape) {
+    static const Dtype dtypes[] = {float32, float32, float32, float16, bfloat16, float64, int32,
+                                   int8,    uint8,   int16,   int64,   uint32,   bool_};
+    const Dtype dtype = dtypes[pick(0, 12)];
+    note(dtype);
+    std::vector<float> values(static_cast<size_t>(element_count(shape)));
+    for (float& value : values) value = static_cast<float>(pick(-64, 64)) / (issubdtype(dtype, floating) ? 16.0f : 4.0f);
+    if (dtype == uint8 || dtype == uint32) {
+      for (float& value : values) value = std::abs(value);
+    }
+    array result(values.begin(), shape, dtype);
+    result.eval();
+    return result;
+  }
+
+  static array as_float(const array& a) { return issubdtype(a.dtype(), floating) ? a : astype(a, float32); }
+
+  array step(const std::vector<array>& pool) {
+    const array& a = pool[static_cast<size_t>(pick(0, static_cast<int>(pool.size()) - 1))];
+    const array& b = pool[static_cast<size_t>(pick(0, static_cast<int>(pool.size()) - 1))];
+    const int rank = static_cast<int>(a.ndim());
+    switch (pick(0, 17)) {
+      case 0: return done(binary(a, b, [](const array& x, const array& y) { return x + y; }));
+      case 1: return done(binary(a, b, [](const array& x, const array& y) { return x - y; }));
+      case 2: return done(binary(as_float(a), as_float(b), [](const array& x, const array& y) {
+        return tanh(x) * tanh(y);
+      }));
+      case 3: return done(binary(a, b, [](const array& x, const array& y) { return maximum(x, y); }));
+      case 4: return done(tanh(as_float(a)));
+      case 5: return done(sigmoid(as_float(a)));
+      case 6: return done(exp(-abs(as_float(a))));
+      case 7: return done(where(a > astype(array(0.5f), a.dtype()), a, astype(array(1.0f), a.dtype())));
+      case 8: return rank < 2 ? done(flip(a, 0)) : done(swapaxes(a, 0, rank - 1));
+      case 9: {
+        Shape start, stop, strides;
+        for (Dim dim : a.shape()) {
+          const int n = dim;
+          start.push_back(n > 2 ? pick(0, 1) : 0);
+          stop.push_back(n);
+          strides.push_back(n > 4 ? pick(1, 2) : 1);
+        }
+        return done(slice(a, start, stop, strides));
+      }
+      case 10: return done(reshape(a, {-1}));
+      case 11: return rank == 0 ? a : done(sum(tanh(as_float(a)), pick(0, rank - 1), pick(0, 1) == 0));
+      case 12: return rank == 0 ? a : done(max(a, pick(0, rank - 1), pick(0, 1) == 0));
+      case 13: return rank == 0 ? a : done(softmax(as_float(a), pick(0, rank - 1)));
+      case 14: return rank == 0 ? a : done(concatenate({a, a * a}, pick(0, rank - 1)));
+      case 15: {
+        static const Dtype dtypes[] = {float32, bfloat16, float16, float64};
+        const Dtype dtype = dtypes[pick(0, 3)];
+        note(dtype);
+        return done(astype(as_float(a), dtype));
+      }
+      case 16: {
+        if (rank == 0) return a;
+        const int n = a.shape(0);
+        if (n == 0) return a;
+        return done(take(a, array({0, n - 1, -1}, int32), 0));
+      }
+      default: return done(as_float(a) - mean(as_float(a)));
+    }
+  }
+
+  template <typename F>
+  array binary(const array& a, const array& b, F&& f) {
+    // Operands that do not broadcast are combined by their first elements instead.
+    try {
+      (void)broadcast_shapes(a.shape(), b.shape());
+    } catch (const std::invalid_argument&) {
+      return f(a, sum(b));
+    }
+    return f(a, b);
+  }
+
+  void note(Dtype dtype) { narrow_ = narrow_ || dtype == float16 || dtype == bfloat16; }
+
+  std::mt19937_64 random_;
+  bool narrow_ = false;
+  bool one_by_one_ = false;
+};
+
+TEST(RandomGraph, FusedAndUnfusedInterpretedAndCompiledAgree) {
+  const char* wanted = std::getenv("LAZULI_TEST_GRAPHS");
+  const int count = wanted != nullptr ? std::atoi(wanted) : 300;
+  for (int seed = 1; seed <= count; ++seed) {
+    std::vector<array> unfused, interpreted, compiled;
+    RandomGraph graph(static_cast<uint64_t>(seed));
+    {
+      const test::JitModeScope mode(JitMode::off);
+      unfused = RandomGraph(static_cast<uint64_t>(seed)).build(true);
+      interpreted = graph.build(false);
+      eval(interpreted);
+    }
+    {
+      const test::JitModeScope mode(JitMode::sync);
+      compiled = RandomGraph(static_cast<uint64_t>(seed)).build(false);
+      eval(compiled);
+    }
+    for (size_t i = 0; i < unfused.size(); ++i) {
+      ASSERT_EQ(test::difference(interpreted[i], compiled[i], 1e-4), "") << "seed " << seed << " output " << i;
+      ASSERT_EQ(test::difference(interpreted[i], unfused[i], graph.tolerance()), "")
+          << "seed " << seed << " output " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lazuli

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <lazuli/compiler/settings.h>
+
+namespace lazuli::test {
+
+/// Sets the JIT mode until the end of the scope.
+class JitModeScope {
+ public:
+  explicit JitModeScope(JitMode mode) : before_(jit_mode()) { set_jit_mode(mode); }
+  ~JitModeScope() { set_jit_mode(before_); }
+  JitModeScope(const JitModeScope&) = delete;
+  JitModeScope& operator=(const JitModeScope&) = delete;
+
+ private:
+  JitMode before_;
+};
+
+}  // namespace lazuli::test
