@@ -1,0 +1,645 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <complex>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <lazuli/compiler/kernel_ir/kernel.h>
+#include <lazuli/compiler/kernel_ir/scalar.h>
+#include <lazuli/compiler/llvm/codegen.h>
+#include <lazuli/compiler/llvm/jit.h>
+#include <lazuli/compiler/llvm/target.h>
+#include <lazuli/compiler/settings.h>
+
+namespace lazuli {
+namespace {
+
+using kir::Kernel;
+
+constexpr float inf = std::numeric_limits<float>::infinity();
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+
+/// A kernel compiled, with what it takes to call it.
+class Compiled {
+ public:
+  explicit Compiled(const Kernel& kernel, bool streaming = false) : kernel_(kernel) {
+    kir::verify(kernel);
+    set_kernel_cache_directory({});
+    CodegenOptions options;
+    options.streaming = streaming;
+    code_ = JitEngine::instance().load_or_build(
+        "test", [&](llvm::Module& module) { generate_kernel(module, host_target(), kernel_, options); });
+    function_ = reinterpret_cast<kir::KernelFunction>(code_->symbol("kernel"));
+  }
+  explicit Compiled(const std::string& text, bool streaming = false)
+      : Compiled(kir::parse(text), streaming) {}
+
+  struct Binding {
+    const void* pointer;
+    std::vector<int64_t> strides;  // with dynamic strides at the end
+  };
+
+  /// Runs the whole space, or a part of V.
+  void run(const std::vector<int64_t>& extents, const std::vector<Binding>& bindings, int64_t inner_begin = 0,
+           int64_t inner_end = -1, int64_t outer_begin = 0, int64_t outer_end = -1) const {
+    std::vector<std::byte*> pointers;
+    std::vector<int64_t> strides;
+    for (const Binding& binding : bindings) {
+      pointers.push_back(const_cast<std::byte*>(static_cast<const std::byte*>(binding.pointer)));
+      strides.insert(strides.end(), binding.strides.begin(), binding.strides.end());
+    }
+    int64_t outer = 1;
+    int64_t inner = 1;
+    for (size_t d = 0; d < extents.size(); ++d) {
+      if (kernel_.dims[d] == kir::Role::reduce) continue;
+      (d + 1 == extents.size() ? inner : outer) *= extents[d];
+    }
+    const kir::KernelArguments arguments{extents.data(), pointers.data(), strides.data()};
+    alignas(64) static std::byte scratch[1 << 16];
+    function_(&arguments, scratch, outer_begin, outer_end < 0 ? outer : outer_end, inner_begin,
+              inner_end < 0 ? inner : inner_end);
+  }
+
+ private:
+  Kernel kernel_;
+  std::shared_ptr<const JitCode> code_;
+  kir::KernelFunction function_ = nullptr;
+};
+
+std::vector<float> ramp(size_t n, float start = 0, float step = 1) {
+  std::vector<float> values(n);
+  for (size_t i = 0; i < n; ++i) values[i] = start + step * static_cast<float>(i);
+  return values;
+}
+
+template <typename T>
+bool same(T a, T b) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
+    return a == b && std::signbit(a) == std::signbit(b);
+  } else {
+    return a == b;
+  }
+}
+
+// ---- Loops ----
+
+TEST(Llvm, AddAtEverySmallSizeWritesNothingElse) {
+  const Compiled add(R"(kernel parallel
+a0 input float32 unit
+a1 input float32 unit
+a2 output float32 unit
+block
+  %0 = load.float32 a0
+  %1 = load.float32 a1
+  %2 = add.float32 %0, %1
+  store.float32 a2, %2)");
+  const std::vector<float> a = ramp(200), b = ramp(200, 0.5F, 2);
+  for (int64_t n = 0; n <= 130; ++n) {
+    std::vector<float> c(200, -1);
+    add.run({n}, {{a.data(), {1}}, {b.data(), {1}}, {c.data(), {1}}});
+    for (size_t i = 0; i < 200; ++i) {
+      ASSERT_EQ(c[i], i < static_cast<size_t>(n) ? a[i] + b[i] : -1) << i << " of " << n;
+    }
+  }
+}
+
+TEST(Llvm, PartsOfTheSpaceMakeTheWhole) {
+  const Compiled add(R"(kernel parallel parallel parallel
+a0 input float32 any any unit
+a1 input float32 zero any zero
+a2 output float32 any any unit
+block
+  %0 = load.float32 a0
+  %1 = load.float32 a1
+  %2 = add.float32 %0, %1
+  store.float32 a2, %2)");
+  const int64_t n0 = 3, n1 = 4, n2 = 37;
+  const std::vector<float> a = ramp(n0 * n1 * n2), b = ramp(n1, 100, 100);
+  std::vector<float> c(n0 * n1 * n2, -1);
+  const std::vector<Compiled::Binding> bindings = {
+      {a.data(), {n1 * n2, n2, 1}}, {b.data(), {0, 1, 0}}, {c.data(), {n1 * n2, n2, 1}}};
+  for (const auto& [outer_begin, outer_end] : {std::pair(0, 5), std::pair(5, 6), std::pair(6, 12)}) {
+    for (const auto& [inner_begin, inner_end] : {std::pair(0, 9), std::pair(9, 37)}) {
+      add.run({n0, n1, n2}, bindings, inner_begin, inner_end, outer_begin, outer_end);
+    }
+  }
+  for (int64_t i = 0; i < n0 * n1 * n2; ++i) ASSERT_EQ(c[i], a[i] + b[i / n2 % n1]) << i;
+}
+
+TEST(Llvm, StridedAndReversedAccesses) {
+  const Compiled copy(R"(kernel parallel parallel
+a0 input float32 any any
+a1 output float32 any any
+block
+  %0 = load.float32 a0
+  store.float32 a1, %0)");
+  const int64_t rows = 5, columns = 43;
+  const std::vector<float> a = ramp(rows * columns);
+  std::vector<float> transposed(rows * columns), reversed(rows * columns, -1);
+  copy.run({rows, columns}, {{a.data(), {columns, 1}}, {transposed.data(), {1, rows}}});
+  copy.run({rows, columns},
+           {{a.data() + rows * columns - 1, {-columns, -1}}, {reversed.data(), {columns, 1}}});
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      ASSERT_EQ(transposed[j * rows + i], a[i * columns + j]);
+      ASSERT_EQ(reversed[i * columns + j], a[(rows - 1 - i) * columns + columns - 1 - j]);
+    }
+  }
+}
+
+TEST(Llvm, RankZero) {
+  const Compiled kernel(R"(kernel
+a0 input float32
+a1 output float32
+block
+  %0 = load.float32 a0
+  %1 = add.float32 %0, %0
+  store.float32 a1, %1)");
+  const float a = 21;
+  float b = 0;
+  kernel.run({}, {{&a, {}}, {&b, {}}});
+  EXPECT_EQ(b, 42);
+}
+
+TEST(Llvm, OutputMayBeTheInput) {
+  const Compiled kernel(R"(kernel parallel
+a0 input float32 unit
+a1 output float32 unit
+block
+  %0 = load.float32 a0
+  %1 = mul.float32 %0, %0
+  store.float32 a1, %1)");
+  std::vector<float> a = ramp(101);
+  kernel.run({101}, {{a.data(), {1}}, {a.data(), {1}}});
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i], static_cast<float>(i * i));
+}
+
+TEST(Llvm, StreamingStores) {
+  const std::string text = R"(kernel parallel
+a0 input float32 unit
+a1 output float32 unit
+a2 output float16 unit
+block
+  %0 = load.float32 a0
+  %1 = neg.float32 %0
+  store.float32 a1, %1
+  store.float32 a2, %0)";
+  const Compiled kernel(text, true);
+  const std::vector<float> a = ramp(1003);
+  struct alignas(64) Outputs {
+    float single[1024];
+    uint16_t half[1024];
+  };
+  auto outputs = std::make_unique<Outputs>();
+  std::fill(std::begin(outputs->single), std::end(outputs->single), 5.0F);
+  kernel.run({1003}, {{a.data(), {1}}, {outputs->single, {1}}, {outputs->half, {1}}});
+  for (size_t i = 0; i < 1003; ++i) {
+    ASSERT_EQ(outputs->single[i], -a[i]);
+    ASSERT_EQ(outputs->half[i], half_detail::float_to_float16_bits(a[i]));
+  }
+  EXPECT_EQ(outputs->single[1003], 5.0F);
+}
+
+TEST(Llvm, IndexAlongEveryDimension) {
+  const Compiled kernel(R"(kernel parallel parallel
+a0 output int64 any unit
+block
+  %0 = index.int64 0
+  %1 = index.int64 1
+  %2 = constant.int64 1000
+  %3 = mul.int64 %0, %2
+  %4 = add.int64 %3, %1
+  store.int64 a0, %4)");
+  std::vector<int64_t> out(4 * 21);
+  kernel.run({4, 21}, {{out.data(), {21, 1}}});
+  for (int64_t i = 0; i < 4 * 21; ++i) EXPECT_EQ(out[i], i / 21 * 1000 + i % 21);
+}
+
+TEST(Llvm, DynamicIndices) {
+  // Rows picked by one index for each row, and single elements by one for each element.
+  const Compiled rows(R"(kernel parallel parallel
+a0 input int64 any zero
+a1 input float32 zero unit dynamic=1
+a2 output float32 any unit
+block
+  %0 = load.int64 a0
+  %1 = load.float32 a1, %0
+  store.float32 a2, %1)");
+  const Compiled elements(R"(kernel parallel
+a0 input int32 unit
+a1 input float32 zero dynamic=1
+a2 output float32 zero dynamic=1
+block
+  %0 = load.int32 a0
+  %1 = cast.int64 %0
+  %2 = load.float32 a1, %1
+  store.float32 a2, %2, %1)");
+  const std::vector<float> table = ramp(7 * 19);
+  const std::vector<int64_t> picks = {6, 0, 3, 3};
+  std::vector<float> out(4 * 19);
+  rows.run({4, 19}, {{picks.data(), {1, 0}}, {table.data(), {0, 1, 19}}, {out.data(), {19, 1}}});
+  for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], table[picks[i / 19] * 19 + i % 19]);
+
+  std::vector<int32_t> order(77);
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i * 30 % 77);
+  std::vector<float> scattered(77, -1);
+  elements.run({77}, {{order.data(), {1}}, {table.data(), {0, 1}}, {scattered.data(), {0, 1}}});
+  for (size_t i = 0; i < scattered.size(); ++i) EXPECT_EQ(scattered[i], table[i]);
+}
+
+TEST(Llvm, ComplexContiguousAndStrided) {
+  for (const bool contiguous : {true, false}) {
+    const std::string stride = contiguous ? "unit" : "any";
+    const Compiled conjugate("kernel parallel\na0 input complex64 " + stride + "\na1 output complex64 " +
+                             stride +
+                             R"(
+block
+  %0 = load.float32 a0
+  %1 = load_imag.float32 a0
+  %2 = neg.float32 %1
+  store_complex.float32 a1, %0, %2)");
+    for (int64_t n : {1, 2, 7, 8, 45}) {
+      const int64_t step = contiguous ? 1 : 3;
+      std::vector<std::complex<float>> a(n * step), b(n * step + 1, {-1, -1});
+      for (size_t i = 0; i < a.size(); ++i) a[i] = {static_cast<float>(i), static_cast<float>(i) + 0.5F};
+      conjugate.run({n}, {{a.data(), {step}}, {b.data(), {step}}});
+      for (int64_t i = 0; i < n; ++i) ASSERT_EQ(b[i * step], std::conj(a[i * step]));
+      ASSERT_EQ(b.back(), std::complex<float>(-1, -1));
+    }
+  }
+}
+
+// ---- Reductions ----
+
+TEST(Llvm, RowSumsOfEveryLength) {
+  const Compiled sum(R"(kernel parallel reduce
+a0 input float32 any unit
+a1 output float32 unit zero
+block
+  %0 = load.float32 a0
+  %1 = reduce_sum.float32 %0
+point_block
+  store.float32 a1, %1)");
+  const std::vector<float> a = ramp(3 * 150);
+  for (int64_t n = 0; n <= 150; ++n) {
+    std::vector<float> out(4, -1);
+    sum.run({3, n}, {{a.data(), {150, 1}}, {out.data(), {1, 0}}});
+    for (int64_t row = 0; row < 3; ++row) {
+      const float* begin = a.data() + row * 150;
+      ASSERT_EQ(out[row], std::accumulate(begin, begin + n, 0.0F)) << n;
+    }
+    ASSERT_EQ(out[3], -1);
+  }
+}
+
+TEST(Llvm, SeveralReduceDimensions) {
+  const Compiled mean(R"(kernel parallel reduce reduce
+a0 input float64 any any unit
+a1 output float64 unit zero zero
+block
+  %0 = load.float64 a0
+  %1 = reduce_sum.float64 %0
+  %2 = reduce_max.float64 %0
+point_block
+  %4 = add.float64 %1, %2
+  store.float64 a1, %4)");
+  std::vector<double> a(2 * 3 * 11);
+  std::iota(a.begin(), a.end(), -7.0);
+  std::vector<double> out(2);
+  mean.run({2, 3, 11}, {{a.data(), {33, 11, 1}}, {out.data(), {1, 0, 0}}});
+  for (int64_t row = 0; row < 2; ++row) {
+    const auto begin = a.begin() + row * 33;
+    EXPECT_EQ(out[row], std::accumulate(begin, begin + 33, 0.0) + *std::max_element(begin, begin + 33));
+  }
+}
+
+TEST(Llvm, StagesShareAScratchRow) {
+  // (x - min) / sum(x - min), the difference kept in scratch.
+  const Compiled kernel(R"(kernel parallel reduce
+a0 input float32 any unit
+a1 scratch float32 zero unit
+a2 output float32 any unit
+block
+  %0 = load.float32 a0
+  %1 = reduce_min.float32 %0
+block
+  %2 = load.float32 a0
+  %3 = sub.float32 %2, %1
+  store.float32 a1, %3
+  %5 = reduce_sum.float32 %3
+point_block
+  %6 = constant.float32 0x3f800000
+  %7 = div.float32 %6, %5
+block
+  %8 = load.float32 a1
+  %9 = mul.float32 %8, %7
+  store.float32 a2, %9)");
+  for (int64_t n : {1, 5, 8, 64, 77}) {
+    std::vector<float> a(4 * n), out(4 * n);
+    for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i * 37 % 11) + (i % 5 == 0 ? 0.5F : 0);
+    kernel.run({4, n}, {{a.data(), {n, 1}}, {nullptr, {0, 1}}, {out.data(), {n, 1}}});
+    for (int64_t row = 0; row < 4; ++row) {
+      const float* begin = a.data() + row * n;
+      const float least = *std::min_element(begin, begin + n);
+      float sum = 0;
+      for (int64_t i = 0; i < n; ++i) sum += begin[i] - least;
+      for (int64_t i = 0; i < n; ++i) {
+        const float wanted = (begin[i] - least) * (1.0F / sum);
+        ASSERT_TRUE(same(out[row * n + i], wanted)) << out[row * n + i] << " " << wanted << " n " << n;
+      }
+    }
+  }
+}
+
+TEST(Llvm, ColumnSumsAndPositions) {
+  const Compiled kernel(R"(kernel parallel reduce parallel
+a0 input float32 any any unit
+a1 output float32 any zero unit
+a2 output int64 any zero unit
+block
+  %0 = load.float32 a0
+  %1 = reduce_sum.float32 %0
+  %2 = reduce_argmax.int64 %0
+point_block
+  store.float32 a1, %1
+  store.int64 a2, %2)");
+  const int64_t outer = 2, rows = 9;
+  for (int64_t columns : {1, 8, 31, 100}) {
+    std::vector<float> a(outer * rows * columns);
+    for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i * 7919 % 13);
+    std::vector<float> sums(outer * columns);
+    std::vector<int64_t> positions(outer * columns);
+    kernel.run({outer, rows, columns}, {{a.data(), {rows * columns, columns, 1}},
+                                        {sums.data(), {columns, 0, 1}},
+                                        {positions.data(), {columns, 0, 1}}});
+    for (int64_t p = 0; p < outer * columns; ++p) {
+      const auto at = [&](int64_t r) { return a[p / columns * rows * columns + r * columns + p % columns]; };
+      float sum = 0;
+      int64_t best = 0;
+      for (int64_t r = 0; r < rows; ++r) {
+        sum += at(r);
+        if (at(r) > at(best)) best = r;
+      }
+      ASSERT_EQ(sums[p], sum);
+      ASSERT_EQ(positions[p], best);
+    }
+  }
+}
+
+TEST(Llvm, RowPositionsOfTiesAndNan) {
+  const Compiled kernel(R"(kernel parallel reduce
+a0 input float32 any unit
+a1 output int64 unit zero
+a2 output int64 unit zero
+block
+  %0 = load.float32 a0
+  %1 = reduce_argmin.int64 %0
+  %2 = reduce_argmax.int64 %0
+point_block
+  store.int64 a1, %1
+  store.int64 a2, %2)");
+  const auto check = [&](const std::vector<float>& row, int64_t least, int64_t greatest) {
+    int64_t results[2] = {-1, -1};
+    kernel.run({1, static_cast<int64_t>(row.size())},
+               {{row.data(), {0, 1}}, {&results[0], {1, 0}}, {&results[1], {1, 0}}});
+    EXPECT_EQ(results[0], least);
+    EXPECT_EQ(results[1], greatest);
+  };
+  for (size_t n : {1, 3, 8, 33, 100, 257}) {
+    check(std::vector<float>(n, 2.0F), 0, 0);
+    check(std::vector<float>(n, inf), 0, 0);
+    check(std::vector<float>(n, -inf), 0, 0);
+    for (size_t first = 0; first < n; ++first) {
+      std::vector<float> row(n, 1.0F);
+      row[first] = 0;
+      row[n - 1 - (n - 1 - first) / 2] = 0;
+      check(row, static_cast<int64_t>(first), first == 0 && n > 1 ? (row[1] == 1 ? 1 : 2) : 0);
+      row[first] = nan;
+      row[n - 1] = nan;
+      check(row, static_cast<int64_t>(first), static_cast<int64_t>(first));
+    }
+  }
+}
+
+// ---- Instructions, against their scalar definitions ----
+
+template <typename T>
+std::vector<T> special_values() {
+  std::vector<T> values = {
+      T(0), T(1), T(2), T(3), T(7), std::numeric_limits<T>::max(), std::numeric_limits<T>::lowest()};
+  if constexpr (std::is_floating_point_v<T>) {
+    for (T v : {T(-0.0),
+                T(-1),
+                T(0.5),
+                T(-0.5),
+                T(1.5),
+                T(2.5),
+                T(-2.5),
+                T(127.5),
+                T(128),
+                T(255.5),
+                T(-129),
+                T(32767.5),
+                T(65536),
+                T(-32769),
+                T(2147483648.0),
+                T(-2147483904.0),
+                T(4294967296.0),
+                T(1e10),
+                T(9223372036854775808.0),
+                T(-9223372036854775808.0),
+                T(18446744073709551616.0),
+                T(-1e20),
+                T(65504),
+                T(65519.9),
+                T(65520),
+                T(6e-8),
+                T(1e-7),
+                T(3e-5),
+                T(1.00048828125),
+                T(1.0014648)}) {
+      values.push_back(v);
+    }
+    values.push_back(std::numeric_limits<T>::infinity());
+    values.push_back(-std::numeric_limits<T>::infinity());
+    values.push_back(std::numeric_limits<T>::quiet_NaN());
+    values.push_back(std::numeric_limits<T>::denorm_min());
+    values.push_back(std::numeric_limits<T>::min());
+  } else if constexpr (!std::is_same_v<T, bool>) {
+    for (int v : {-1, -2, 5, 8, 15, 16, 31, 32, 63, 64, 100}) values.push_back(static_cast<T>(v));
+    values.push_back(static_cast<T>(std::numeric_limits<T>::lowest() + 1));
+    values.push_back(static_cast<T>(std::numeric_limits<T>::max() / 2 + 1));
+  } else {
+    values = {false, true};
+  }
+  return values;
+}
+
+/// All types in which instructions compute.
+const std::vector<Dtype> compute_types = {bool_, uint8, uint16, uint32,  uint64, int8,
+                                          int16, int32, int64,  float32, float64};
+
+template <typename T>
+std::unique_ptr<T[]> to_array(const std::vector<T>& values) {
+  auto copy = std::make_unique<T[]>(values.size());
+  std::copy(values.begin(), values.end(), copy.get());
+  return copy;
+}
+
+/// Kernels of one operation on one type, run on all pairs of special values.
+template <typename Operation, typename T>
+void check_operation(bool binary) {
+  const kir::OpcodeRow& row = kir::row_of(Operation::opcode);
+  const std::string type(dtype_name(kir::scalar::compute_dtype<T>()));
+  const bool to_bool = row.result == kir::ResultRule::boolean;
+  const std::string result = to_bool ? "bool" : type;
+  std::string text = "kernel parallel\na0 input " + type + " unit\na1 input " + type + " unit\na2 output " +
+                     result + " unit\nblock\n  %0 = load." + type + " a0\n  %1 = load." + type +
+                     " a1\n  %2 = " + std::string(row.name) + "." + result + (binary ? " %0, %1" : " %0") +
+                     "\n  store." + result + " a2, %2";
+  const Compiled kernel(text);
+  std::vector<T> left, right;
+  for (T a : special_values<T>()) {
+    for (T b : special_values<T>()) {
+      left.push_back(a);
+      right.push_back(b);
+    }
+  }
+  using R = decltype([] {
+    if constexpr (requires { Operation::template apply<T>(T{}, T{}); })
+      return Operation::template apply<T>(T{}, T{});
+    else
+      return Operation::template apply<T>(T{});
+  }());
+  const auto n = static_cast<int64_t>(left.size());
+  const auto a = to_array(left), b = to_array(right);
+  const auto out = std::make_unique<R[]>(left.size());
+  kernel.run({n}, {{a.get(), {1}}, {b.get(), {1}}, {out.get(), {1}}});
+  for (int64_t i = 0; i < n; ++i) {
+    R wanted;
+    if constexpr (requires { Operation::template apply<T>(T{}, T{}); }) {
+      wanted = Operation::template apply<T>(a[i], b[i]);
+    } else {
+      wanted = Operation::template apply<T>(a[i]);
+    }
+    ASSERT_TRUE(same(out[i], wanted)) << row.name << " " << type << " of " << +a[i] << ", " << +b[i]
+                                      << " gives " << +out[i] << " instead of " << +wanted;
+  }
+}
+
+template <typename Operation>
+void check_operation_on_all_types(bool binary) {
+  for (Dtype t : compute_types) {
+    kir::dispatch_compute_type(t, [&]<typename T>(std::type_identity<T>) {
+      if constexpr (kir::scalar::defined_for<Operation, T>) check_operation<Operation, T>(binary);
+    });
+  }
+}
+
+TEST(LlvmInstructions, Unary) {
+  std::apply([](auto... operation) { (check_operation_on_all_types<decltype(operation)>(false), ...); },
+             kir::scalar::UnaryOperations());
+}
+
+TEST(LlvmInstructions, Binary) {
+  std::apply([](auto... operation) { (check_operation_on_all_types<decltype(operation)>(true), ...); },
+             kir::scalar::BinaryOperations());
+}
+
+TEST(LlvmInstructions, Casts) {
+  for (Dtype from : compute_types) {
+    kir::dispatch_compute_type(from, [&]<typename From>(std::type_identity<From>) {
+      const auto in = to_array(special_values<From>());
+      const auto n = static_cast<int64_t>(special_values<From>().size());
+      for (Dtype to : compute_types) {
+        kir::dispatch_compute_type(to, [&]<typename To>(std::type_identity<To>) {
+          const std::string f(dtype_name(from)), t(dtype_name(to));
+          const Compiled kernel("kernel parallel\na0 input " + f + " unit\na1 output " + t +
+                                " unit\nblock\n  %0 = load." + f + " a0\n  %1 = cast." + t + " %0\n  store." +
+                                t + " a1, %1");
+          const auto out = std::make_unique<To[]>(static_cast<size_t>(n));
+          kernel.run({n}, {{in.get(), {1}}, {out.get(), {1}}});
+          for (int64_t i = 0; i < n; ++i) {
+            const To wanted = kir::scalar::convert<To>(in[i]);
+            ASSERT_TRUE(same(out[i], wanted))
+                << f << " to " << t << " of " << +in[i] << " gives " << +out[i] << " instead of " << +wanted;
+          }
+        });
+      }
+    });
+  }
+}
+
+TEST(LlvmInstructions, HalfPrecisionInMemoryAndRounded) {
+  const std::vector<float> in = special_values<float>();
+  const auto n = static_cast<int64_t>(in.size());
+  for (const Dtype dtype : {float16, bfloat16}) {
+    const std::string name(dtype_name(dtype));
+    const Compiled kernel(
+        "kernel parallel\na0 input float32 unit\na1 output " + name +
+        " unit\na2 output float32 unit\nblock\n  %0 = load.float32 a0\n  store.float32 a1, %0\n" +
+        "  %2 = round_to.float32 " + name + ", %0\n  store.float32 a2, %2");
+    const Compiled widen(
+        "kernel parallel\na0 input " + name +
+        " unit\na1 output float32 unit\nblock\n  %0 = load.float32 a0\n  store.float32 a1, %0");
+    std::vector<uint16_t> bits(in.size());
+    std::vector<float> rounded(in.size()), back(in.size());
+    kernel.run({n}, {{in.data(), {1}}, {bits.data(), {1}}, {rounded.data(), {1}}});
+    widen.run({n}, {{bits.data(), {1}}, {back.data(), {1}}});
+    for (size_t i = 0; i < in.size(); ++i) {
+      const float wanted = kir::scalar::round_to(in[i], dtype);
+      ASSERT_TRUE(same(rounded[i], wanted))
+          << in[i] << " as " << name << ": " << rounded[i] << ", not " << wanted;
+      ASSERT_TRUE(same(back[i], wanted)) << in[i] << " as " << name << ": " << back[i] << ", not " << wanted;
+    }
+  }
+}
+
+TEST(LlvmInstructions, EveryHalfWidens) {
+  std::vector<uint16_t> bits(65536);
+  std::iota(bits.begin(), bits.end(), uint16_t{0});
+  const Compiled widen(R"(kernel parallel
+a0 input float16 unit
+a1 output float32 unit
+block
+  %0 = load.float32 a0
+  store.float32 a1, %0)");
+  std::vector<float> out(bits.size());
+  widen.run({65536}, {{bits.data(), {1}}, {out.data(), {1}}});
+  for (size_t i = 0; i < bits.size(); ++i) {
+    ASSERT_TRUE(same(out[i], half_detail::float16_bits_to_float(bits[i]))) << i;
+  }
+}
+
+TEST(LlvmInstructions, SelectAndBitcast) {
+  const Compiled kernel(R"(kernel parallel
+a0 input float32 unit
+a1 input float32 unit
+a2 output int32 unit
+block
+  %0 = load.float32 a0
+  %1 = load.float32 a1
+  %2 = lt.bool %0, %1
+  %3 = le.bool %1, %1
+  %4 = bit_and.bool %2, %3
+  %5 = select.float32 %4, %0, %1
+  %6 = bitcast.int32 %5
+  store.int32 a2, %6)");
+  const std::vector<float> a = {1, 2, nan, 3, -1, 0, 5, 6, 7, inf, -inf};
+  const std::vector<float> b = {2, 1, 0, nan, -2, 0, 6, 5, nan, 1, 1};
+  std::vector<int32_t> out(a.size());
+  kernel.run({static_cast<int64_t>(a.size())}, {{a.data(), {1}}, {b.data(), {1}}, {out.data(), {1}}});
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(out[i], std::bit_cast<int32_t>(a[i] < b[i] ? a[i] : b[i]));
+}
+
+}  // namespace
+}  // namespace lazuli
