@@ -74,11 +74,20 @@ class Builder {
   Value math(Opcode op, Value a);
   Value math(Opcode op, Value a, Value b);
 
+  /// Appends an instruction of the current block as it is (after folding and looking for its like).
+  Value append(Instruction instruction);
+
   Kernel& kernel() { return kernel_; }
 
  private:
   Value emit(Opcode op, Dtype type, std::initializer_list<ValueId> operands, uint64_t imm = 0);
   Value emit(Opcode op, Dtype type, std::vector<ValueId> operands, uint64_t imm = 0);
+  /// The value of an instruction that needs not be emitted, or none.
+  ValueId simplify(const Instruction& instruction);
+  void forget_loads(uint32_t access);
+  Value bool_arithmetic(Opcode op, Value a, Value b);
+  Value complex_math(Opcode op, Value a);
+  Value complex_math(Opcode op, Value a, Value b);
 
   struct InstructionHash {
     size_t operator()(const Instruction& instruction) const;
