@@ -1,0 +1,285 @@
+#include <lazuli/ops/elementwise_table.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <stdexcept>
+#include <string>
+
+#include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/elementwise_expressions.h>
+
+namespace lazuli {
+
+namespace {
+
+using expressions::Operands;
+using kir::Builder;
+using kir::Opcode;
+using kir::Value;
+
+/// The expression that is one instruction, or one of the math functions.
+template <Opcode op>
+Value unary(Builder& b, Operands x) {
+  return b.unary(op, x[0]);
+}
+template <Opcode op>
+Value binary(Builder& b, Operands x) {
+  return b.binary(op, x[0], x[1]);
+}
+template <Opcode op>
+Value math(Builder& b, Operands x) {
+  return b.math(op, x[0]);
+}
+Value same(Builder&, Operands x) {
+  return x[0];
+}
+
+// One row for each operation. The order is that of the enumeration.
+constexpr ElementwiseRow rows[] = {
+    // id, name, arity, operands, result, cost, expression
+    {Elementwise::copy, "copy", 1, OperandRule::any, ResultRule::same, 1, same},
+    {Elementwise::contiguous, "contiguous", 1, OperandRule::any, ResultRule::same, 1, same},
+    {Elementwise::stop_gradient, "stop_gradient", 1, OperandRule::any, ResultRule::same, 0, same},
+    {Elementwise::real, "real", 1, OperandRule::any, ResultRule::real_part, 1,
+     [](Builder& b, Operands x) { return x[0].is_complex() ? b.real(x[0]) : x[0]; }},
+    {Elementwise::imag, "imag", 1, OperandRule::any, ResultRule::real_part, 1,
+     [](Builder& b, Operands x) { return x[0].is_complex() ? b.imag(x[0]) : expressions::like(b, x[0], 0); }},
+    {Elementwise::conjugate, "conjugate", 1, OperandRule::any, ResultRule::same, 1,
+     [](Builder& b, Operands x) {
+       return x[0].is_complex() ? b.make_complex(b.real(x[0]), b.neg(b.imag(x[0]))) : x[0];
+     }},
+    {Elementwise::make_complex, "make_complex", 2, OperandRule::real_to_float, ResultRule::complex, 1,
+     [](Builder& b, Operands x) { return b.make_complex(b.cast(x[0], float32), b.cast(x[1], float32)); }},
+
+    {Elementwise::add, "add", 2, OperandRule::any, ResultRule::same, 1, expressions::add},
+    {Elementwise::subtract, "subtract", 2, OperandRule::any, ResultRule::same, 1, expressions::subtract},
+    {Elementwise::multiply, "multiply", 2, OperandRule::any, ResultRule::same, 1, expressions::multiply},
+    {Elementwise::divide, "divide", 2, OperandRule::to_float, ResultRule::same, 4,
+     [](Builder& b, Operands x) { return b.div(x[0], x[1]); }},
+    {Elementwise::floor_divide, "floor_divide", 2, OperandRule::real, ResultRule::same, 8,
+     expressions::floor_divide},
+    {Elementwise::remainder, "remainder", 2, OperandRule::real, ResultRule::same, 12, expressions::remainder},
+    {Elementwise::power, "power", 2, OperandRule::any, ResultRule::same, 40, expressions::power},
+    {Elementwise::negative, "negative", 1, OperandRule::any, ResultRule::same, 1,
+     [](Builder& b, Operands x) { return b.neg(x[0]); }},
+    {Elementwise::abs, "abs", 1, OperandRule::any, ResultRule::real_part, 1, expressions::absolute},
+    {Elementwise::sign, "sign", 1, OperandRule::any, ResultRule::same, 3, expressions::sign},
+    {Elementwise::square, "square", 1, OperandRule::any, ResultRule::same, 1,
+     [](Builder& b, Operands x) {
+       return expressions::multiply(b, std::array{x[0], x[0]});
+     }},
+    {Elementwise::reciprocal, "reciprocal", 1, OperandRule::to_float, ResultRule::same, 4,
+     expressions::reciprocal},
+    {Elementwise::maximum, "maximum", 2, OperandRule::any, ResultRule::same, 1, expressions::maximum},
+    {Elementwise::minimum, "minimum", 2, OperandRule::any, ResultRule::same, 1, expressions::minimum},
+
+    {Elementwise::floor, "floor", 1, OperandRule::real, ResultRule::same, 1, unary<Opcode::floor>},
+    {Elementwise::ceil, "ceil", 1, OperandRule::real, ResultRule::same, 1, unary<Opcode::ceil>},
+    {Elementwise::trunc, "trunc", 1, OperandRule::real, ResultRule::same, 1, unary<Opcode::trunc>},
+    {Elementwise::round, "round", 1, OperandRule::any, ResultRule::same, 1, expressions::round},
+
+    {Elementwise::sqrt, "sqrt", 1, OperandRule::to_float, ResultRule::same, 5, expressions::square_root},
+    {Elementwise::rsqrt, "rsqrt", 1, OperandRule::to_float, ResultRule::same, 8,
+     expressions::reciprocal_square_root},
+    {Elementwise::exp, "exp", 1, OperandRule::to_float, ResultRule::same, 12, math<Opcode::exp>},
+    {Elementwise::expm1, "expm1", 1, OperandRule::to_float, ResultRule::same, 16, math<Opcode::expm1>},
+    {Elementwise::log, "log", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log>},
+    {Elementwise::log2, "log2", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log2>},
+    {Elementwise::log10, "log10", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log10>},
+    {Elementwise::log1p, "log1p", 1, OperandRule::to_float, ResultRule::same, 18, math<Opcode::log1p>},
+    {Elementwise::logaddexp, "logaddexp", 2, OperandRule::real_to_float, ResultRule::same, 36,
+     expressions::logaddexp},
+    {Elementwise::sin, "sin", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::sin>},
+    {Elementwise::cos, "cos", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::cos>},
+    {Elementwise::tan, "tan", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::tan>},
+    {Elementwise::arcsin, "arcsin", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::asin>},
+    {Elementwise::arccos, "arccos", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::acos>},
+    {Elementwise::arctan, "arctan", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::atan>},
+    {Elementwise::arctan2, "arctan2", 2, OperandRule::real_to_float, ResultRule::same, 30,
+     [](Builder& b, Operands x) { return b.math(Opcode::atan2, x[0], x[1]); }},
+    {Elementwise::sinh, "sinh", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::sinh>},
+    {Elementwise::cosh, "cosh", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::cosh>},
+    {Elementwise::tanh, "tanh", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::tanh>},
+    {Elementwise::arcsinh, "arcsinh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::asinh>},
+    {Elementwise::arccosh, "arccosh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::acosh>},
+    {Elementwise::arctanh, "arctanh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::atanh>},
+    {Elementwise::degrees, "degrees", 1, OperandRule::real_to_float, ResultRule::same, 1,
+     [](Builder& b, Operands x) {
+       return b.mul(x[0], expressions::like(b, x[0], 180.0 / std::numbers::pi));
+     }},
+    {Elementwise::radians, "radians", 1, OperandRule::real_to_float, ResultRule::same, 1,
+     [](Builder& b, Operands x) {
+       return b.mul(x[0], expressions::like(b, x[0], std::numbers::pi / 180.0));
+     }},
+    {Elementwise::sigmoid, "sigmoid", 1, OperandRule::to_float, ResultRule::same, 16, expressions::sigmoid},
+    {Elementwise::erf, "erf", 1, OperandRule::real_to_float, ResultRule::same, 20, math<Opcode::erf>},
+    {Elementwise::erfinv, "erfinv", 1, OperandRule::real_to_float, ResultRule::same, 30,
+     math<Opcode::erfinv>},
+
+    {Elementwise::equal, "equal", 2, OperandRule::any, ResultRule::boolean, 1, expressions::equal},
+    {Elementwise::not_equal, "not_equal", 2, OperandRule::any, ResultRule::boolean, 1,
+     expressions::not_equal},
+    {Elementwise::greater, "greater", 2, OperandRule::any, ResultRule::boolean, 1,
+     [](Builder& b, Operands x) {
+       return expressions::less(b, std::array{x[1], x[0]});
+     }},
+    {Elementwise::greater_equal, "greater_equal", 2, OperandRule::any, ResultRule::boolean, 1,
+     [](Builder& b, Operands x) {
+       return expressions::less_equal(b, std::array{x[1], x[0]});
+     }},
+    {Elementwise::less, "less", 2, OperandRule::any, ResultRule::boolean, 1, expressions::less},
+    {Elementwise::less_equal, "less_equal", 2, OperandRule::any, ResultRule::boolean, 1,
+     expressions::less_equal},
+    {Elementwise::isnan, "isnan", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_nan},
+    {Elementwise::isinf, "isinf", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_infinite},
+    {Elementwise::isfinite, "isfinite", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_finite},
+    {Elementwise::isposinf, "isposinf", 1, OperandRule::real_to_float, ResultRule::boolean, 1,
+     [](Builder& b, Operands x) {
+       return b.eq(x[0], expressions::like(b, x[0], std::numeric_limits<double>::infinity()));
+     }},
+    {Elementwise::isneginf, "isneginf", 1, OperandRule::real_to_float, ResultRule::boolean, 1,
+     [](Builder& b, Operands x) {
+       return b.eq(x[0], expressions::like(b, x[0], -std::numeric_limits<double>::infinity()));
+     }},
+
+    {Elementwise::logical_not, "logical_not", 1, OperandRule::boolean, ResultRule::boolean, 1,
+     [](Builder& b, Operands x) { return b.logical_not(x[0]); }},
+    {Elementwise::logical_and, "logical_and", 2, OperandRule::boolean, ResultRule::boolean, 1,
+     binary<Opcode::bit_and>},
+    {Elementwise::logical_or, "logical_or", 2, OperandRule::boolean, ResultRule::boolean, 1,
+     binary<Opcode::bit_or>},
+    {Elementwise::logical_xor, "logical_xor", 2, OperandRule::boolean, ResultRule::boolean, 1,
+     binary<Opcode::bit_xor>},
+    {Elementwise::bitwise_and, "bitwise_and", 2, OperandRule::bits, ResultRule::same, 1,
+     binary<Opcode::bit_and>},
+    {Elementwise::bitwise_or, "bitwise_or", 2, OperandRule::bits, ResultRule::same, 1,
+     binary<Opcode::bit_or>},
+    {Elementwise::bitwise_xor, "bitwise_xor", 2, OperandRule::bits, ResultRule::same, 1,
+     binary<Opcode::bit_xor>},
+    {Elementwise::bitwise_invert, "bitwise_invert", 1, OperandRule::bits, ResultRule::same, 1,
+     [](Builder& b, Operands x) {
+       return x[0].type == bool_ ? b.logical_not(x[0]) : b.unary(Opcode::bit_not, x[0]);
+     }},
+    {Elementwise::left_shift, "left_shift", 2, OperandRule::shift, ResultRule::same, 1,
+     binary<Opcode::shift_left>},
+    {Elementwise::right_shift, "right_shift", 2, OperandRule::shift, ResultRule::same, 1,
+     binary<Opcode::shift_right>},
+
+    {Elementwise::select, "where", 3, OperandRule::selection, ResultRule::same, 1,
+     [](Builder& b, Operands x) { return b.select(x[0], x[1], x[2]); }},
+};
+
+static_assert(std::size(rows) == elementwise_count);
+
+[[noreturn]] void throw_dtype(const ElementwiseRow& row, Dtype dtype, const char* what) {
+  throw std::invalid_argument("[" + std::string(row.name) + "] " + std::string(dtype_name(dtype)) +
+                              " is not supported: " + what);
+}
+
+/// What operands are converted to once they are promoted to `dtype`.
+Dtype operand_dtype(const ElementwiseRow& row, Dtype dtype) {
+  switch (row.operands) {
+    case OperandRule::any:
+    case OperandRule::selection:
+      return dtype;
+    case OperandRule::real:
+    case OperandRule::real_to_float:
+      if (dtype == complex64) throw_dtype(row, dtype, "real numbers only");
+      return row.operands == OperandRule::real ? dtype : at_least_float(dtype);
+    case OperandRule::to_float:
+      return at_least_float(dtype);
+    case OperandRule::boolean:
+      return bool_;
+    case OperandRule::bits:
+    case OperandRule::shift:
+      break;
+  }
+  if (issubdtype(dtype, inexact)) throw_dtype(row, dtype, "integers and bool only");
+  return row.operands == OperandRule::shift && dtype == bool_ ? uint8 : dtype;
+}
+
+Dtype result_dtype(const ElementwiseRow& row, Dtype operand) {
+  switch (row.result) {
+    case ResultRule::same:
+      return operand;
+    case ResultRule::boolean:
+      return bool_;
+    case ResultRule::real_part:
+      return operand == complex64 ? float32 : operand;
+    case ResultRule::complex:
+      break;
+  }
+  return complex64;
+}
+
+/// The operation of a row.
+class TableOperation final : public ElementwiseOperation {
+ public:
+  explicit TableOperation(const ElementwiseRow& row) : row_(row) {}
+  std::string_view name() const override { return row_.name; }
+  int cost() const override { return row_.cost; }
+
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override {
+    Shape shape = inputs[0].shape;
+    for (size_t i = 1; i < inputs.size(); ++i) shape = broadcast_shapes(shape, inputs[i].shape);
+    return {{std::move(shape), result_dtype(row_, inputs.back().dtype)}};
+  }
+
+  Value expression(ExpressionContext& context, std::span<const Value> inputs) const override {
+    return row_.expression(context.builder(), inputs);
+  }
+
+ private:
+  const ElementwiseRow& row_;
+};
+
+}  // namespace
+
+std::span<const ElementwiseRow> elementwise_table() {
+  return rows;
+}
+
+const Ref<const Operation>& elementwise_operation(Elementwise id) {
+  static const std::vector<Ref<const Operation>> operations = [] {
+    std::vector<Ref<const Operation>> made;
+    for (const ElementwiseRow& row : rows) made.push_back(make_ref<TableOperation>(row));
+    return made;
+  }();
+  return operations[static_cast<size_t>(id)];
+}
+
+Dtype at_least_float(Dtype dtype) {
+  return issubdtype(dtype, inexact) ? dtype : float32;
+}
+
+void check_stream(const StreamOrDevice& s) {
+  if (!std::holds_alternative<std::monostate>(s)) to_stream(s);
+}
+
+array promoted(const array& a, Dtype dtype, StreamOrDevice s) {
+  if (a.dtype() == dtype) return a;
+  if (a.ndim() == 0 && a.is_available()) {
+    return dispatch_dtype(a.dtype(),
+                          [&]<typename T>(std::type_identity<T>) { return array(a.item<T>(), dtype); });
+  }
+  return astype(a, dtype, s);
+}
+
+array apply_elementwise(Elementwise id, std::vector<array> operands, StreamOrDevice s) {
+  check_stream(s);
+  const ElementwiseRow& row = rows[static_cast<size_t>(id)];
+  const size_t first = row.operands == OperandRule::selection ? 1 : 0;
+  Dtype dtype = operands[first].dtype();
+  for (size_t i = first + 1; i < operands.size(); ++i) dtype = promote_types(dtype, operands[i].dtype());
+  dtype = operand_dtype(row, dtype);
+  if (first == 1) operands[0] = astype(operands[0], bool_, s);
+  for (size_t i = first; i < operands.size(); ++i) {
+    // Not to bool by way of the host: what is not 0 must become true, however small.
+    operands[i] = dtype == bool_ ? astype(operands[i], dtype, s) : promoted(operands[i], dtype, s);
+  }
+  return apply(elementwise_operation(id), std::move(operands));
+}
+
+}  // namespace lazuli

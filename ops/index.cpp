@@ -1,0 +1,239 @@
+#include <lazuli/ops/index.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/elementwise_table.h>
+#include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/shape.h>
+
+namespace lazuli {
+
+namespace {
+
+void check_indices(const array& indices, const char* name) {
+  if (!issubdtype(indices.dtype(), integer)) {
+    throw std::invalid_argument("[" + std::string(name) + "] indices must be integers, not " +
+                                std::string(dtype_name(indices.dtype())));
+  }
+}
+
+/// Reads slice o of `a`, where o runs over the index arrays broadcast together, at indices along axes: maps
+/// from that space, followed by the slice's.
+struct Scattering {
+  Shape index_shape;
+  IndexMap map;
+  std::vector<DynamicIndex> dynamic;
+};
+
+Scattering scattering(const Shape& shape, const std::vector<array>& indices, const std::vector<int>& axes,
+                      const Shape& slice_sizes, int first_operand, const char* name) {
+  const std::string prefix = "[" + std::string(name) + "] ";
+  if (indices.size() != axes.size()) {
+    throw std::invalid_argument(prefix + std::to_string(indices.size()) + " index arrays do not fit " +
+                                std::to_string(axes.size()) + " axes");
+  }
+  if (slice_sizes.size() != shape.size()) {
+    throw std::invalid_argument(prefix + "slices must have " + std::to_string(shape.size()) +
+                                " dimensions, as " + "the array has");
+  }
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (slice_sizes[i] < 0 || slice_sizes[i] > shape[i]) {
+      throw std::invalid_argument(prefix + "slices of shape " + shape_to_string(slice_sizes) +
+                                  " do not fit an array of shape " + shape_to_string(shape));
+    }
+  }
+  const std::vector<int> where = normalize_axes(axes, shape.size(), name);
+  Scattering result;
+  for (const array& index : indices) {
+    check_indices(index, name);
+    result.index_shape = broadcast_shapes(result.index_shape, index.shape());
+  }
+  const int lead = static_cast<int>(result.index_shape.size());
+  result.map = identity_map(static_cast<int>(shape.size()));
+  for (IndexTerm& term : result.map) term.dim += lead;
+  for (size_t j = 0; j < where.size(); ++j) {
+    result.map[where[j]].dynamic = static_cast<int>(j);
+    result.dynamic.push_back({.operand = first_operand + static_cast<int>(j),
+                              .map = broadcast_map(indices[j].shape(), result.index_shape),
+                              .extent = shape[where[j]],
+                              .limit = shape[where[j]] - slice_sizes[where[j]]});
+  }
+  return result;
+}
+
+/// `indices` and the shape of `a` without an axis, broadcast together: the shape of what is taken along it.
+Shape along_axis_shape(const array& a, const array& indices, int axis, const char* name) {
+  check_indices(indices, name);
+  if (indices.ndim() != a.ndim()) {
+    throw std::invalid_argument("[" + std::string(name) + "] indices have " + std::to_string(indices.ndim()) +
+                                " dimensions, the array has " + std::to_string(a.ndim()));
+  }
+  Shape others = a.shape();
+  others[axis] = 1;
+  Shape index_others = indices.shape();
+  index_others[axis] = 1;
+  Shape shape = broadcast_shapes(others, index_others);
+  shape[axis] = indices.shape()[axis];
+  return shape;
+}
+
+}  // namespace
+
+array take(const array& a, const array& indices, int axis, StreamOrDevice s) {
+  check_stream(s);
+  check_indices(indices, "take");
+  axis = normalize_axis(axis, a.ndim(), "take");
+  const Dim extent = a.shape()[axis];
+  if (extent == 0 && element_count(indices.shape()) > 0) {
+    throw std::invalid_argument("[take] there is nothing to take along an axis without elements");
+  }
+  const int index_rank = static_cast<int>(indices.ndim());
+  Shape shape(a.shape().begin(), a.shape().begin() + axis);
+  shape.insert(shape.end(), indices.shape().begin(), indices.shape().end());
+  shape.insert(shape.end(), a.shape().begin() + axis + 1, a.shape().end());
+
+  IndexMap map = identity_map(static_cast<int>(a.ndim()));
+  map[axis] = {.dynamic = 0};
+  for (size_t i = axis + 1; i < map.size(); ++i) map[i].dim += index_rank - 1;
+  DynamicIndex index{.operand = 1, .map = identity_map(index_rank), .extent = extent, .limit = extent - 1};
+  for (IndexTerm& term : index.map) term.dim += axis;
+  return apply(make_ref<IndexedView>("take", std::move(shape), std::move(map), std::vector{std::move(index)}),
+               {a, indices});
+}
+
+array take(const array& a, int index, int axis, StreamOrDevice s) {
+  axis = normalize_axis(axis, a.ndim(), "take");
+  const Dim extent = a.shape()[axis];
+  if (extent <= index || extent < -index) {
+    throw std::invalid_argument("[take] index " + std::to_string(index) +
+                                " is out of range for an extent of " + std::to_string(extent.hint()));
+  }
+  Shape shape = a.shape();
+  shape.erase(shape.begin() + axis);
+  IndexMap map = identity_map(static_cast<int>(a.ndim()));
+  map[axis] = {.offset = index < 0 ? extent + index : Dim(index)};
+  for (size_t i = axis + 1; i < map.size(); ++i) --map[i].dim;
+  return view_of(a, "take", std::move(shape), std::move(map), s);
+}
+
+array take(const array& a, const array& indices, StreamOrDevice s) {
+  return take(flatten(a, s), indices, 0, s);
+}
+
+array take(const array& a, int index, StreamOrDevice s) {
+  return take(flatten(a, s), index, 0, s);
+}
+
+array take_along_axis(const array& a, const array& indices, int axis, StreamOrDevice s) {
+  check_stream(s);
+  axis = normalize_axis(axis, a.ndim(), "take_along_axis");
+  Shape shape = along_axis_shape(a, indices, axis, "take_along_axis");
+  Shape others = a.shape();
+  others[axis] = 1;
+  IndexMap map = broadcast_map(others, shape);
+  map[axis] = {.dynamic = 0};
+  const Dim extent = a.shape()[axis];
+  DynamicIndex index{
+      .operand = 1, .map = broadcast_map(indices.shape(), shape), .extent = extent, .limit = extent - 1};
+  return apply(make_ref<IndexedView>("take_along_axis", std::move(shape), std::move(map),
+                                     std::vector{std::move(index)}),
+               {a, indices});
+}
+
+array put_along_axis(const array& a, const array& indices, const array& values, int axis, StreamOrDevice s) {
+  check_stream(s);
+  axis = normalize_axis(axis, a.ndim(), "put_along_axis");
+  const Shape shape = along_axis_shape(a, indices, axis, "put_along_axis");
+  for (int i = 0; i < static_cast<int>(shape.size()); ++i) {
+    if (i != axis && shape[i] != a.shape()[i]) {
+      throw std::invalid_argument("[put_along_axis] indices of shape " + shape_to_string(indices.shape()) +
+                                  " do not fit an array of shape " + shape_to_string(a.shape()));
+    }
+  }
+  IndexMap map = identity_map(static_cast<int>(a.ndim()));
+  map[axis] = {.dynamic = 0};
+  const Dim extent = a.shape()[axis];
+  DynamicIndex index{
+      .operand = 2, .map = broadcast_map(indices.shape(), shape), .extent = extent, .limit = extent - 1};
+  return apply(make_ref<IndexedUpdate>("put_along_axis", std::move(map), std::vector{std::move(index)}),
+               {a, broadcast_to(astype(values, a.dtype(), s), shape, s), indices});
+}
+
+array gather(const array& a, const std::vector<array>& indices, const std::vector<int>& axes,
+             const Shape& slice_sizes, StreamOrDevice s) {
+  check_stream(s);
+  Scattering from = scattering(a.shape(), indices, axes, slice_sizes, 1, "gather");
+  Shape shape = from.index_shape;
+  shape.insert(shape.end(), slice_sizes.begin(), slice_sizes.end());
+  std::vector<array> operands{a};
+  operands.insert(operands.end(), indices.begin(), indices.end());
+  return apply(
+      make_ref<IndexedView>("gather", std::move(shape), std::move(from.map), std::move(from.dynamic)),
+      std::move(operands));
+}
+
+array scatter(const array& a, const std::vector<array>& indices, const array& updates,
+              const std::vector<int>& axes, StreamOrDevice s) {
+  check_stream(s);
+  if (updates.ndim() < a.ndim()) {
+    throw std::invalid_argument("[scatter] the updates have fewer dimensions than the array");
+  }
+  const Shape slice_sizes(updates.shape().end() - a.ndim(), updates.shape().end());
+  Scattering to = scattering(a.shape(), indices, axes, slice_sizes, 2, "scatter");
+  Shape shape = to.index_shape;
+  shape.insert(shape.end(), slice_sizes.begin(), slice_sizes.end());
+  if (!(shape == updates.shape())) {
+    throw std::invalid_argument("[scatter] updates of shape " + shape_to_string(updates.shape()) +
+                                " do not fit indices of shape " + shape_to_string(to.index_shape) +
+                                " and an array of shape " + shape_to_string(a.shape()));
+  }
+  std::vector<array> operands{a, astype(updates, a.dtype(), s)};
+  operands.insert(operands.end(), indices.begin(), indices.end());
+  return apply(make_ref<IndexedUpdate>("scatter", std::move(to.map), std::move(to.dynamic)),
+               std::move(operands));
+}
+
+namespace {
+
+[[noreturn]] void not_available(const char* name) {
+  throw std::runtime_error("[" + std::string(name) + "] scatters that accumulate are not available yet");
+}
+
+}  // namespace
+
+array scatter_add_axis(const array&, const array&, const array&, int, StreamOrDevice) {
+  not_available("scatter_add_axis");
+}
+array scatter_add(const array&, const std::vector<array>&, const array&, const std::vector<int>&,
+                  StreamOrDevice) {
+  not_available("scatter_add");
+}
+array scatter_add(const array&, const array&, const array&, int, StreamOrDevice) {
+  not_available("scatter_add");
+}
+array scatter_prod(const array&, const std::vector<array>&, const array&, const std::vector<int>&,
+                   StreamOrDevice) {
+  not_available("scatter_prod");
+}
+array scatter_prod(const array&, const array&, const array&, int, StreamOrDevice) {
+  not_available("scatter_prod");
+}
+array scatter_max(const array&, const std::vector<array>&, const array&, const std::vector<int>&,
+                  StreamOrDevice) {
+  not_available("scatter_max");
+}
+array scatter_max(const array&, const array&, const array&, int, StreamOrDevice) {
+  not_available("scatter_max");
+}
+array scatter_min(const array&, const std::vector<array>&, const array&, const std::vector<int>&,
+                  StreamOrDevice) {
+  not_available("scatter_min");
+}
+array scatter_min(const array&, const array&, const array&, int, StreamOrDevice) {
+  not_available("scatter_min");
+}
+
+}  // namespace lazuli
