@@ -35,7 +35,7 @@ Blocking block(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel) {
   const int64_t threads = num_threads();
   Blocking result;
   const int64_t kc_limit = std::clamp<int64_t>(caches.l1 / 2 / (kernel.columns * size), 64, 512);
-  result.kc = even_cut(k, kc_limit, 8);
+  result.kc = even_cut(k, kc_limit, gemm_depth_unit);
   result.mc = even_cut(m, caches.l2 / 4 / (result.kc * size), kernel.rows);
   const int64_t outer_limit =
       std::max(std::max<int64_t>(caches.l3 / 2, 4 << 20) / (std::max<int64_t>(k, 1) * size), result.mc);

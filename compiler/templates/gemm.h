@@ -16,6 +16,9 @@ template <typename T>
 using PackPanel = FunctionRef<void(int64_t first, int64_t count, int64_t k_first, int64_t k_count,
                                    int64_t width, T* panel)>;
 
+/// Every `k_first` is a multiple of this, and so is every `k_count` but the last.
+inline constexpr int64_t gemm_depth_unit = 32;
+
 /// Takes the finished block of rows [row, row + rows) × columns [column, column + columns).
 template <typename T>
 using StoreBlock = FunctionRef<void(const T* block, int64_t block_row_stride, int64_t row, int64_t rows,

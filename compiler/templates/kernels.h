@@ -121,6 +121,17 @@ struct Kernels {
   PanelDotFunction (*panel_dot_int8)(const PanelFormat&) = nullptr;
   /// The most rows of a call of the above.
   int64_t panel_rows = 0;
+  /// out[p * out_stride + lane] = scale * q + bias for columns [first, first + count) of a packed panel, both
+  /// multiples of 32.
+  void (*panel_dequantize)(const PanelFormat& format, const std::byte* panel, int64_t first, int64_t count,
+                           float* out, int64_t out_stride) = nullptr;
+  /// out[i] = scale * codes[i] + bias.
+  void (*dequantize)(const uint8_t* codes, int64_t count, float scale, float bias, float* out) = nullptr;
+  /// One group of activations as int8, by the formula at `Activations::int8`. Returns the step (NaN if a
+  /// value is not finite; the codes are zero then) and sets the sum of the codes.
+  float (*quantize_group)(const float* x, int64_t count, int8_t* codes, int32_t* sum) = nullptr;
+  /// The sum of x[0..count), in several chains.
+  float (*sum_of)(const float* x, int64_t count) = nullptr;
 
   /// The largest of s[0..count), ignoring NaN; -inf if there is none.
   float (*max_of)(const float* s, int64_t count) = nullptr;

@@ -157,7 +157,8 @@ LAZULI_INLINE void axpy_block(const AxpyRows<T>& axpy, int64_t first) {
     for (int r = 0; r < x_rows; ++r) {
       T sum = axpy.y[r * axpy.y_row_stride + j];
       LAZULI_UNROLL
-      for (int p = 0; p < w_rows; ++p) sum = fma(x[r][p], Storage::load_one(w + p * axpy.w_row_stride + j), sum);
+      for (int p = 0; p < w_rows; ++p)
+        sum = fma(x[r][p], Storage::load_one(w + p * axpy.w_row_stride + j), sum);
       axpy.y[r * axpy.y_row_stride + j] = sum;
     }
   }
@@ -237,7 +238,8 @@ void transpose(const float* src, int64_t src_row_stride, int64_t rows, int64_t c
   for (; r + block <= rows; r += block) {
     int64_t c = 0;
     for (; c + block <= columns; c += block) {
-      transpose_square(src + r * src_row_stride + c, src_row_stride, dst + c * dst_row_stride + r, dst_row_stride);
+      transpose_square(src + r * src_row_stride + c, src_row_stride, dst + c * dst_row_stride + r,
+                       dst_row_stride);
     }
     for (; c < columns; ++c) {
       for (int64_t i = r; i < r + block; ++i) dst[c * dst_row_stride + i] = src[i * src_row_stride + c];

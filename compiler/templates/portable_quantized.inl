@@ -31,21 +31,30 @@ using UnpackSpan = void (*)(const std::byte* span, uint32_t* quads);
 
 UnpackSpan find_unpack_span(int bits) {
   switch (bits) {
-    case 2: return unpack_span<2>;
-    case 3: return unpack_span<3>;
-    case 4: return unpack_span<4>;
-    case 5: return unpack_span<5>;
-    case 6: return unpack_span<6>;
-    default: return unpack_span<8>;
+    case 2:
+      return unpack_span<2>;
+    case 3:
+      return unpack_span<3>;
+    case 4:
+      return unpack_span<4>;
+    case 5:
+      return unpack_span<5>;
+    case 6:
+      return unpack_span<6>;
+    default:
+      return unpack_span<8>;
   }
 }
 
 /// One vector of scales or biases, whatever they are stored as.
 LAZULI_INLINE FloatV load_scales(const std::byte* scales, Storage storage, int64_t first) {
   switch (storage) {
-    case Storage::float16: return Float16Storage::load(reinterpret_cast<const uint16_t*>(scales) + first);
-    case Storage::bfloat16: return BFloat16Storage::load(reinterpret_cast<const uint16_t*>(scales) + first);
-    default: return Float32Storage::load(reinterpret_cast<const float*>(scales) + first);
+    case Storage::float16:
+      return Float16Storage::load(reinterpret_cast<const uint16_t*>(scales) + first);
+    case Storage::bfloat16:
+      return BFloat16Storage::load(reinterpret_cast<const uint16_t*>(scales) + first);
+    default:
+      return Float32Storage::load(reinterpret_cast<const float*>(scales) + first);
   }
 }
 
@@ -133,4 +142,81 @@ void panel_dot(const PanelDot& dot) {
 template <typename Activation>
 PanelDotFunction find_panel_dot(const PanelFormat&) {
   return panel_dot<Activation>;
+}
+
+void panel_dequantize(const PanelFormat& format, const std::byte* panel, int64_t first, int64_t count,
+                      float* out, int64_t out_stride) {
+  const Storage storage = storage_of(format.scale_dtype);
+  const UnpackSpan unpack = find_unpack_span(format.bits);
+  const int64_t block_bytes = group_bytes(format.bits, format.group_size, format.scale_dtype);
+  for (int64_t column = first; column < first + count; column += span_columns) {
+    const std::byte* block = panel + column / format.group_size * block_bytes;
+    const std::byte* scales = block + group_code_bytes(format.bits, format.group_size);
+    alignas(64) uint32_t quads[span_quads * panel_lanes];
+    unpack(block + column % format.group_size / span_columns * span_bytes(format.bits), quads);
+    LAZULI_UNROLL
+    for (int v = 0; v < panel_vectors; ++v) {
+      const FloatV scale = load_scales(scales, storage, v * float_lanes);
+      const FloatV bias = load_scales(scales, storage, panel_lanes + v * float_lanes);
+      float* place = out + (column - first) * out_stride + v * float_lanes;
+      for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
+        const UintV codes = load_vector<UintV>(quads + quad * panel_lanes + v * float_lanes);
+        LAZULI_UNROLL
+        for (int j = 0; j < 4; ++j) {
+          const FloatV q = __builtin_convertvector((IntV)((codes >> (8 * j)) & 0xffu), FloatV);
+          store_vector(place, fma(scale, q, bias));
+          place += out_stride;
+        }
+      }
+    }
+  }
+}
+
+void dequantize(const uint8_t* codes, int64_t count, float scale, float bias, float* out) {
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) {
+    const IntV q = (IntV) __builtin_convertvector(load_vector<ByteV>(codes + i), UintV);
+    store_vector(out + i, fma(splat(scale), __builtin_convertvector(q, FloatV), splat(bias)));
+  }
+  for (; i < count; ++i) out[i] = fma(scale, static_cast<float>(codes[i]), bias);
+}
+
+float quantize_group(const float* x, int64_t count, int8_t* codes, int32_t* sum) {
+  // Bits of absolute values order like the values, with infinities and NaN at the end.
+  IntV largest = IntV{};
+  for (int64_t i = 0; i < count; i += float_lanes) {
+    const IntV bits = load_vector<IntV>(x + i) & 0x7fffffff;
+    const IntV greater = (IntV)(bits > largest);
+    largest = (greater & bits) | (~greater & largest);
+  }
+  int32_t bits = 0;
+  for (int64_t lane = 0; lane < float_lanes; ++lane) bits = largest[lane] > bits ? largest[lane] : bits;
+  const bool finite = bits < 0x7f800000;
+  float size;
+  __builtin_memcpy(&size, &bits, sizeof(size));
+  const float step = size / 127.0f;
+  *sum = 0;
+  if (!finite || step < 0x1p-126f) {
+    for (int64_t i = 0; i < count; ++i) codes[i] = 0;
+    return finite ? 0.0f : __builtin_nanf("");
+  }
+  const float inverse = 1.0f / step;
+  const FloatV magic = splat(0x1.8p23f);
+  IntV total = IntV{};
+  for (int64_t i = 0; i < count; i += float_lanes) {
+    const IntV code = (IntV)(load_vector<FloatV>(x + i) * splat(inverse) + magic) - (IntV)magic;
+    total += code;
+    store_vector(codes + i, __builtin_convertvector(code, SignedByteV));
+  }
+  for (int64_t lane = 0; lane < float_lanes; ++lane) *sum += total[lane];
+  return step;
+}
+
+float sum_of(const float* x, int64_t count) {
+  FloatV sum = FloatV{};
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) sum += load_vector<FloatV>(x + i);
+  float total = sum_lanes(sum);
+  for (; i < count; ++i) total += x[i];
+  return total;
 }

@@ -1,7 +1,8 @@
 // The portable kernels of softmax. See portable_vectors.inl for how this is compiled.
 
 /// exp(x) for x <= 0 or NaN: 2^n * e^r with n the nearest whole number to x / ln 2, ln 2 in two parts, and a
-/// Taylor polynomial of degree 7 for e^r over |r| <= ln 2 / 2, where the first term left out is below 2^-27. Below the smallest normal float the result is zero.
+/// Taylor polynomial of degree 7 for e^r over |r| <= ln 2 / 2, where the first term left out is below 2^-27.
+/// Below the smallest normal float the result is zero.
 LAZULI_INLINE FloatV exp_nonpositive(FloatV x) {
   const FloatV magic = splat(0x1.8p23f);
   const FloatV shifted = fma(x, splat(1.44269504f), magic);

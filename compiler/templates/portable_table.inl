@@ -17,6 +17,10 @@ Kernels make_table(const char* name) {
   table.panel_dot_float = find_panel_dot<float>;
   table.panel_dot_int8 = find_panel_dot<int8_t>;
   table.panel_rows = portable_panel_rows;
+  table.panel_dequantize = panel_dequantize;
+  table.dequantize = dequantize;
+  table.quantize_group = quantize_group;
+  table.sum_of = sum_of;
   table.max_of = max_of;
   table.exp_sum = exp_sum;
   table.soft_cap = soft_cap;

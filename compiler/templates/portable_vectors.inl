@@ -14,6 +14,8 @@ typedef float FloatV __attribute__((vector_size(vector_bytes)));
 typedef double DoubleV __attribute__((vector_size(vector_bytes)));
 typedef int32_t IntV __attribute__((vector_size(vector_bytes)));
 typedef uint32_t UintV __attribute__((vector_size(vector_bytes)));
+typedef uint8_t ByteV __attribute__((vector_size(vector_bytes / 4)));
+typedef int8_t SignedByteV __attribute__((vector_size(vector_bytes / 4)));
 typedef uint16_t HalfV __attribute__((vector_size(vector_bytes / 2)));
 
 constexpr int64_t float_lanes = vector_bytes / 4;
@@ -44,17 +46,33 @@ LAZULI_INLINE void store_vector(T* p, V v) {
   __builtin_memcpy(p, &v, sizeof(V));
 }
 
-LAZULI_INLINE FloatV splat(float x) { return x - FloatV{}; }
-LAZULI_INLINE DoubleV splat(double x) { return x - DoubleV{}; }
-LAZULI_INLINE UintV splat(uint32_t x) { return x - UintV{}; }
-LAZULI_INLINE IntV splat(int32_t x) { return x - IntV{}; }
+LAZULI_INLINE FloatV splat(float x) {
+  return x - FloatV{};
+}
+LAZULI_INLINE DoubleV splat(double x) {
+  return x - DoubleV{};
+}
+LAZULI_INLINE UintV splat(uint32_t x) {
+  return x - UintV{};
+}
+LAZULI_INLINE IntV splat(int32_t x) {
+  return x - IntV{};
+}
 
 #if LAZULI_TEMPLATES_AVX2
-LAZULI_INLINE FloatV fma(FloatV a, FloatV b, FloatV c) { return (FloatV)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
-LAZULI_INLINE DoubleV fma(DoubleV a, DoubleV b, DoubleV c) { return (DoubleV)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+LAZULI_INLINE FloatV fma(FloatV a, FloatV b, FloatV c) {
+  return (FloatV)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+LAZULI_INLINE DoubleV fma(DoubleV a, DoubleV b, DoubleV c) {
+  return (DoubleV)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
 #else
-LAZULI_INLINE FloatV fma(FloatV a, FloatV b, FloatV c) { return a * b + c; }
-LAZULI_INLINE DoubleV fma(DoubleV a, DoubleV b, DoubleV c) { return a * b + c; }
+LAZULI_INLINE FloatV fma(FloatV a, FloatV b, FloatV c) {
+  return a * b + c;
+}
+LAZULI_INLINE DoubleV fma(DoubleV a, DoubleV b, DoubleV c) {
+  return a * b + c;
+}
 #endif
 LAZULI_INLINE float fma(float a, float b, float c) {
 #if LAZULI_TEMPLATES_AVX2
@@ -140,7 +158,9 @@ struct Float16Storage {
     return (FloatV)((UintV)value | special | quiet | ((bits & 0x8000u) << 16));
 #endif
   }
-  static LAZULI_INLINE float load_one(const uint16_t* p) { return half_detail::float16_bits_to_float(*p); }
+  static LAZULI_INLINE float load_one(const uint16_t* p) {
+    return half_detail::float16_bits_to_float(*p);
+  }
   static LAZULI_INLINE void store(uint16_t* p, FloatV v) {
 #if LAZULI_TEMPLATES_AVX2
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
@@ -148,5 +168,7 @@ struct Float16Storage {
     for (int64_t i = 0; i < float_lanes; ++i) p[i] = half_detail::float_to_float16_bits(v[i]);
 #endif
   }
-  static LAZULI_INLINE void store_one(uint16_t* p, float v) { *p = half_detail::float_to_float16_bits(v); }
+  static LAZULI_INLINE void store_one(uint16_t* p, float v) {
+    *p = half_detail::float_to_float16_bits(v);
+  }
 };

@@ -1,0 +1,102 @@
+#include <lazuli/compiler/templates/quantized_codes.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include <lazuli/array/half.h>
+#include <lazuli/compiler/templates/kernels.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+/// Bits [0, width) of every `period` bits of a word.
+constexpr uint64_t repeated_mask(int width, int period) {
+  uint64_t mask = 0;
+  for (int at = 0; at < 64; at += period) mask |= ((uint64_t{1} << width) - 1) << at;
+  return mask;
+}
+
+/// Moves the upper half of each field of 2 * `half` bits up, so that fields of `half` bits stand `period` bits
+/// apart, where before fields of twice the size stood twice as far apart.
+template <int half, int period>
+uint64_t spread(uint64_t word) {
+  constexpr uint64_t lower = repeated_mask(half, 2 * period);
+  constexpr uint64_t upper = lower << half;
+  return (word & lower) | (word & upper) << (period - half);
+}
+
+/// Eight codes of `bits` bits each, spread to bytes: halves move apart, then quarters, then eighths.
+template <int bits>
+void unpack_eights(const uint8_t* src, int64_t count, uint8_t* codes) {
+  for (int64_t i = 0; i < count; i += 8, src += bits) {
+    uint64_t word = 0;
+    std::memcpy(&word, src, bits);
+    if constexpr (bits < 8) word = spread<bits, 8>(spread<2 * bits, 16>(spread<4 * bits, 32>(word)));
+    std::memcpy(codes + i, &word, 8);
+  }
+}
+
+}  // namespace
+
+void check_quantized(const char* function, int bits, int group_size, Dtype scale_dtype, int64_t columns) {
+  const auto refuse = [&](const std::string& what) {
+    throw std::invalid_argument("[" + std::string(function) + "] " + what);
+  };
+  if (bits != 2 && bits != 3 && bits != 4 && bits != 5 && bits != 6 && bits != 8) {
+    refuse("bits are 2, 3, 4, 5, 6 or 8, not " + std::to_string(bits) + ".");
+  }
+  if (group_size != 32 && group_size != 64 && group_size != 128) {
+    refuse("a group has 32, 64 or 128 elements, not " + std::to_string(group_size) + ".");
+  }
+  if (scale_dtype != float32 && scale_dtype != float16 && scale_dtype != bfloat16) {
+    refuse("scales are float32, float16 or bfloat16, not " + std::string(dtype_name(scale_dtype)) + ".");
+  }
+  if (columns % group_size != 0) {
+    refuse("rows of " + std::to_string(columns) + " elements are not whole groups of " +
+           std::to_string(group_size) + ".");
+  }
+}
+
+void unpack_codes(const QuantizedMatrix& w, int64_t row, int64_t first, int64_t count, uint8_t* codes) {
+  const uint8_t* src =
+      reinterpret_cast<const uint8_t*>(w.codes + row * w.codes_row_stride) + first / 8 * w.bits;
+  switch (w.bits) {
+    case 2:
+      return unpack_eights<2>(src, count, codes);
+    case 3:
+      return unpack_eights<3>(src, count, codes);
+    case 4:
+      return unpack_eights<4>(src, count, codes);
+    case 5:
+      return unpack_eights<5>(src, count, codes);
+    case 6:
+      return unpack_eights<6>(src, count, codes);
+    default:
+      return unpack_eights<8>(src, count, codes);
+  }
+}
+
+float read_scale(const std::byte* scales, Dtype dtype, int64_t index) {
+  if (dtype == float16) return reinterpret_cast<const float16_t*>(scales)[index];
+  if (dtype == bfloat16) return reinterpret_cast<const bfloat16_t*>(scales)[index];
+  return reinterpret_cast<const float*>(scales)[index];
+}
+
+void dequantize_row(const QuantizedMatrix& w, int64_t row, int64_t first, int64_t count, float* out) {
+  constexpr int64_t most = 128;
+  const auto dequantize = kernels().dequantize;
+  for (int64_t i = first; i < first + count;) {
+    const int64_t group = i / w.group_size;
+    const int64_t end = std::min((group + 1) * w.group_size, first + count);
+    uint8_t codes[most];
+    unpack_codes(w, row, i, end - i, codes);
+    dequantize(codes, end - i, read_scale(w.scales, w.scale_dtype, row * w.scales_row_stride + group),
+               read_scale(w.biases, w.scale_dtype, row * w.biases_row_stride + group), out + (i - first));
+    i = end;
+  }
+}
+
+}  // namespace lazuli::templates

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+#include <lazuli/compiler/templates/quantized_matmul.h>
+
+/// Reading MLX's quantized format.
+namespace lazuli::templates {
+
+/// Throws std::invalid_argument, in the name of `function`, for formats that do not exist.
+void check_quantized(const char* function, int bits, int group_size, Dtype scale_dtype, int64_t columns);
+
+/// Codes [first, first + count) of a row, a byte each; both are multiples of 8.
+void unpack_codes(const QuantizedMatrix& w, int64_t row, int64_t first, int64_t count, uint8_t* codes);
+
+/// The same elements as floats, scale * code + bias.
+void dequantize_row(const QuantizedMatrix& w, int64_t row, int64_t first, int64_t count, float* out);
+
+/// A scale or bias as float.
+float read_scale(const std::byte* scales, Dtype dtype, int64_t index);
+
+}  // namespace lazuli::templates

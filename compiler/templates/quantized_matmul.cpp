@@ -1,0 +1,170 @@
+#include <lazuli/compiler/templates/quantized_matmul.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/gemm.h>
+#include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/matmul_result.h>
+#include <lazuli/compiler/templates/packing.h>
+#include <lazuli/compiler/templates/quantized_codes.h>
+#include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/thread_pool.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+/// Columns of weights that are dequantized before they are used, so that they are still in the L1 cache.
+constexpr int64_t chunk_columns = 512;
+/// Rows of weights in a chunk.
+constexpr int64_t chunk_rows = 4;
+
+/// The activations as floats, where they lie or widened into `memory`.
+struct FloatRows {
+  const float* data = nullptr;
+  int64_t row_stride = 0;
+};
+
+FloatRows float_rows(const QuantizedMatmulProblem& problem, int64_t k, const Scratch& memory) {
+  if (problem.dtype == float32) return {reinterpret_cast<const float*>(problem.x), problem.x_row_stride};
+  const auto widen = kernels().widen[static_cast<size_t>(storage_of(problem.dtype))];
+  for (int64_t r = 0; r < problem.m; ++r) {
+    widen(problem.x + r * problem.x_row_stride * problem.dtype.size(), memory.as<float>() + r * k, k);
+  }
+  return {memory.as<float>(), k};
+}
+
+/// A few rows of x against the rows of w: dot products with chunks of four rows.
+void few_rows_transposed(const QuantizedMatmulProblem& problem, const FloatRows& x,
+                         const MatmulResult& result) {
+  const Kernels& table = kernels();
+  const QuantizedMatrix& w = problem.w;
+  const int64_t blocks = ceil_div(w.rows, chunk_rows);
+  const int64_t parts = std::min<int64_t>(blocks, num_threads() * 4);
+  parallel_for(parts, [&](int64_t part) {
+    float weights[chunk_rows * chunk_columns];
+    for (int64_t block = blocks * part / parts; block < blocks * (part + 1) / parts; ++block) {
+      const int64_t first = block * chunk_rows;
+      const int64_t rows = std::min(chunk_rows, w.rows - first);
+      float sums[max_vector_rows * chunk_rows] = {};
+      for (int64_t column = 0; column < w.columns; column += chunk_columns) {
+        const int64_t columns = std::min(chunk_columns, w.columns - column);
+        for (int64_t j = 0; j < rows; ++j) {
+          dequantize_row(w, first + j, column, columns, weights + j * chunk_columns);
+        }
+        float products[max_vector_rows * chunk_rows];
+        DotRows<float> dot;
+        dot.k = columns;
+        dot.x = x.data + column;
+        dot.x_row_stride = x.row_stride;
+        dot.x_rows = problem.m;
+        dot.w = weights;
+        dot.w_row_stride = chunk_columns;
+        dot.w_rows = rows;
+        dot.out = products;
+        dot.out_x_stride = chunk_rows;
+        dot.out_w_stride = 1;
+        table.dot_rows[static_cast<size_t>(Storage::float32)](dot);
+        for (int64_t r = 0; r < problem.m; ++r) {
+          for (int64_t j = 0; j < rows; ++j) sums[r * chunk_rows + j] += products[r * chunk_rows + j];
+        }
+      }
+      result.store(sums, chunk_rows, 0, problem.m, first, rows);
+    }
+  });
+}
+
+/// A few rows of x against the columns of w: sums of rows of w, each thread with its columns.
+void few_rows_straight(const QuantizedMatmulProblem& problem, const FloatRows& x,
+                       const MatmulResult& result) {
+  const Kernels& table = kernels();
+  const QuantizedMatrix& w = problem.w;
+  const int64_t columns_a_part = std::min(chunk_columns, round_up(ceil_div(w.columns, num_threads()), 32));
+  parallel_for(ceil_div(w.columns, columns_a_part), [&](int64_t part) {
+    const int64_t first = part * columns_a_part;
+    float weights[chunk_rows * chunk_columns];
+    float sums[max_vector_rows * chunk_columns] = {};
+    AxpyRows<float> axpy;
+    axpy.x_row_stride = x.row_stride;
+    axpy.x_k_stride = 1;
+    axpy.x_rows = problem.m;
+    axpy.w = weights;
+    axpy.w_row_stride = chunk_columns;
+    axpy.columns = std::min(columns_a_part, w.columns - first);
+    axpy.y = sums;
+    axpy.y_row_stride = chunk_columns;
+    for (int64_t row = 0; row < w.rows; row += chunk_rows) {
+      axpy.k = std::min(chunk_rows, w.rows - row);
+      for (int64_t p = 0; p < axpy.k; ++p) {
+        dequantize_row(w, row + p, first, axpy.columns, weights + p * chunk_columns);
+      }
+      axpy.x = x.data + row;
+      table.axpy_rows[static_cast<size_t>(Storage::float32)](axpy);
+    }
+    result.store(sums, chunk_columns, 0, problem.m, first, axpy.columns);
+  });
+}
+
+/// Many rows: the packed product, with b dequantized on its way into panels.
+void many_rows(const QuantizedMatmulProblem& problem, int64_t n, int64_t k, const MatmulResult& result) {
+  const QuantizedMatrix& w = problem.w;
+  const LanesView x{problem.x, problem.dtype, problem.x_row_stride, 1};
+  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          float* panel) { pack_panel(x, first, count, k_first, k_count, width, panel); };
+  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          float* panel) {
+    if (!problem.transpose) {
+      for (int64_t p = 0; p < k_count; ++p) {
+        dequantize_row(w, k_first + p, first, count, panel + p * width);
+        std::fill(panel + p * width + count, panel + (p + 1) * width, 0.0f);
+      }
+      return;
+    }
+    constexpr int64_t depths = 64;
+    constexpr int64_t most_lanes = 64;
+    float rows[most_lanes * depths];
+    std::fill(panel, panel + (count < width ? k_count * width : 0), 0.0f);
+    for (int64_t p = 0; p < k_count; p += depths) {
+      const int64_t now = std::min(depths, k_count - p);
+      for (int64_t i = 0; i < count; ++i) dequantize_row(w, first + i, k_first + p, now, rows + i * depths);
+      kernels().transpose(rows, depths, count, now, panel + p * width, width);
+    }
+  };
+  const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
+                         int64_t columns) { result.store(block, stride, row, rows, column, columns); };
+  const StoreBlock<float> store_block(store);
+  gemm<float>(problem.m, n, k, pack_a, pack_b,
+              {result.in_place<float>(), result.in_place_row_stride(), &store_block});
+}
+
+}  // namespace
+
+void quantized_matmul(const QuantizedMatmulProblem& problem) {
+  const QuantizedMatrix& w = problem.w;
+  check_quantized("quantized_matmul", w.bits, w.group_size, w.scale_dtype, w.columns);
+  if (problem.dtype != float32 && problem.dtype != float16 && problem.dtype != bfloat16) {
+    throw std::invalid_argument("[quantized_matmul] x has dtype " + std::string(dtype_name(problem.dtype)) +
+                                "; expected float16, bfloat16 or float32.");
+  }
+  const int64_t n = problem.transpose ? w.rows : w.columns;
+  const int64_t k = problem.transpose ? w.columns : w.rows;
+  if (problem.m == 0 || n == 0) return;
+  MatmulResult result;
+  result.out = problem.out;
+  result.dtype = problem.dtype;
+  result.row_stride = problem.out_row_stride;
+  if (problem.m > max_vector_rows || k == 0) return many_rows(problem, n, k, result);
+  const bool widened = problem.dtype != float32;
+  const Scratch memory(static_cast<size_t>(widened ? problem.m * k : 0) * sizeof(float));
+  const FloatRows x = float_rows(problem, k, memory);
+  if (problem.transpose) {
+    few_rows_transposed(problem, x, result);
+  } else {
+    few_rows_straight(problem, x, result);
+  }
+}
+
+}  // namespace lazuli::templates

@@ -1,0 +1,149 @@
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/quantized_codes.h>
+#include <lazuli/compiler/templates/quantized_layout.h>
+#include <lazuli/compiler/templates/quantized_matmul.h>
+#include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/thread_pool.h>
+
+namespace lazuli::templates {
+
+static_assert(packed_quantized_rows == panel_lanes);
+
+namespace {
+
+constexpr uint32_t magic = 0x515a4c50;
+
+struct Header {
+  uint32_t magic;
+  uint32_t version;
+  int32_t bits;
+  int32_t group_size;
+  int32_t scale_dtype;
+  int32_t unused;
+  int64_t rows;
+  int64_t columns;
+};
+static_assert(sizeof(Header) <= packed_header_bytes);
+
+/// Sets the fields of one plane of a span: `codes` holds 16 rows of 32 codes.
+void pack_plane(const uint8_t (*codes)[span_columns], int shift, int width, uint8_t* plane) {
+  const int per_byte = 8 / width;
+  const uint32_t mask = (1u << width) - 1;
+  for (int column = 0; column < span_columns; ++column) {
+    const int quad = column / 4;
+    uint8_t* vector = plane + quad / per_byte * plane_vector_bytes + column % 4;
+    const int at = width * (quad % per_byte);
+    for (int lane = 0; lane < panel_lanes; ++lane) {
+      vector[lane * 4] |=
+          static_cast<uint8_t>((static_cast<uint32_t>(codes[lane][column]) >> shift & mask) << at);
+    }
+  }
+}
+
+void pack_panel(const QuantizedMatrix& w, int64_t first_row, std::byte* panel) {
+  const int64_t rows = std::min(panel_lanes, w.rows - first_row);
+  const int64_t code_bytes = group_code_bytes(w.bits, w.group_size);
+  const int64_t scale_size = w.scale_dtype.size();
+  std::memset(
+      panel, 0,
+      static_cast<size_t>(w.columns / w.group_size * group_bytes(w.bits, w.group_size, w.scale_dtype)));
+  for (int64_t group = 0; group < w.columns / w.group_size; ++group) {
+    for (int64_t span = 0; span < w.group_size / span_columns; ++span) {
+      uint8_t codes[panel_lanes][span_columns] = {};
+      for (int64_t lane = 0; lane < rows; ++lane) {
+        unpack_codes(w, first_row + lane, group * w.group_size + span * span_columns, span_columns,
+                     codes[lane]);
+      }
+      uint8_t* out = reinterpret_cast<uint8_t*>(panel + span * span_bytes(w.bits));
+      const int low = main_plane(w.bits);
+      pack_plane(codes, 0, low, out);
+      if (low != w.bits) pack_plane(codes, low, w.bits - low, out + low * plane_vector_bytes);
+    }
+    std::byte* scales = panel + code_bytes;
+    for (int64_t lane = 0; lane < rows; ++lane) {
+      const int64_t row = first_row + lane;
+      std::memcpy(scales + lane * scale_size, w.scales + (row * w.scales_row_stride + group) * scale_size,
+                  static_cast<size_t>(scale_size));
+      std::memcpy(scales + (panel_lanes + lane) * scale_size,
+                  w.biases + (row * w.biases_row_stride + group) * scale_size,
+                  static_cast<size_t>(scale_size));
+    }
+    panel += code_bytes + 2 * panel_lanes * scale_size;
+  }
+}
+
+}  // namespace
+
+size_t packed_quantized_size(int64_t rows, int64_t columns, int bits, int group_size, Dtype scale_dtype) {
+  check_quantized("packed_quantized_size", bits, group_size, scale_dtype, columns);
+  const int64_t panels = ceil_div(rows, panel_lanes);
+  return static_cast<size_t>(packed_header_bytes +
+                             panels * (columns / group_size) * group_bytes(bits, group_size, scale_dtype));
+}
+
+void pack_quantized(const QuantizedMatrix& w, std::byte* packed) {
+  check_quantized("pack_quantized", w.bits, w.group_size, w.scale_dtype, w.columns);
+  const Header header{magic,
+                      packed_quantized_version,
+                      w.bits,
+                      w.group_size,
+                      static_cast<int32_t>(w.scale_dtype.val()),
+                      0,
+                      w.rows,
+                      w.columns};
+  std::memset(packed, 0, packed_header_bytes);
+  std::memcpy(packed, &header, sizeof(header));
+  const int64_t panels = ceil_div(w.rows, panel_lanes);
+  const int64_t panel_bytes = w.columns / w.group_size * group_bytes(w.bits, w.group_size, w.scale_dtype);
+  constexpr int64_t panels_a_part = 4;
+  parallel_for(ceil_div(panels, panels_a_part), [&](int64_t part) {
+    const int64_t end = std::min((part + 1) * panels_a_part, panels);
+    for (int64_t i = part * panels_a_part; i < end; ++i) {
+      pack_panel(w, i * panel_lanes, packed + packed_header_bytes + i * panel_bytes);
+    }
+  });
+}
+
+PackedQuantizedInfo packed_quantized_info(const std::byte* packed) {
+  Header header;
+  std::memcpy(&header, packed, sizeof(header));
+  if (header.magic != magic || header.version != packed_quantized_version) {
+    throw std::invalid_argument("[packed_quantized_info] Not packed weights of this version.");
+  }
+  return {header.version,    header.bits,
+          header.group_size, dtype_from_value(static_cast<Dtype::Val>(header.scale_dtype)),
+          header.rows,       header.columns};
+}
+
+void dequantize_packed(const std::byte* packed, int64_t first, int64_t count, std::byte* out, Dtype dtype) {
+  const PackedQuantizedInfo info = packed_quantized_info(packed);
+  const Kernels& table = kernels();
+  const PanelFormat format{info.bits, info.group_size, info.scale_dtype};
+  const int64_t panel_bytes =
+      info.columns / info.group_size * group_bytes(info.bits, info.group_size, info.scale_dtype);
+  const auto narrow = table.narrow[static_cast<size_t>(storage_of(dtype))];
+  const int64_t first_panel = first / panel_lanes;
+  const int64_t end_panel = ceil_div(first + count, panel_lanes);
+  if (count <= 0) return;
+  parallel_for(end_panel - first_panel, [&](int64_t part) {
+    const int64_t panel = first_panel + part;
+    const int64_t begin = std::max(first, panel * panel_lanes);
+    const int64_t end = std::min(first + count, (panel + 1) * panel_lanes);
+    for (int64_t column = 0; column < info.columns; column += span_columns) {
+      float block[span_columns * panel_lanes];
+      table.panel_dequantize(format, packed + packed_header_bytes + panel * panel_bytes, column, span_columns,
+                             block, panel_lanes);
+      for (int64_t row = begin; row < end; ++row) {
+        float values[span_columns];
+        for (int64_t p = 0; p < span_columns; ++p) values[p] = block[p * panel_lanes + row % panel_lanes];
+        narrow(values, out + ((row - first) * info.columns + column) * dtype.size(), span_columns);
+      }
+    }
+  });
+}
+
+}  // namespace lazuli::templates

@@ -1,0 +1,204 @@
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/gemm.h>
+#include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/matmul_result.h>
+#include <lazuli/compiler/templates/packing.h>
+#include <lazuli/compiler/templates/quantized_layout.h>
+#include <lazuli/compiler/templates/quantized_matmul.h>
+#include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/thread_pool.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+/// From this many rows on, float activations go through the packed product: dequantizing a panel once for
+/// all rows is then cheaper than converting codes again for every few rows.
+constexpr int64_t gemm_rows = 12;
+
+/// The packed weights of one call.
+struct Weights {
+  PackedQuantizedInfo info;
+  PanelFormat format;
+  const std::byte* panels = nullptr;
+  int64_t groups = 0;
+  int64_t panel_bytes = 0;
+
+  explicit Weights(const std::byte* packed)
+      : info(packed_quantized_info(packed)),
+        format{info.bits, info.group_size, info.scale_dtype},
+        panels(packed + packed_header_bytes),
+        groups(info.columns / info.group_size),
+        panel_bytes(groups * group_bytes(info.bits, info.group_size, info.scale_dtype)) {}
+
+  int64_t panel_count() const { return ceil_div(info.rows, panel_lanes); }
+  const std::byte* panel(int64_t i) const { return panels + i * panel_bytes; }
+};
+
+/// The activations of a call.
+struct Input {
+  const std::byte* x = nullptr;
+  Dtype dtype = float32;
+  int64_t rows = 0;
+  int64_t row_stride = 0;
+
+  /// One row as floats: where it lies, or widened into `buffer`.
+  const float* row(int64_t r, int64_t columns, float* buffer) const {
+    const std::byte* src = x + r * row_stride * dtype.size();
+    if (dtype == float32) return reinterpret_cast<const float*>(src);
+    kernels().widen[static_cast<size_t>(storage_of(dtype))](src, buffer, columns);
+    return buffer;
+  }
+};
+
+/// Activations made ready for the panel kernels.
+struct Prepared {
+  const void* x = nullptr;
+  int64_t x_row_stride = 0;
+  const float* steps = nullptr;
+  const float* sums = nullptr;
+};
+
+/// All panels against all rows. A task is a few panels by a few rows, so that with many rows both stay in the
+/// L2 cache while they are used again.
+void run_panels(const Weights& weights, const Prepared& prepared, PanelDotFunction kernel,
+                int64_t element_bytes, int64_t rows, const MatmulResult& result) {
+  const int64_t most_rows = kernels().panel_rows;
+  const int64_t panels = weights.panel_count();
+  const int64_t threads = num_threads();
+  const int64_t block_rows = rows <= most_rows ? rows : std::min<int64_t>(round_up(rows, most_rows), 64);
+  const int64_t row_blocks = ceil_div(rows, block_rows);
+  // With one block of rows the weights stream by, and each thread takes one stretch of them.
+  const int64_t panels_a_part = std::max<int64_t>(row_blocks == 1 ? ceil_div(panels, threads) : 4, 1);
+  const int64_t panel_parts = ceil_div(panels, panels_a_part);
+  parallel_for(panel_parts * row_blocks, [&](int64_t part) {
+    const int64_t first_panel = part / row_blocks * panels_a_part;
+    const int64_t end_panel = std::min(first_panel + panels_a_part, panels);
+    const int64_t first_row = part % row_blocks * block_rows;
+    const int64_t end_row = std::min(first_row + block_rows, rows);
+    for (int64_t panel = first_panel; panel < end_panel; ++panel) {
+      const int64_t columns = std::min(panel_lanes, weights.info.rows - panel * panel_lanes);
+      for (int64_t row = first_row; row < end_row; row += most_rows) {
+        alignas(64) float out[max_vector_rows * panel_lanes];
+        PanelDot dot;
+        dot.format = weights.format;
+        dot.panel = weights.panel(panel);
+        dot.groups = weights.groups;
+        dot.rows = std::min(most_rows, end_row - row);
+        dot.x = static_cast<const std::byte*>(prepared.x) + row * prepared.x_row_stride * element_bytes;
+        dot.x_row_stride = prepared.x_row_stride;
+        dot.steps = prepared.steps == nullptr ? nullptr : prepared.steps + row * weights.groups;
+        dot.sums = prepared.sums + row * weights.groups;
+        dot.groups_stride = weights.groups;
+        dot.out = out;
+        dot.out_row_stride = panel_lanes;
+        kernel(dot);
+        result.store(out, panel_lanes, row, dot.rows, panel * panel_lanes, columns);
+      }
+    }
+  });
+}
+
+void float_activations(const Weights& weights, const Input& input, const MatmulResult& result) {
+  const Kernels& table = kernels();
+  const int64_t k = weights.info.columns;
+  const bool widened = input.dtype != float32;
+  const int64_t x_elements = widened ? round_up(input.rows * k, 16) : 0;
+  const Scratch memory(static_cast<size_t>(x_elements + input.rows * weights.groups) * sizeof(float));
+  float* sums = memory.as<float>() + x_elements;
+  for (int64_t r = 0; r < input.rows; ++r) {
+    const float* x = input.row(r, k, memory.as<float>() + (widened ? r * k : 0));
+    for (int64_t g = 0; g < weights.groups; ++g) {
+      sums[r * weights.groups + g] = table.sum_of(x + g * weights.info.group_size, weights.info.group_size);
+    }
+  }
+  Prepared prepared;
+  prepared.x = widened ? memory.data() : input.x;
+  prepared.x_row_stride = widened ? k : input.row_stride;
+  prepared.sums = sums;
+  run_panels(weights, prepared, table.panel_dot_float(weights.format), sizeof(float), input.rows, result);
+}
+
+void int8_activations(const Weights& weights, const Input& input, const MatmulResult& result) {
+  const Kernels& table = kernels();
+  const int64_t k = weights.info.columns;
+  const int64_t group_size = weights.info.group_size;
+  const int64_t groups = weights.groups;
+  const int64_t code_bytes = round_up(input.rows * k, 64);
+  const Scratch memory(static_cast<size_t>(code_bytes) +
+                       static_cast<size_t>(2 * input.rows * groups) * sizeof(float));
+  int8_t* codes = memory.as<int8_t>();
+  float* steps = reinterpret_cast<float*>(memory.data() + code_bytes);
+  float* sums = steps + input.rows * groups;
+  constexpr int64_t rows_a_part = 4;
+  parallel_for(ceil_div(input.rows, rows_a_part), [&](int64_t part) {
+    const Scratch row_memory(static_cast<size_t>(k) * sizeof(float));
+    for (int64_t r = part * rows_a_part; r < std::min((part + 1) * rows_a_part, input.rows); ++r) {
+      const float* x = input.row(r, k, row_memory.as<float>());
+      for (int64_t g = 0; g < groups; ++g) {
+        int32_t sum = 0;
+        const float step =
+            table.quantize_group(x + g * group_size, group_size, codes + r * k + g * group_size, &sum);
+        steps[r * groups + g] = step;
+        sums[r * groups + g] = step * static_cast<float>(sum);
+      }
+    }
+  });
+  run_panels(weights, {codes, k, steps, sums}, table.panel_dot_int8(weights.format), 1, input.rows, result);
+}
+
+/// Float activations in many rows: the packed product, whose panels of b are made from ours.
+void float_gemm(const Weights& weights, const Input& input, const MatmulResult& result) {
+  const Kernels& table = kernels();
+  const LanesView x{input.x, input.dtype, input.row_stride, 1};
+  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          float* panel) { pack_panel(x, first, count, k_first, k_count, width, panel); };
+  const auto pack_b = [&](int64_t first, int64_t, int64_t k_first, int64_t k_count, int64_t width,
+                          float* panel) {
+    // Widths are multiples of 16 lanes; where the weights end within one, it is filled with zeros.
+    for (int64_t lane = 0; lane < width; lane += panel_lanes) {
+      if (first + lane < weights.info.rows) {
+        table.panel_dequantize(weights.format, weights.panel((first + lane) / panel_lanes), k_first, k_count,
+                               panel + lane, width);
+      } else {
+        for (int64_t p = 0; p < k_count; ++p) std::fill_n(panel + p * width + lane, panel_lanes, 0.0f);
+      }
+    }
+  };
+  const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
+                         int64_t columns) { result.store(block, stride, row, rows, column, columns); };
+  const StoreBlock<float> store_block(store);
+  gemm<float>(input.rows, weights.info.rows, weights.info.columns, pack_a, pack_b,
+              {result.in_place<float>(), result.in_place_row_stride(), &store_block});
+}
+
+}  // namespace
+
+void packed_quantized_matmul(const std::byte* x, Dtype dtype, int64_t m, int64_t x_row_stride,
+                             const std::byte* packed, std::byte* out, int64_t out_row_stride,
+                             Activations activations) {
+  if (dtype != float32 && dtype != float16 && dtype != bfloat16) {
+    throw std::invalid_argument("[packed_quantized_matmul] x has dtype " + std::string(dtype_name(dtype)) +
+                                "; expected float16, bfloat16 or float32.");
+  }
+  const Weights weights(packed);
+  if (m == 0 || weights.info.rows == 0) return;
+  MatmulResult result;
+  result.out = out;
+  result.dtype = dtype;
+  result.row_stride = out_row_stride;
+  const Input input{x, dtype, m, x_row_stride};
+  if (activations == Activations::int8) {
+    int8_activations(weights, input, result);
+  } else if (m >= gemm_rows) {
+    float_gemm(weights, input, result);
+  } else {
+    float_activations(weights, input, result);
+  }
+}
+
+}  // namespace lazuli::templates
