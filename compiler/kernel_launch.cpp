@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include <lazuli/compiler/interpreter/interpreter.h>
 #include <lazuli/compiler/settings.h>
@@ -44,8 +45,13 @@ Extent extent_of(const Kernel& kernel, int vector_dim, const int64_t* extents) {
   return extent;
 }
 
+/// Bytes of the last-level cache. The kernel's figure is that of the cores here; the C library's may be that
+/// of a whole socket of which a virtual machine has a part.
 int64_t last_level_cache() {
   static const int64_t bytes = [] {
+    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");  // such as "32768K"
+    int64_t kilobytes = 0;
+    if (file >> kilobytes && kilobytes > 0) return kilobytes << 10;
     const long reported = sysconf(_SC_LEVEL3_CACHE_SIZE);
     return reported > 0 ? static_cast<int64_t>(reported) : int64_t{32} << 20;
   }();

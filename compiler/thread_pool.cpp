@@ -5,6 +5,7 @@
 #include <mutex>
 #include <new>
 
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
 #include <tbb/task_arena.h>
@@ -21,11 +22,18 @@ std::shared_ptr<tbb::task_arena> arena_of(int threads) {
   struct Current {
     std::mutex mutex;
     int threads = 0;
+    std::unique_ptr<tbb::global_control> limit;
     std::shared_ptr<tbb::task_arena> arena;
   };
   static Current* const current = new Current;  // never destroyed, as TBB's own threads end late
   const std::lock_guard lock(current->mutex);
   if (current->threads != threads) {
+    current->limit.reset();
+    if (threads > tbb::this_task_arena::max_concurrency()) {
+      // TBB would otherwise have no more threads than there are cores.
+      current->limit = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
+                                                             static_cast<size_t>(threads));
+    }
     current->arena = std::make_shared<tbb::task_arena>(threads);
     current->threads = threads;
   }

@@ -92,8 +92,9 @@ uint64_t multiply_fold(uint64_t a, uint64_t b) {
 std::pair<uint64_t, uint64_t> hash_bytes(std::string_view bytes) {
   constexpr uint64_t odd[4] = {0x9e3779b97f4a7c15u, 0xc2b2ae3d27d4eb4fu, 0xd6e8feb86659fd93u,
                                0xa0761d6478bd642fu};
-  uint64_t a = odd[0] ^ bytes.size();
-  uint64_t b = odd[1] + bytes.size();
+  // The length goes in multiplied, lest it make up for a difference in the first word.
+  uint64_t a = (bytes.size() + 1) * odd[0];
+  uint64_t b = (bytes.size() + 1) * odd[1];
   for (size_t at = 0; at < bytes.size(); at += 8) {
     uint64_t word = 0;
     std::memcpy(&word, bytes.data() + at, std::min<size_t>(8, bytes.size() - at));
