@@ -97,7 +97,7 @@ const Ref<const Operation>& convert_operation(Dtype dtype) {
 
 array astype(const array& a, Dtype dtype, StreamOrDevice s) {
   check_stream(s);
-  return a.dtype() == dtype ? a : apply(convert_operation(dtype), {a});
+  return a.dtype() == dtype ? a : lazuli::apply(convert_operation(dtype), {a});
 }
 
 array view(const array& a, const Dtype& dtype, StreamOrDevice s) {
@@ -105,7 +105,8 @@ array view(const array& a, const Dtype& dtype, StreamOrDevice s) {
   if (a.dtype() == dtype) return a;
   const int from = a.dtype().size();
   const int to = dtype.size();
-  if (from == to && is_plain(a.dtype()) && is_plain(dtype)) return apply(instance_for<Bitcast>(dtype), {a});
+  if (from == to && is_plain(a.dtype()) && is_plain(dtype))
+    return lazuli::apply(instance_for<Bitcast>(dtype), {a});
   if (from != to && a.ndim() == 0) {
     throw std::invalid_argument("[view] a scalar cannot be viewed as a dtype of another size");
   }
@@ -114,7 +115,7 @@ array view(const array& a, const Dtype& dtype, StreamOrDevice s) {
                                 " is no multiple of " + std::to_string(to / from) + ": cannot view " +
                                 std::string(dtype_name(a.dtype())) + " as " + std::string(dtype_name(dtype)));
   }
-  return apply(instance_for<Reinterpret>(dtype), {a});
+  return lazuli::apply(instance_for<Reinterpret>(dtype), {a});
 }
 
 array copy(const array& a, StreamOrDevice s) {

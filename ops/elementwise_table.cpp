@@ -1,7 +1,6 @@
 #include <lazuli/ops/elementwise_table.h>
 
-#include <array>
-#include <cmath>
+#include <iterator>
 #include <limits>
 #include <numbers>
 #include <stdexcept>
@@ -19,18 +18,24 @@ using kir::Builder;
 using kir::Opcode;
 using kir::Value;
 
-/// The expression that is one instruction, or one of the math functions.
-template <Opcode op>
+/// An expression that is one call of the builder, ...
+template <Value (Builder::*call)(Value)>
 Value unary(Builder& b, Operands x) {
-  return b.unary(op, x[0]);
+  return (b.*call)(x[0]);
 }
-template <Opcode op>
+template <Value (Builder::*call)(Value, Value)>
 Value binary(Builder& b, Operands x) {
-  return b.binary(op, x[0], x[1]);
+  return (b.*call)(x[0], x[1]);
 }
-template <Opcode op>
+/// ... one instruction of the real numbers, ...
+template <kir::Opcode op>
+Value instruction(Builder& b, Operands x) {
+  return x.size() == 1 ? b.unary(op, x[0]) : b.binary(op, x[0], x[1]);
+}
+/// ... or one of the math functions.
+template <kir::Opcode op>
 Value math(Builder& b, Operands x) {
-  return b.math(op, x[0]);
+  return x.size() == 1 ? b.math(op, x[0]) : b.math(op, x[0], x[1]);
 }
 Value same(Builder&, Operands x) {
   return x[0];
@@ -53,36 +58,31 @@ constexpr ElementwiseRow rows[] = {
     {Elementwise::make_complex, "make_complex", 2, OperandRule::real_to_float, ResultRule::complex, 1,
      [](Builder& b, Operands x) { return b.make_complex(b.cast(x[0], float32), b.cast(x[1], float32)); }},
 
-    {Elementwise::add, "add", 2, OperandRule::any, ResultRule::same, 1, expressions::add},
-    {Elementwise::subtract, "subtract", 2, OperandRule::any, ResultRule::same, 1, expressions::subtract},
-    {Elementwise::multiply, "multiply", 2, OperandRule::any, ResultRule::same, 1, expressions::multiply},
-    {Elementwise::divide, "divide", 2, OperandRule::to_float, ResultRule::same, 4,
-     [](Builder& b, Operands x) { return b.div(x[0], x[1]); }},
+    {Elementwise::add, "add", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::add>},
+    {Elementwise::subtract, "subtract", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::sub>},
+    {Elementwise::multiply, "multiply", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::mul>},
+    {Elementwise::divide, "divide", 2, OperandRule::to_float, ResultRule::same, 4, binary<&Builder::div>},
     {Elementwise::floor_divide, "floor_divide", 2, OperandRule::real, ResultRule::same, 8,
      expressions::floor_divide},
     {Elementwise::remainder, "remainder", 2, OperandRule::real, ResultRule::same, 12, expressions::remainder},
     {Elementwise::power, "power", 2, OperandRule::any, ResultRule::same, 40, expressions::power},
-    {Elementwise::negative, "negative", 1, OperandRule::any, ResultRule::same, 1,
-     [](Builder& b, Operands x) { return b.neg(x[0]); }},
-    {Elementwise::abs, "abs", 1, OperandRule::any, ResultRule::real_part, 1, expressions::absolute},
+    {Elementwise::negative, "negative", 1, OperandRule::any, ResultRule::same, 1, unary<&Builder::neg>},
+    {Elementwise::abs, "abs", 1, OperandRule::any, ResultRule::real_part, 1, unary<&Builder::abs>},
     {Elementwise::sign, "sign", 1, OperandRule::any, ResultRule::same, 3, expressions::sign},
     {Elementwise::square, "square", 1, OperandRule::any, ResultRule::same, 1,
-     [](Builder& b, Operands x) {
-       return expressions::multiply(b, std::array{x[0], x[0]});
-     }},
+     [](Builder& b, Operands x) { return b.mul(x[0], x[0]); }},
     {Elementwise::reciprocal, "reciprocal", 1, OperandRule::to_float, ResultRule::same, 4,
-     expressions::reciprocal},
-    {Elementwise::maximum, "maximum", 2, OperandRule::any, ResultRule::same, 1, expressions::maximum},
-    {Elementwise::minimum, "minimum", 2, OperandRule::any, ResultRule::same, 1, expressions::minimum},
+     [](Builder& b, Operands x) { return b.div(expressions::like(b, x[0], 1), x[0]); }},
+    {Elementwise::maximum, "maximum", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::max>},
+    {Elementwise::minimum, "minimum", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::min>},
 
-    {Elementwise::floor, "floor", 1, OperandRule::real, ResultRule::same, 1, unary<Opcode::floor>},
-    {Elementwise::ceil, "ceil", 1, OperandRule::real, ResultRule::same, 1, unary<Opcode::ceil>},
-    {Elementwise::trunc, "trunc", 1, OperandRule::real, ResultRule::same, 1, unary<Opcode::trunc>},
+    {Elementwise::floor, "floor", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::floor>},
+    {Elementwise::ceil, "ceil", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::ceil>},
+    {Elementwise::trunc, "trunc", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::trunc>},
     {Elementwise::round, "round", 1, OperandRule::any, ResultRule::same, 1, expressions::round},
 
-    {Elementwise::sqrt, "sqrt", 1, OperandRule::to_float, ResultRule::same, 5, expressions::square_root},
-    {Elementwise::rsqrt, "rsqrt", 1, OperandRule::to_float, ResultRule::same, 8,
-     expressions::reciprocal_square_root},
+    {Elementwise::sqrt, "sqrt", 1, OperandRule::to_float, ResultRule::same, 5, math<Opcode::sqrt>},
+    {Elementwise::rsqrt, "rsqrt", 1, OperandRule::to_float, ResultRule::same, 8, math<Opcode::rsqrt>},
     {Elementwise::exp, "exp", 1, OperandRule::to_float, ResultRule::same, 12, math<Opcode::exp>},
     {Elementwise::expm1, "expm1", 1, OperandRule::to_float, ResultRule::same, 16, math<Opcode::expm1>},
     {Elementwise::log, "log", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log>},
@@ -98,7 +98,7 @@ constexpr ElementwiseRow rows[] = {
     {Elementwise::arccos, "arccos", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::acos>},
     {Elementwise::arctan, "arctan", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::atan>},
     {Elementwise::arctan2, "arctan2", 2, OperandRule::real_to_float, ResultRule::same, 30,
-     [](Builder& b, Operands x) { return b.math(Opcode::atan2, x[0], x[1]); }},
+     math<Opcode::atan2>},
     {Elementwise::sinh, "sinh", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::sinh>},
     {Elementwise::cosh, "cosh", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::cosh>},
     {Elementwise::tanh, "tanh", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::tanh>},
@@ -113,25 +113,24 @@ constexpr ElementwiseRow rows[] = {
      [](Builder& b, Operands x) {
        return b.mul(x[0], expressions::like(b, x[0], std::numbers::pi / 180.0));
      }},
-    {Elementwise::sigmoid, "sigmoid", 1, OperandRule::to_float, ResultRule::same, 16, expressions::sigmoid},
+    {Elementwise::sigmoid, "sigmoid", 1, OperandRule::to_float, ResultRule::same, 16, math<Opcode::sigmoid>},
     {Elementwise::erf, "erf", 1, OperandRule::real_to_float, ResultRule::same, 20, math<Opcode::erf>},
     {Elementwise::erfinv, "erfinv", 1, OperandRule::real_to_float, ResultRule::same, 30,
      math<Opcode::erfinv>},
 
-    {Elementwise::equal, "equal", 2, OperandRule::any, ResultRule::boolean, 1, expressions::equal},
-    {Elementwise::not_equal, "not_equal", 2, OperandRule::any, ResultRule::boolean, 1,
-     expressions::not_equal},
+    {Elementwise::equal, "equal", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::eq>},
+    {Elementwise::not_equal, "not_equal", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::ne>},
     {Elementwise::greater, "greater", 2, OperandRule::any, ResultRule::boolean, 1,
      [](Builder& b, Operands x) {
-       return expressions::less(b, std::array{x[1], x[0]});
+       return binary<&Builder::lt>(b, std::array{x[1], x[0]});
      }},
     {Elementwise::greater_equal, "greater_equal", 2, OperandRule::any, ResultRule::boolean, 1,
      [](Builder& b, Operands x) {
-       return expressions::less_equal(b, std::array{x[1], x[0]});
+       return binary<&Builder::le>(b, std::array{x[1], x[0]});
      }},
-    {Elementwise::less, "less", 2, OperandRule::any, ResultRule::boolean, 1, expressions::less},
+    {Elementwise::less, "less", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::lt>},
     {Elementwise::less_equal, "less_equal", 2, OperandRule::any, ResultRule::boolean, 1,
-     expressions::less_equal},
+     binary<&Builder::le>},
     {Elementwise::isnan, "isnan", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_nan},
     {Elementwise::isinf, "isinf", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_infinite},
     {Elementwise::isfinite, "isfinite", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_finite},
@@ -145,27 +144,25 @@ constexpr ElementwiseRow rows[] = {
      }},
 
     {Elementwise::logical_not, "logical_not", 1, OperandRule::boolean, ResultRule::boolean, 1,
-     [](Builder& b, Operands x) { return b.logical_not(x[0]); }},
+     unary<&Builder::logical_not>},
     {Elementwise::logical_and, "logical_and", 2, OperandRule::boolean, ResultRule::boolean, 1,
-     binary<Opcode::bit_and>},
+     instruction<Opcode::bit_and>},
     {Elementwise::logical_or, "logical_or", 2, OperandRule::boolean, ResultRule::boolean, 1,
-     binary<Opcode::bit_or>},
+     instruction<Opcode::bit_or>},
     {Elementwise::logical_xor, "logical_xor", 2, OperandRule::boolean, ResultRule::boolean, 1,
-     binary<Opcode::bit_xor>},
+     instruction<Opcode::bit_xor>},
     {Elementwise::bitwise_and, "bitwise_and", 2, OperandRule::bits, ResultRule::same, 1,
-     binary<Opcode::bit_and>},
+     instruction<Opcode::bit_and>},
     {Elementwise::bitwise_or, "bitwise_or", 2, OperandRule::bits, ResultRule::same, 1,
-     binary<Opcode::bit_or>},
+     instruction<Opcode::bit_or>},
     {Elementwise::bitwise_xor, "bitwise_xor", 2, OperandRule::bits, ResultRule::same, 1,
-     binary<Opcode::bit_xor>},
+     instruction<Opcode::bit_xor>},
     {Elementwise::bitwise_invert, "bitwise_invert", 1, OperandRule::bits, ResultRule::same, 1,
-     [](Builder& b, Operands x) {
-       return x[0].type == bool_ ? b.logical_not(x[0]) : b.unary(Opcode::bit_not, x[0]);
-     }},
+     instruction<Opcode::bit_not>},
     {Elementwise::left_shift, "left_shift", 2, OperandRule::shift, ResultRule::same, 1,
-     binary<Opcode::shift_left>},
+     instruction<Opcode::shift_left>},
     {Elementwise::right_shift, "right_shift", 2, OperandRule::shift, ResultRule::same, 1,
-     binary<Opcode::shift_right>},
+     instruction<Opcode::shift_right>},
 
     {Elementwise::select, "where", 3, OperandRule::selection, ResultRule::same, 1,
      [](Builder& b, Operands x) { return b.select(x[0], x[1], x[2]); }},
@@ -279,7 +276,7 @@ array apply_elementwise(Elementwise id, std::vector<array> operands, StreamOrDev
     // Not to bool by way of the host: what is not 0 must become true, however small.
     operands[i] = dtype == bool_ ? astype(operands[i], dtype, s) : promoted(operands[i], dtype, s);
   }
-  return apply(elementwise_operation(id), std::move(operands));
+  return lazuli::apply(elementwise_operation(id), std::move(operands));
 }
 
 }  // namespace lazuli

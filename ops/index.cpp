@@ -100,8 +100,9 @@ array take(const array& a, const array& indices, int axis, StreamOrDevice s) {
   for (size_t i = axis + 1; i < map.size(); ++i) map[i].dim += index_rank - 1;
   DynamicIndex index{.operand = 1, .map = identity_map(index_rank), .extent = extent, .limit = extent - 1};
   for (IndexTerm& term : index.map) term.dim += axis;
-  return apply(make_ref<IndexedView>("take", std::move(shape), std::move(map), std::vector{std::move(index)}),
-               {a, indices});
+  return lazuli::apply(
+      make_ref<IndexedView>("take", std::move(shape), std::move(map), std::vector{std::move(index)}),
+      {a, indices});
 }
 
 array take(const array& a, int index, int axis, StreamOrDevice s) {
@@ -138,9 +139,9 @@ array take_along_axis(const array& a, const array& indices, int axis, StreamOrDe
   const Dim extent = a.shape()[axis];
   DynamicIndex index{
       .operand = 1, .map = broadcast_map(indices.shape(), shape), .extent = extent, .limit = extent - 1};
-  return apply(make_ref<IndexedView>("take_along_axis", std::move(shape), std::move(map),
-                                     std::vector{std::move(index)}),
-               {a, indices});
+  return lazuli::apply(make_ref<IndexedView>("take_along_axis", std::move(shape), std::move(map),
+                                             std::vector{std::move(index)}),
+                       {a, indices});
 }
 
 array put_along_axis(const array& a, const array& indices, const array& values, int axis, StreamOrDevice s) {
@@ -158,8 +159,9 @@ array put_along_axis(const array& a, const array& indices, const array& values, 
   const Dim extent = a.shape()[axis];
   DynamicIndex index{
       .operand = 2, .map = broadcast_map(indices.shape(), shape), .extent = extent, .limit = extent - 1};
-  return apply(make_ref<IndexedUpdate>("put_along_axis", std::move(map), std::vector{std::move(index)}),
-               {a, broadcast_to(astype(values, a.dtype(), s), shape, s), indices});
+  return lazuli::apply(
+      make_ref<IndexedUpdate>("put_along_axis", std::move(map), std::vector{std::move(index)}),
+      {a, broadcast_to(astype(values, a.dtype(), s), shape, s), indices});
 }
 
 array gather(const array& a, const std::vector<array>& indices, const std::vector<int>& axes,
@@ -170,7 +172,7 @@ array gather(const array& a, const std::vector<array>& indices, const std::vecto
   shape.insert(shape.end(), slice_sizes.begin(), slice_sizes.end());
   std::vector<array> operands{a};
   operands.insert(operands.end(), indices.begin(), indices.end());
-  return apply(
+  return lazuli::apply(
       make_ref<IndexedView>("gather", std::move(shape), std::move(from.map), std::move(from.dynamic)),
       std::move(operands));
 }
@@ -192,8 +194,8 @@ array scatter(const array& a, const std::vector<array>& indices, const array& up
   }
   std::vector<array> operands{a, astype(updates, a.dtype(), s)};
   operands.insert(operands.end(), indices.begin(), indices.end());
-  return apply(make_ref<IndexedUpdate>("scatter", std::move(to.map), std::move(to.dynamic)),
-               std::move(operands));
+  return lazuli::apply(make_ref<IndexedUpdate>("scatter", std::move(to.map), std::move(to.dynamic)),
+                       std::move(operands));
 }
 
 namespace {

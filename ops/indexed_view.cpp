@@ -45,7 +45,7 @@ void IndexedUpdate::attributes(AttributeWriter& writer) const {
 
 array view_of(const array& a, std::string_view name, Shape shape, IndexMap map, StreamOrDevice s) {
   check_stream(s);
-  return apply(make_ref<IndexedView>(name, std::move(shape), std::move(map)), {a});
+  return lazuli::apply(make_ref<IndexedView>(name, std::move(shape), std::move(map)), {a});
 }
 
 int normalize_axis(int axis, size_t ndim, std::string_view name) {

@@ -31,7 +31,7 @@ array concatenate(std::vector<array> arrays, int axis, StreamOrDevice s) {
     }
   }
   for (array& a : arrays) a = astype(a, dtype, s);
-  return apply(make_ref<ConcatenateOperation>(axis), std::move(arrays));
+  return lazuli::apply(make_ref<ConcatenateOperation>(axis), std::move(arrays));
 }
 
 array concatenate(std::vector<array> arrays, StreamOrDevice s) {

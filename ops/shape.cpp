@@ -82,7 +82,7 @@ array reshape(const array& a, Shape shape, StreamOrDevice s) {
   check_stream(s);
   shape = complete_shape(a.shape(), std::move(shape), "reshape");
   if (same_shape(shape, a.shape())) return a;
-  return apply(make_ref<ReshapeOperation>(std::move(shape)), {a});
+  return lazuli::apply(make_ref<ReshapeOperation>(std::move(shape)), {a});
 }
 
 array flatten(const array& a, int start_axis, int end_axis, StreamOrDevice s) {

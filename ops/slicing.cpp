@@ -101,7 +101,7 @@ std::vector<DynamicIndex> dynamic_starts(const Shape& shape, const array& start,
 array update_at(const array& src, const array& update, const Shape& shape, IndexMap map, StreamOrDevice s) {
   check_stream(s);
   const array values = broadcast_to(astype(update, src.dtype(), s), shape, s);
-  return apply(make_ref<IndexedUpdate>("slice_update", std::move(map)), {src, values});
+  return lazuli::apply(make_ref<IndexedUpdate>("slice_update", std::move(map)), {src, values});
 }
 
 Shape all_ones(const Shape& shape) {
@@ -128,8 +128,8 @@ array slice(const array& a, const array& start, std::vector<int> axes, Shape sli
   check_stream(s);
   IndexMap map = identity_map(static_cast<int>(a.ndim()));
   std::vector<DynamicIndex> indices = dynamic_starts(a.shape(), start, axes, slice_size, 1, map, "slice");
-  return apply(make_ref<IndexedView>("slice", std::move(slice_size), std::move(map), std::move(indices)),
-               {a, start});
+  return lazuli::apply(
+      make_ref<IndexedView>("slice", std::move(slice_size), std::move(map), std::move(indices)), {a, start});
 }
 
 array slice_update(const array& src, const array& update, Shape start, Shape stop, Shape strides,
@@ -155,8 +155,8 @@ array slice_update(const array& src, const array& update, const array& start, st
   IndexMap map = identity_map(static_cast<int>(src.ndim()));
   std::vector<DynamicIndex> indices = dynamic_starts(src.shape(), start, axes, size, 2, map, "slice_update");
   const array values = broadcast_to(astype(update, src.dtype(), s), size, s);
-  return apply(make_ref<IndexedUpdate>("slice_update", std::move(map), std::move(indices)),
-               {src, values, start});
+  return lazuli::apply(make_ref<IndexedUpdate>("slice_update", std::move(map), std::move(indices)),
+                       {src, values, start});
 }
 
 array flip(const array& a, const std::vector<int>& axes, StreamOrDevice s) {
@@ -266,7 +266,8 @@ array diag(const array& a, int k, StreamOrDevice s) {
   map[0].dim = map[1].dim = 0;
   map[0].offset = std::max(-k, 0);
   map[1].offset = std::max(k, 0);
-  return apply(make_ref<IndexedUpdate>("diag", std::move(map)), {zeros({size, size}, a.dtype(), s), a});
+  return lazuli::apply(make_ref<IndexedUpdate>("diag", std::move(map)),
+                       {zeros({size, size}, a.dtype(), s), a});
 }
 
 array trace(const array& a, int offset, int axis1, int axis2, Dtype dtype, StreamOrDevice s) {

@@ -1,0 +1,287 @@
+#include <lazuli/ops/reduce.h>
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+#include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/elementwise_table.h>
+#include <lazuli/ops/extent_source.h>
+#include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/shape.h>
+
+namespace lazuli {
+
+namespace {
+
+using kir::Opcode;
+using Axes = std::vector<int>;
+
+Axes every_axis(const array& a) {
+  Axes axes(a.ndim());
+  std::iota(axes.begin(), axes.end(), 0);
+  return axes;
+}
+
+void require_real(const array& a, const char* name) {
+  if (a.dtype() == complex64) {
+    throw std::invalid_argument("[" + std::string(name) + "] complex64 is not supported");
+  }
+}
+
+void require_elements(const array& a, const Axes& axes, const char* name) {
+  for (int axis : axes) {
+    if (a.shape()[axis] == 0) {
+      throw std::invalid_argument("[" + std::string(name) + "] there is no element along axis " +
+                                  std::to_string(axis) + " of " + shape_to_string(a.shape()));
+    }
+  }
+}
+
+/// `a` reduced along axes, as `dtype`, in which it is computed.
+array reduce(Opcode op, const array& a, const Axes& axes, bool keepdims, Dtype dtype, const char* name,
+             StreamOrDevice s) {
+  check_stream(s);
+  Axes sorted = normalize_axes(axes, a.ndim(), name);
+  if (sorted.empty()) return a;
+  std::sort(sorted.begin(), sorted.end());
+  const array result = lazuli::apply(make_ref<ReductionOperation>(op, sorted, dtype), {a});
+  return keepdims ? result : squeeze(result, sorted, s);
+}
+
+/// The dtype in which elements are added and multiplied.
+Dtype sum_dtype(Dtype dtype) {
+  if (issubdtype(dtype, inexact)) return dtype;
+  const bool is_wide = dtype.size() == 8;
+  if (issubdtype(dtype, unsignedinteger)) return is_wide ? uint64 : uint32;
+  return is_wide ? int64 : int32;
+}
+
+/// Half precision is widened where intermediate results would not fit it.
+Dtype wide(Dtype dtype) {
+  return dtype == float16 || dtype == bfloat16 ? float32 : dtype;
+}
+
+array element_count_of(const array& a, const Axes& axes, Dtype dtype, bool inverted, const char* name) {
+  std::vector<Dim> factors;
+  for (int axis : normalize_axes(axes, a.ndim(), name)) factors.push_back(a.shape()[axis]);
+  return extent_array(std::move(factors), dtype, inverted);
+}
+
+}  // namespace
+
+// Logic.
+
+array all(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  return reduce(Opcode::reduce_and, astype(a, bool_, s), axes, keepdims, bool_, "all", s);
+}
+array all(const array& a, bool keepdims, StreamOrDevice s) {
+  return all(a, every_axis(a), keepdims, s);
+}
+array all(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return all(a, Axes{axis}, keepdims, s);
+}
+
+array any(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  return reduce(Opcode::reduce_or, astype(a, bool_, s), axes, keepdims, bool_, "any", s);
+}
+array any(const array& a, bool keepdims, StreamOrDevice s) {
+  return any(a, every_axis(a), keepdims, s);
+}
+array any(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return any(a, Axes{axis}, keepdims, s);
+}
+
+array array_equal(const array& a, const array& b, bool equal_nan, StreamOrDevice s) {
+  if (!(a.shape() == b.shape())) return array(false);
+  array same = equal(a, b, s);
+  if (equal_nan) same = logical_or(same, logical_and(isnan(a, s), isnan(b, s), s), s);
+  return all(same, false, s);
+}
+
+array allclose(const array& a, const array& b, double rtol, double atol, bool equal_nan, StreamOrDevice s) {
+  return all(isclose(a, b, rtol, atol, equal_nan, s), false, s);
+}
+
+// Sums and products.
+
+array sum(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  const Dtype dtype = sum_dtype(a.dtype());
+  return reduce(Opcode::reduce_sum, astype(a, dtype, s), axes, keepdims, dtype, "sum", s);
+}
+array sum(const array& a, bool keepdims, StreamOrDevice s) {
+  return sum(a, every_axis(a), keepdims, s);
+}
+array sum(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return sum(a, Axes{axis}, keepdims, s);
+}
+
+array prod(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  require_real(a, "prod");
+  const Dtype dtype = sum_dtype(a.dtype());
+  return reduce(Opcode::reduce_prod, astype(a, dtype, s), axes, keepdims, dtype, "prod", s);
+}
+array prod(const array& a, bool keepdims, StreamOrDevice s) {
+  return prod(a, every_axis(a), keepdims, s);
+}
+array prod(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return prod(a, Axes{axis}, keepdims, s);
+}
+
+array count_nonzero(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  return sum(astype(astype(a, bool_, s), int32, s), axes, keepdims, s);
+}
+array count_nonzero(const array& a, bool keepdims, StreamOrDevice s) {
+  return count_nonzero(a, every_axis(a), keepdims, s);
+}
+array count_nonzero(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return count_nonzero(a, Axes{axis}, keepdims, s);
+}
+
+// Extremes.
+
+namespace {
+
+array extreme(Opcode op, const array& a, const Axes& axes, bool keepdims, const char* name,
+              StreamOrDevice s) {
+  require_real(a, name);
+  const Axes where = normalize_axes(axes, a.ndim(), name);
+  require_elements(a, where, name);
+  return reduce(op, a, where, keepdims, a.dtype(), name, s);
+}
+
+array position(Opcode op, const array& a, int axis, bool keepdims, const char* name, StreamOrDevice s) {
+  require_real(a, name);
+  axis = normalize_axis(axis, a.ndim(), name);
+  require_elements(a, {axis}, name);
+  return reduce(op, a, {axis}, keepdims, uint32, name, s);
+}
+
+array position(Opcode op, const array& a, bool keepdims, const char* name, StreamOrDevice s) {
+  const array result = position(op, flatten(a, s), 0, false, name, s);
+  return keepdims && a.ndim() > 0 ? reshape(result, Shape(a.ndim(), Dim(1)), s) : result;
+}
+
+}  // namespace
+
+array max(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  return extreme(Opcode::reduce_max, a, axes, keepdims, "max", s);
+}
+array max(const array& a, bool keepdims, StreamOrDevice s) {
+  return max(a, every_axis(a), keepdims, s);
+}
+array max(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return max(a, Axes{axis}, keepdims, s);
+}
+
+array min(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  return extreme(Opcode::reduce_min, a, axes, keepdims, "min", s);
+}
+array min(const array& a, bool keepdims, StreamOrDevice s) {
+  return min(a, every_axis(a), keepdims, s);
+}
+array min(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return min(a, Axes{axis}, keepdims, s);
+}
+
+array argmin(const array& a, bool keepdims, StreamOrDevice s) {
+  return position(Opcode::reduce_argmin, a, keepdims, "argmin", s);
+}
+array argmin(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return position(Opcode::reduce_argmin, a, axis, keepdims, "argmin", s);
+}
+array argmax(const array& a, bool keepdims, StreamOrDevice s) {
+  return position(Opcode::reduce_argmax, a, keepdims, "argmax", s);
+}
+array argmax(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return position(Opcode::reduce_argmax, a, axis, keepdims, "argmax", s);
+}
+
+// Moments.
+
+array number_of_elements(const array& a, std::vector<int> axes, bool inverted, Dtype dtype,
+                         StreamOrDevice s) {
+  check_stream(s);
+  return element_count_of(a, axes, dtype, inverted, "number_of_elements");
+}
+
+array mean(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  const Dtype dtype = at_least_float(a.dtype());
+  const array total = sum(astype(a, wide(dtype), s), axes, keepdims, s);
+  const array count = element_count_of(a, axes, dtype == complex64 ? float32 : wide(dtype), false, "mean");
+  return astype(divide(total, count, s), dtype, s);
+}
+array mean(const array& a, bool keepdims, StreamOrDevice s) {
+  return mean(a, every_axis(a), keepdims, s);
+}
+array mean(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return mean(a, Axes{axis}, keepdims, s);
+}
+
+array var(const array& a, const Axes& axes, bool keepdims, int ddof, StreamOrDevice s) {
+  require_real(a, "var");
+  const Dtype dtype = at_least_float(a.dtype());
+  const array x = astype(a, wide(dtype), s);
+  const array distance = subtract(x, mean(x, axes, true, s), s);
+  const array total = sum(square(distance, s), axes, keepdims, s);
+  array count = element_count_of(a, axes, x.dtype(), false, "var");
+  if (ddof != 0) {
+    count = maximum(subtract(count, array(ddof, x.dtype()), s), array(0, x.dtype()), s);
+  }
+  return astype(divide(total, count, s), dtype, s);
+}
+array var(const array& a, bool keepdims, int ddof, StreamOrDevice s) {
+  return var(a, every_axis(a), keepdims, ddof, s);
+}
+array var(const array& a, int axis, bool keepdims, int ddof, StreamOrDevice s) {
+  return var(a, Axes{axis}, keepdims, ddof, s);
+}
+
+array std(const array& a, const Axes& axes, bool keepdims, int ddof, StreamOrDevice s) {
+  return sqrt(var(a, axes, keepdims, ddof, s), s);
+}
+array std(const array& a, bool keepdims, int ddof, StreamOrDevice s) {
+  return std(a, every_axis(a), keepdims, ddof, s);
+}
+array std(const array& a, int axis, bool keepdims, int ddof, StreamOrDevice s) {
+  return std(a, Axes{axis}, keepdims, ddof, s);
+}
+
+// Exponentials.
+
+array logsumexp(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  require_real(a, "logsumexp");
+  const Axes where = normalize_axes(axes, a.ndim(), "logsumexp");
+  require_elements(a, where, "logsumexp");
+  const Dtype dtype = at_least_float(a.dtype());
+  const array x = astype(a, wide(dtype), s);
+  const array highest = max(x, where, true, s);
+  // An infinite maximum is not subtracted: the exponentials say what comes of it.
+  const array shift = lazuli::where(isfinite(highest, s), highest, array(0, x.dtype()), s);
+  const array result = add(log(sum(exp(subtract(x, shift, s), s), where, true, s), s), shift, s);
+  return astype(keepdims ? result : squeeze(result, where, s), dtype, s);
+}
+array logsumexp(const array& a, bool keepdims, StreamOrDevice s) {
+  return logsumexp(a, every_axis(a), keepdims, s);
+}
+array logsumexp(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return logsumexp(a, Axes{axis}, keepdims, s);
+}
+
+array softmax(const array& a, const Axes& axes, bool, StreamOrDevice s) {
+  require_real(a, "softmax");
+  const Axes where = normalize_axes(axes, a.ndim(), "softmax");
+  const Dtype dtype = at_least_float(a.dtype());
+  const array x = astype(a, wide(dtype), s);
+  if (std::any_of(where.begin(), where.end(), [&](int axis) { return a.shape()[axis] == 0; })) {
+    return astype(x, dtype, s);
+  }
+  const array powers = exp(subtract(x, max(x, where, true, s), s), s);
+  return astype(divide(powers, sum(powers, where, true, s), s), dtype, s);
+}
+array softmax(const array& a, bool precise, StreamOrDevice s) {
+  return softmax(a, every_axis(a), precise, s);
+}
+
+}  // namespace lazuli
