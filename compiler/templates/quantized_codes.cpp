@@ -19,8 +19,8 @@ constexpr uint64_t repeated_mask(int width, int period) {
   return mask;
 }
 
-/// Moves the upper half of each field of 2 * `half` bits up, so that fields of `half` bits stand `period` bits
-/// apart, where before fields of twice the size stood twice as far apart.
+/// Moves the upper half of each field of 2 * `half` bits up, so that fields of `half` bits stand `period`
+/// bits apart, where before fields of twice the size stood twice as far apart.
 template <int half, int period>
 uint64_t spread(uint64_t word) {
   constexpr uint64_t lower = repeated_mask(half, 2 * period);

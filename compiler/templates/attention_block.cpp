@@ -1,0 +1,319 @@
+#include <lazuli/compiler/templates/attention_block.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <lazuli/array/half.h>
+#include <lazuli/compiler/templates/packing.h>
+#include <lazuli/compiler/templates/scratch.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
+
+/// Keys that are scored before their values are summed.
+constexpr int64_t key_tile = 128;
+
+float read_real(const std::byte* data, Dtype dtype) {
+  if (dtype == float16) return *reinterpret_cast<const float16_t*>(data);
+  if (dtype == bfloat16) return *reinterpret_cast<const bfloat16_t*>(data);
+  return *reinterpret_cast<const float*>(data);
+}
+
+/// Row after row of a [.., length, dim] tensor, for one batch entry and head.
+struct Rows {
+  const std::byte* data = nullptr;
+  Dtype dtype = float32;
+  int64_t stride = 0;
+
+  Rows(const HeadsView& view, int64_t batch, int64_t head)
+      : data(view.data + (batch * view.batch_stride + head * view.head_stride) * view.dtype.size()),
+        dtype(view.dtype),
+        stride(view.row_stride) {}
+
+  const std::byte* at(int64_t row) const { return data + row * stride * dtype.size(); }
+};
+
+class BlockWorker {
+ public:
+  BlockWorker(const AttentionProblem& problem, const AttentionBlock& block, const AttentionState& state)
+      : problem_(problem),
+        block_(block),
+        state_(state),
+        table_(kernels()),
+        rows_(block.rows()),
+        keys_(problem.keys, block.batch, block.kv_head),
+        values_(problem.values, block.batch, block.kv_head),
+        few_rows_(rows_ <= attention_vector_rows),
+        read_values_(problem.values.dtype == float32 && problem.value_dim % table_.gemm_float.columns == 0),
+        memory_(static_cast<size_t>(queries_size() + scores_size() + keys_size() + values_size()) *
+                sizeof(float)),
+        queries_(memory_.as<float>()),
+        scores_(queries_ + queries_size()),
+        packed_keys_(scores_ + scores_size()),
+        packed_values_(packed_keys_ + keys_size()) {}
+
+  void run(bool with_sinks) {
+    start(with_sinks);
+    load_queries();
+    for (int64_t key = block_.key_begin; key < block_.key_end; key += key_tile) {
+      const int64_t count = std::min(key_tile, block_.key_end - key);
+      if (few_rows_) {
+        score_few_rows(key, count);
+      } else {
+        score_tiles(key, count);
+      }
+      for (int64_t row = 0; row < rows_; ++row) soften(row, key, count);
+      if (few_rows_) {
+        sum_few_rows(key, count);
+      } else {
+        sum_tiles(key, count);
+      }
+    }
+  }
+
+ private:
+  int64_t queries_size() const { return round_up(rows_ * problem_.head_dim, 16); }
+  int64_t scores_size() const { return rows_ * key_tile; }
+  int64_t keys_size() const { return few_rows_ ? 0 : key_tile * problem_.head_dim; }
+  int64_t values_size() const { return few_rows_ || read_values_ ? 0 : key_tile * state_.values_stride; }
+
+  float* scores(int64_t row) const { return scores_ + row * key_tile; }
+  float* sums(int64_t row) const { return state_.values + row * state_.values_stride; }
+
+  void start(bool with_sinks) {
+    for (int64_t row = 0; row < rows_; ++row) {
+      float sink = minus_infinity;
+      if (with_sinks) {
+        sink =
+            read_real(problem_.sinks + block_.head(row) * problem_.sinks_dtype.size(), problem_.sinks_dtype);
+      }
+      state_.largest[row] = sink;
+      state_.sum[row] = sink == minus_infinity ? 0.0f : 1.0f;
+      std::fill_n(sums(row), state_.values_stride, 0.0f);
+    }
+  }
+
+  /// Queries as floats, with the scale.
+  void load_queries() {
+    const auto widen = table_.widen[static_cast<size_t>(storage_of(problem_.queries.dtype))];
+    for (int64_t row = 0; row < rows_; ++row) {
+      float* query = queries_ + row * problem_.head_dim;
+      widen(Rows(problem_.queries, block_.batch, block_.head(row)).at(block_.query(row)), query,
+            problem_.head_dim);
+      table_.scale(query, problem_.head_dim, problem_.scale);
+    }
+  }
+
+  void score_few_rows(int64_t key, int64_t count) {
+    for (int64_t row = 0; row < rows_; row += max_vector_rows) {
+      DotRows<float> dot;
+      dot.k = problem_.head_dim;
+      dot.x = queries_ + row * problem_.head_dim;
+      dot.x_row_stride = problem_.head_dim;
+      dot.x_rows = std::min(max_vector_rows, rows_ - row);
+      dot.w = keys_.at(key);
+      dot.w_row_stride = keys_.stride;
+      dot.w_rows = count;
+      dot.out = scores(row);
+      dot.out_x_stride = key_tile;
+      dot.out_w_stride = 1;
+      table_.dot_rows[static_cast<size_t>(storage_of(keys_.dtype))](dot);
+    }
+  }
+
+  void sum_few_rows(int64_t key, int64_t count) {
+    for (int64_t row = 0; row < rows_; row += max_vector_rows) {
+      AxpyRows<float> axpy;
+      axpy.k = count;
+      axpy.x = scores(row);
+      axpy.x_row_stride = key_tile;
+      axpy.x_k_stride = 1;
+      axpy.x_rows = std::min(max_vector_rows, rows_ - row);
+      axpy.w = values_.at(key);
+      axpy.w_row_stride = values_.stride;
+      axpy.columns = problem_.value_dim;
+      axpy.y = sums(row);
+      axpy.y_row_stride = state_.values_stride;
+      table_.axpy_rows[static_cast<size_t>(storage_of(values_.dtype))](axpy);
+    }
+  }
+
+  void score_tiles(int64_t key, int64_t count) {
+    const GemmKernel<float>& kernel = table_.gemm_float;
+    const LanesView lanes{keys_.data, keys_.dtype, keys_.stride, 1};
+    GemmTile<float> tile;
+    tile.k = problem_.head_dim;
+    tile.a_row_stride = problem_.head_dim;
+    tile.a_k_stride = 1;
+    tile.b = packed_keys_;
+    tile.b_k_stride = kernel.columns;
+    tile.c_row_stride = key_tile;
+    for (int64_t j = 0; j < count; j += kernel.columns) {
+      tile.columns = std::min(kernel.columns, count - j);
+      pack_panel(lanes, key + j, tile.columns, 0, problem_.head_dim, kernel.columns, packed_keys_);
+      for (int64_t row = 0; row < rows_; row += kernel.rows) {
+        tile.rows = std::min(kernel.rows, rows_ - row);
+        tile.a = queries_ + row * problem_.head_dim;
+        tile.c = scores(row) + j;
+        kernel.run(tile);
+      }
+    }
+  }
+
+  void sum_tiles(int64_t key, int64_t count) {
+    const GemmKernel<float>& kernel = table_.gemm_float;
+    GemmTile<float> tile;
+    tile.k = count;
+    tile.a_row_stride = key_tile;
+    tile.a_k_stride = 1;
+    const float* values = packed_values_;
+    if (read_values_) {
+      values = reinterpret_cast<const float*>(values_.at(key));
+      tile.b_k_stride = values_.stride;
+    } else {
+      const auto widen = table_.widen[static_cast<size_t>(storage_of(values_.dtype))];
+      for (int64_t p = 0; p < count; ++p) {
+        float* row = packed_values_ + p * state_.values_stride;
+        widen(values_.at(key + p), row, problem_.value_dim);
+        std::fill(row + problem_.value_dim, row + state_.values_stride, 0.0f);
+      }
+      tile.b_k_stride = state_.values_stride;
+    }
+    tile.c_row_stride = state_.values_stride;
+    tile.columns = kernel.columns;
+    tile.accumulate = 1;
+    for (int64_t j = 0; j < problem_.value_dim; j += kernel.columns) {
+      tile.b = values + j;
+      for (int64_t row = 0; row < rows_; row += kernel.rows) {
+        tile.rows = std::min(kernel.rows, rows_ - row);
+        tile.a = scores(row);
+        tile.c = sums(row) + j;
+        kernel.run(tile);
+      }
+    }
+  }
+
+  /// Turns a row of raw scores into exp(score - largest), and the row's state with it.
+  void soften(int64_t row, int64_t key, int64_t count) {
+    float* s = scores(row);
+    if (problem_.soft_cap > 0) table_.soft_cap(s, count, problem_.soft_cap);
+    mask_row(row, key, count, s);
+    const float before = state_.largest[row];
+    const float largest = std::max(before, table_.max_of(s, count));
+    if (largest == minus_infinity) {
+      // No key is seen yet, unless a score is NaN, which the maximum passes over.
+      if (std::isnan(table_.sum_of(s, count))) state_.sum[row] = std::numeric_limits<float>::quiet_NaN();
+      std::fill_n(s, count, 0.0f);
+      return;
+    }
+    const float shrink = before == largest ? 1.0f : std::exp(before - largest);
+    if (shrink != 1.0f) table_.scale(sums(row), problem_.value_dim, shrink);
+    state_.sum[row] = state_.sum[row] * shrink + table_.exp_sum(s, count, largest);
+    state_.largest[row] = largest;
+  }
+
+  void mask_row(int64_t row, int64_t key, int64_t count, float* s) const {
+    const int64_t position = block_.query(row) + problem_.key_length - problem_.query_length;
+    if (problem_.mask.data != nullptr) apply_mask(row, key, count, s);
+    if (problem_.causal && position + 1 < key + count) {
+      std::fill(s + std::clamp<int64_t>(position + 1 - key, 0, count), s + count, minus_infinity);
+    }
+    if (problem_.window > 0) {
+      const int64_t first = position - problem_.window + 1;
+      if (first > key) std::fill(s, s + std::min(first - key, count), minus_infinity);
+    }
+  }
+
+  void apply_mask(int64_t row, int64_t key, int64_t count, float* s) const {
+    const MaskView& mask = problem_.mask;
+    const int64_t size = mask.dtype.size();
+    const std::byte* data =
+        mask.data + (block_.batch * mask.batch_stride + block_.head(row) * mask.head_stride +
+                     block_.query(row) * mask.row_stride + key * mask.column_stride) *
+                        size;
+    if (mask.dtype == bool_) {
+      for (int64_t j = 0; j < count; ++j) {
+        if (data[j * mask.column_stride] == std::byte{0}) s[j] = minus_infinity;
+      }
+      return;
+    }
+    float addend[key_tile];
+    const auto widen = table_.widen[static_cast<size_t>(storage_of(mask.dtype))];
+    if (mask.column_stride == 1) {
+      widen(data, addend, count);
+    } else {
+      for (int64_t j = 0; j < count; ++j)
+        addend[j] = read_real(data + j * mask.column_stride * size, mask.dtype);
+    }
+    for (int64_t j = 0; j < count; ++j) s[j] += addend[j];
+  }
+
+  const AttentionProblem& problem_;
+  const AttentionBlock& block_;
+  const AttentionState& state_;
+  const Kernels& table_;
+  int64_t rows_;
+  Rows keys_;
+  Rows values_;
+  bool few_rows_;
+  bool read_values_;  ///< values can be multiplied where they lie
+  Scratch memory_;
+  float* queries_;
+  float* scores_;
+  float* packed_keys_;
+  float* packed_values_;
+};
+
+}  // namespace
+
+int64_t attention_values_stride(const AttentionProblem& problem) {
+  return round_up(problem.value_dim, kernels().gemm_float.columns);
+}
+
+void attend(const AttentionProblem& problem, const AttentionBlock& block, bool with_sinks,
+            const AttentionState& state) {
+  BlockWorker(problem, block, state).run(with_sinks);
+}
+
+void store_attention(const AttentionProblem& problem, const AttentionBlock& block,
+                     const AttentionState& state) {
+  const Kernels& table = kernels();
+  const auto narrow = table.narrow[static_cast<size_t>(storage_of(problem.out_dtype))];
+  for (int64_t row = 0; row < block.rows(); ++row) {
+    float* values = state.values + row * state.values_stride;
+    const float sum = state.sum[row];
+    if (sum == 0) {
+      std::fill_n(values, problem.value_dim, 0.0f);
+    } else {
+      table.scale(values, problem.value_dim, 1.0f / sum);
+    }
+    const int64_t offset = block.batch * problem.out_batch_stride +
+                           block.head(row) * problem.out_head_stride +
+                           block.query(row) * problem.out_row_stride;
+    narrow(values, problem.out + offset * problem.out_dtype.size(), problem.value_dim);
+  }
+}
+
+void merge_attention(int64_t rows, int64_t value_dim, const AttentionState& into,
+                     const AttentionState& from) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float largest = std::max(into.largest[row], from.largest[row]);
+    if (largest == minus_infinity) {
+      into.sum[row] += from.sum[row];  // zero, or NaN
+      continue;
+    }
+    const float keep = std::exp(into.largest[row] - largest);
+    const float take = std::exp(from.largest[row] - largest);
+    float* a = into.values + row * into.values_stride;
+    const float* b = from.values + row * from.values_stride;
+    for (int64_t i = 0; i < value_dim; ++i) a[i] = a[i] * keep + b[i] * take;
+    into.sum[row] = into.sum[row] * keep + from.sum[row] * take;
+    into.largest[row] = largest;
+  }
+}
+
+}  // namespace lazuli::templates
