@@ -1,0 +1,26 @@
+#pragma once
+
+#include <lazuli/compiler/operations.h>
+
+namespace lazuli {
+
+/// out = alpha * a · b + beta * c over the last two axes, in `dtype`; the others broadcast. Operands: a
+/// [..., m, k], b [..., k, n] and, where beta is not 0, c of the output's shape. Operands of narrower
+/// floating point dtypes are read as they are.
+class MatmulOperation final : public HostOperation {
+ public:
+  explicit MatmulOperation(Dtype dtype, float alpha = 1, float beta = 0)
+      : dtype_(dtype), alpha_(alpha), beta_(beta) {}
+  std::string_view name() const override { return beta_ == 0 ? "matmul" : "addmm"; }
+  void attributes(AttributeWriter& writer) const override;
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
+  void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  bool accepts(int operand, Dtype dtype) const override;
+
+ private:
+  Dtype dtype_;
+  float alpha_;
+  float beta_;
+};
+
+}  // namespace lazuli
