@@ -112,7 +112,7 @@ array bits(const Shape& shape, int width, const std::optional<array>& key, Strea
 }
 
 std::pair<array, array> split(const array& key, StreamOrDevice s) {
-  const array keys = split(key, 2, s);
+  const array keys = random::split(key, 2, s);
   return {take(keys, 0, 0, s), take(keys, 1, 0, s)};
 }
 
@@ -180,7 +180,7 @@ array randint(const array& low, const array& high, const Shape& shape, Dtype dty
     std::optional<array> low_key;
     std::optional<array> high_key;
     if (key) {
-      auto keys = split(*key, s);
+      auto keys = random::split(*key, s);
       low_key = keys.first;
       high_key = keys.second;
     }

@@ -1,0 +1,90 @@
+#include <lazuli/ops/attention_operation.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include <lazuli/compiler/templates/attention.h>
+#include <lazuli/ops/strided_copy.h>
+
+namespace lazuli {
+
+namespace {
+
+templates::HeadsView heads_of(const TensorView& tensor) {
+  return {tensor.data, tensor.dtype, tensor.strides[0], tensor.strides[1], tensor.strides[2]};
+}
+
+}  // namespace
+
+void AttentionOperation::attributes(AttributeWriter& writer) const {
+  writer.write("scale", static_cast<double>(settings_.scale));
+  writer.write("soft_cap", static_cast<double>(settings_.soft_cap));
+  writer.write("window", settings_.window);
+  writer.write("causal", settings_.causal);
+  writer.write("mask", settings_.has_mask);
+  writer.write("sinks", settings_.has_sinks);
+  writer.write("length", settings_.has_length);
+  writer.write("dtype", settings_.dtype);
+}
+
+std::vector<ArraySpec> AttentionOperation::infer(std::span<const ArraySpec> inputs) const {
+  Shape shape = inputs[0].shape;
+  shape[3] = inputs[2].shape[3];
+  return {{std::move(shape), settings_.dtype}};
+}
+
+bool AttentionOperation::accepts(int operand, Dtype dtype) const {
+  // Only what loses nothing: a conversion to float32 may be left out, one to half precision rounds.
+  return operand < 3 && settings_.dtype == float32 && (dtype == float16 || dtype == bfloat16);
+}
+
+void AttentionOperation::execute(std::span<const TensorView> inputs,
+                                 std::span<const TensorView> outputs) const {
+  std::vector<std::byte> storage[3];
+  const TensorView queries = with_unit_stride(inputs[0], storage[0]);
+  const TensorView keys = with_unit_stride(inputs[1], storage[1]);
+  const TensorView values = with_unit_stride(inputs[2], storage[2]);
+  const TensorView& out = outputs[0];
+
+  templates::AttentionProblem problem;
+  problem.batch = queries.shape[0].hint();
+  problem.heads = queries.shape[1].hint();
+  problem.kv_heads = keys.shape[1].hint();
+  problem.query_length = queries.shape[2].hint();
+  problem.key_length = keys.shape[2].hint();
+  problem.head_dim = queries.shape[3].hint();
+  problem.value_dim = values.shape[3].hint();
+  problem.queries = heads_of(queries);
+  problem.keys = heads_of(keys);
+  problem.values = heads_of(values);
+  problem.out = out.data;
+  problem.out_dtype = out.dtype;
+  problem.out_batch_stride = out.strides[0];
+  problem.out_head_stride = out.strides[1];
+  problem.out_row_stride = out.strides[2];
+  problem.scale = settings_.scale;
+  problem.soft_cap = settings_.soft_cap;
+  problem.causal = settings_.causal;
+  problem.window = settings_.window;
+
+  size_t next = 3;
+  if (settings_.has_mask) {
+    const TensorView& mask = inputs[next++];
+    problem.mask = {mask.data,       mask.dtype,      mask.strides[0],
+                    mask.strides[1], mask.strides[2], mask.strides[3]};
+  }
+  std::vector<std::byte> sinks_storage;
+  if (settings_.has_sinks) {
+    const TensorView sinks = with_unit_stride(inputs[next++], sinks_storage);
+    problem.sinks = sinks.data;
+    problem.sinks_dtype = sinks.dtype;
+  }
+  if (settings_.has_length) {
+    int32_t length;
+    std::memcpy(&length, inputs[next].data, sizeof(length));
+    problem.key_length = std::clamp<int64_t>(length, 0, problem.key_length);
+  }
+  if (element_count(out.shape) > 0) templates::attention(problem);
+}
+
+}  // namespace lazuli

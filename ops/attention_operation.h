@@ -1,0 +1,32 @@
+#pragma once
+
+#include <lazuli/compiler/operations.h>
+
+namespace lazuli {
+
+/// Attention by the kernel template. Operands: queries, keys, values, then a mask of shape [B, H, T, S],
+/// sinks [H] and the number of valid keys (an int32 scalar), where the settings say that they are there.
+class AttentionOperation final : public HostOperation {
+ public:
+  struct Settings {
+    float scale = 1;
+    float soft_cap = 0;
+    int window = 0;
+    bool causal = false;
+    bool has_mask = false;
+    bool has_sinks = false;
+    bool has_length = false;
+    Dtype dtype = float32;  ///< of the result
+  };
+  explicit AttentionOperation(const Settings& settings) : settings_(settings) {}
+  std::string_view name() const override { return "scaled_dot_product_attention"; }
+  void attributes(AttributeWriter& writer) const override;
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
+  void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  bool accepts(int operand, Dtype dtype) const override;
+
+ private:
+  Settings settings_;
+};
+
+}  // namespace lazuli

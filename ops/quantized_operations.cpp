@@ -1,0 +1,140 @@
+#include <lazuli/ops/quantized_operations.h>
+
+#include <lazuli/compiler/templates/quantized_matmul.h>
+
+namespace lazuli {
+
+namespace {
+
+const uint32_t* codes_of(const TensorView& tensor) {
+  return reinterpret_cast<const uint32_t*>(tensor.data);
+}
+
+/// Rows of a tensor whose last axis is a row.
+int64_t row_count(const TensorView& tensor) {
+  return element_count(Shape(tensor.shape.begin(), tensor.shape.end() - 1));
+}
+
+/// The matrix that codes, scales and biases make, the batch axes before it left out.
+templates::QuantizedMatrix matrix_of(const TensorView& codes, const TensorView& scales,
+                                     const TensorView& biases, int bits, int group_size) {
+  const int64_t rows = codes.shape[codes.shape.size() - 2].hint();
+  const int64_t columns = int64_t{scales.shape.back().hint()} * group_size;
+  return templates::QuantizedMatrix::contiguous(codes_of(codes), scales.data, biases.data, scales.dtype, rows,
+                                                columns, bits, group_size);
+}
+
+/// Which of a tensor's matrices (or, for `tail` 1, vectors) belongs to each of the output's batch, counted in
+/// matrices.
+std::vector<int64_t> batch_members(const Shape& operand, const Shape& out) {
+  const size_t rank = out.size() - 2;
+  const size_t lead = out.size() - operand.size();
+  std::vector<int64_t> members{0};
+  for (size_t d = 0; d < rank; ++d) {
+    const int64_t own = d < lead ? 1 : operand[d - lead].hint();
+    std::vector<int64_t> next;
+    for (int64_t member : members) {
+      for (int64_t i = 0; i < out[d].hint(); ++i) next.push_back(member * own + (own == 1 ? 0 : i));
+    }
+    members = std::move(next);
+  }
+  return members;
+}
+
+}  // namespace
+
+void QuantizedMatmulOperation::attributes(AttributeWriter& writer) const {
+  writer.write("transpose", transpose_);
+  writer.write("group_size", group_size_);
+  writer.write("bits", bits_);
+}
+
+std::vector<ArraySpec> QuantizedMatmulOperation::infer(std::span<const ArraySpec> inputs) const {
+  const Shape& x = inputs[0].shape;
+  const Shape& codes = inputs[1].shape;
+  Shape shape = broadcast_shapes(Shape(x.begin(), x.end() - 2), Shape(codes.begin(), codes.end() - 2));
+  shape.push_back(x[x.size() - 2]);
+  shape.push_back(transpose_ ? codes[codes.size() - 2] : inputs[2].shape.back() * group_size_);
+  return {{std::move(shape), inputs[0].dtype}};
+}
+
+void QuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
+                                       std::span<const TensorView> outputs) const {
+  const TensorView& x = inputs[0];
+  const TensorView& out = outputs[0];
+  const size_t rank = out.shape.size();
+  if (element_count(out.shape) == 0) return;
+
+  templates::QuantizedMatmulProblem problem;
+  problem.m = out.shape[rank - 2].hint();
+  problem.x = x.data;
+  problem.dtype = x.dtype;
+  problem.x_row_stride = x.shape.back().hint();
+  problem.w = matrix_of(inputs[1], inputs[2], inputs[3], bits_, group_size_);
+  problem.transpose = transpose_;
+  problem.out = out.data;
+  problem.out_row_stride = out.shape.back().hint();
+  if (inputs[1].shape.size() == 2) {
+    // One matrix for all rows, whatever axes they come in.
+    problem.m = row_count(x);
+    templates::quantized_matmul(problem);
+    return;
+  }
+  const templates::QuantizedMatrix first = problem.w;
+  const std::vector<int64_t> x_members = batch_members(x.shape, out.shape);
+  const std::vector<int64_t> w_members = batch_members(inputs[1].shape, out.shape);
+  for (size_t i = 0; i < x_members.size(); ++i) {
+    problem.x = x.data + x_members[i] * problem.m * problem.x_row_stride * x.dtype.size();
+    const int64_t scale_bytes =
+        w_members[i] * first.rows * first.scales_row_stride * first.scale_dtype.size();
+    problem.w.codes = first.codes + w_members[i] * first.rows * first.codes_row_stride;
+    problem.w.scales = first.scales + scale_bytes;
+    problem.w.biases = first.biases + scale_bytes;
+    problem.out = out.data + static_cast<int64_t>(i) * problem.m * problem.out_row_stride * out.dtype.size();
+    templates::quantized_matmul(problem);
+  }
+}
+
+void PackQuantizedOperation::attributes(AttributeWriter& writer) const {
+  writer.write("group_size", group_size_);
+  writer.write("bits", bits_);
+}
+
+std::vector<ArraySpec> PackQuantizedOperation::infer(std::span<const ArraySpec> inputs) const {
+  const int64_t rows = static_cast<int>(inputs[0].shape[0]);
+  const int64_t columns = int64_t{static_cast<int>(inputs[1].shape[1])} * group_size_;
+  const size_t bytes = templates::packed_quantized_size(rows, columns, bits_, group_size_, inputs[1].dtype);
+  // In two dimensions, so that more than 2^31 bytes can be had.
+  const size_t line = templates::packed_quantized_alignment;
+  return {{{Dim((bytes + line - 1) / line), Dim(line)}, uint8}};
+}
+
+void PackQuantizedOperation::execute(std::span<const TensorView> inputs,
+                                     std::span<const TensorView> outputs) const {
+  templates::pack_quantized(matrix_of(inputs[0], inputs[1], inputs[2], bits_, group_size_), outputs[0].data);
+}
+
+void PackedMatmulOperation::attributes(AttributeWriter& writer) const {
+  writer.write("out_features", out_features_);
+  writer.write("activations", activations_);
+}
+
+std::vector<ArraySpec> PackedMatmulOperation::infer(std::span<const ArraySpec> inputs) const {
+  Shape shape = inputs[0].shape;
+  shape.back() = out_features_;
+  return {{std::move(shape), inputs[0].dtype}};
+}
+
+void PackedMatmulOperation::execute(std::span<const TensorView> inputs,
+                                    std::span<const TensorView> outputs) const {
+  const TensorView& x = inputs[0];
+  const int64_t rows = row_count(x);
+  if (rows == 0) return;
+  templates::packed_quantized_matmul(x.data, x.dtype, rows, x.shape.back().hint(), inputs[1].data,
+                                     outputs[0].data, outputs[0].shape.back().hint(),
+                                     activations_ == QuantizedActivations::int8
+                                         ? templates::Activations::int8
+                                         : templates::Activations::float32);
+}
+
+}  // namespace lazuli

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include <lazuli/compiler/operations.h>
+
+namespace lazuli {
+
+/// The tensor itself if its last dimension has unit stride, else a row-major copy in `storage`.
+TensorView with_unit_stride(const TensorView& tensor, std::vector<std::byte>& storage);
+
+}  // namespace lazuli
