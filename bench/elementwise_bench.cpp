@@ -44,7 +44,7 @@ void run() {
   report("compiled silu(x)*y+z, 16 M float32", median_seconds([&] { compiled_gate({x, y, z}); }), 16.0 * count, limit);
   report("GELU without compile()", median_seconds([&] { gelu(x).eval(); }), 8.0 * count, limit);
 
-  const JitStatistics statistics = jit_statistics();
+  const JitStatistics statistics = JitEngine::instance().statistics();
   std::printf("first calls took %.1f ms; kernels compiled %llu, loaded from disk %llu\n", first_call * 1e3,
               static_cast<unsigned long long>(statistics.compiled),
               static_cast<unsigned long long>(statistics.loaded_from_disk));

@@ -3,7 +3,8 @@
 find_package(Threads REQUIRED)
 find_package(TBB REQUIRED)
 find_package(fmt REQUIRED)
-find_package(xsimd REQUIRED)
+# Headers only; the package's target would link a library that its headers do not need.
+find_path(LAZULI_XSIMD_INCLUDE xsimd/xsimd.hpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
@@ -19,5 +20,5 @@ find_library(LAZULI_LLVM_LIBRARY NAMES LLVM-19 libLLVM.so.19.1 PATHS ${LAZULI_LL
 add_library(lazuli_dependencies INTERFACE)
 target_include_directories(lazuli_dependencies SYSTEM INTERFACE ${LAZULI_LLVM_INCLUDE})
 target_link_libraries(lazuli_dependencies INTERFACE
-  Threads::Threads TBB::tbb fmt::fmt xsimd nlohmann_json::nlohmann_json
+  Threads::Threads TBB::tbb fmt::fmt nlohmann_json::nlohmann_json
   PkgConfig::PCRE2 PkgConfig::UTF8PROC ${LAZULI_LLVM_LIBRARY} ${CMAKE_DL_LIBS})

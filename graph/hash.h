@@ -12,7 +12,8 @@ class Hasher {
 
   void add(uint64_t word) {
     // Multiply-and-fold: both halves of the 128-bit product reach every bit of the state.
-    const auto product = static_cast<unsigned __int128>(state_ ^ word) * 0xd6e8feb86659fd93u;
+    __extension__ using Wide = unsigned __int128;
+    const auto product = static_cast<Wide>(state_ ^ word) * 0xd6e8feb86659fd93u;
     state_ = (static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64)) + 0x2545f4914f6cdd1du;
   }
   void add(std::string_view bytes);
