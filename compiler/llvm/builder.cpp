@@ -56,11 +56,26 @@ llvm::Type* VectorBuilder::as_integers(llvm::Type* type) {
   return type->isVectorTy() ? llvm::VectorType::get(int_type, llvm::cast<llvm::VectorType>(type)) : int_type;
 }
 
+/// How wide a lane of a vector of bool is.
+unsigned VectorBuilder::mask_bits(int lanes) const {
+  if (target_.masks) return 1;
+  return std::clamp(static_cast<unsigned>(target_.vector_bits / lanes), 8U, 64U);
+}
+
+Value* VectorBuilder::to_bool(Value* i1) {
+  return ir.CreateSExt(i1, compute_type(bool_, lanes_of(i1)));  // nothing where bool is i1
+}
+
+Value* VectorBuilder::from_bool(Value* value) {
+  if (value->getType()->getScalarSizeInBits() == 1) return value;
+  return ir.CreateICmpSLT(value, zero(value->getType()));
+}
+
 llvm::Type* VectorBuilder::compute_type(Dtype t, int lanes) const {
   llvm::LLVMContext& c = context();
   switch (t.val()) {
     case Dtype::Val::bool_:
-      return widen(llvm::Type::getInt1Ty(c), lanes);
+      return widen(llvm::Type::getIntNTy(c, lanes == 1 ? 1 : mask_bits(lanes)), lanes);
     case Dtype::Val::float16:
     case Dtype::Val::bfloat16:
     case Dtype::Val::complex64:
@@ -91,6 +106,8 @@ llvm::Constant* VectorBuilder::constant_bits(Dtype t, uint64_t bits, int lanes) 
     scalar = llvm::ConstantInt::get(context(), value.zextOrTrunc(width));
   }
   if (lanes == 1) return scalar;
+  if (t == bool_ && scalar->isOneValue()) return llvm::Constant::getAllOnesValue(compute_type(t, lanes));
+  if (t == bool_) return zero(compute_type(t, lanes));
   return llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(static_cast<unsigned>(lanes)), scalar);
 }
 
@@ -104,8 +121,11 @@ llvm::Constant* VectorBuilder::lane_numbers(llvm::Type* int_type, int lanes) con
 Value* VectorBuilder::splat(Value* scalar, int lanes) {
   if (lanes == 1) return scalar;
   const auto count = static_cast<unsigned>(lanes);
+  const bool is_bool = scalar->getType()->isIntegerTy(1);
+  llvm::Type* element = is_bool ? compute_type(bool_, lanes)->getScalarType() : scalar->getType();
   auto* definition = llvm::dyn_cast<llvm::Instruction>(scalar);
   if (definition == nullptr) {
+    if (is_bool) scalar = ir.CreateSExt(scalar, element);
     if (auto* constant = llvm::dyn_cast<llvm::Constant>(scalar)) {
       return llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(count), constant);
     }
@@ -116,6 +136,7 @@ Value* VectorBuilder::splat(Value* scalar, int lanes) {
   const auto place = llvm::isa<llvm::PHINode>(definition) ? home->getFirstInsertionPt()
                                                           : std::next(definition->getIterator());
   ir.SetInsertPoint(home, place);
+  if (is_bool) scalar = ir.CreateSExt(scalar, element);
   return ir.CreateVectorSplat(count, scalar);
 }
 
@@ -171,10 +192,10 @@ Value* VectorBuilder::reduce_lanes(Value* vector, llvm::function_ref<Value*(Valu
 Tail VectorBuilder::tail(Value* count, int lanes) {
   if (lanes == 1) return {count, ir.getTrue()};
   // Lane numbers as wide as the lanes are likely to be, so that the mask needs no conversion.
-  const unsigned width = std::clamp(static_cast<unsigned>(target_.vector_bits / lanes), 8u, 64u);
+  const unsigned width = std::clamp(static_cast<unsigned>(target_.vector_bits / lanes), 8U, 64U);
   llvm::Type* int_type = ir.getIntNTy(width);
   Value* narrow = ir.CreateZExtOrTrunc(count, int_type);
-  return {count, ir.CreateICmpUGT(splat(narrow, lanes), lane_numbers(int_type, lanes), "mask")};
+  return {count, ir.CreateICmpSGT(splat(narrow, lanes), lane_numbers(int_type, lanes), "mask")};
 }
 
 Value* VectorBuilder::offset_bytes(Value* pointer, Value* bytes) {
@@ -245,14 +266,23 @@ void VectorBuilder::store(Dtype t, Value* value, Value* pointer, const Tail* tai
 }
 
 Value* VectorBuilder::from_memory(Dtype t, Value* value) {
-  if (t == bool_) return ir.CreateICmpNE(value, zero(value->getType()));
+  if (t == bool_) {
+    // Widened first, so that the comparison gives lanes of the right width.
+    const int lanes = lanes_of(value);
+    if (lanes > 1 && mask_bits(lanes) > 8) value = ir.CreateZExt(value, compute_type(bool_, lanes));
+    return to_bool(ir.CreateICmpNE(value, zero(value->getType())));
+  }
   if (t == float16) return from_float16_bits(value);
   if (t == bfloat16) return from_bfloat16_bits(value);
   return value;
 }
 
 Value* VectorBuilder::to_memory(Dtype t, Value* value) {
-  if (t == bool_) return ir.CreateZExt(value, memory_type(t, lanes_of(value)));
+  if (t == bool_) {
+    llvm::Type* bytes = memory_type(t, lanes_of(value));
+    if (value->getType()->getScalarSizeInBits() == 1) return ir.CreateZExt(value, bytes);
+    return ir.CreateAnd(ir.CreateTrunc(value, bytes), llvm::ConstantInt::get(bytes, 1));
+  }
   if (t == float16) return to_float16_bits(value);
   if (t == bfloat16) return to_bfloat16_bits(value);
   return value;

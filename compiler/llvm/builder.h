@@ -30,7 +30,9 @@ struct Tail {
 };
 
 /// Emits vector code into a function: an IRBuilder and what it lacks. "Lanes" of 1 mean scalars. Values have
-/// compute types: bool is i1, float16 and bfloat16 are held as float.
+/// compute types: float16 and bfloat16 are held as float; bool is i1 as a scalar and where the target has
+/// mask registers, else a lane of zeros or ones as wide as a register has room for (so that comparisons,
+/// logic and selection never change the width of a mask).
 class VectorBuilder {
  public:
   VectorBuilder(llvm::Function& function, const Target& target);
@@ -48,6 +50,10 @@ class VectorBuilder {
   static int lanes_of(const llvm::Value* value);
   /// `type` with its elements replaced by integers of the same width.
   static llvm::Type* as_integers(llvm::Type* type);
+
+  /// A bool from the i1 that comparisons give, and the i1 that selection wants.
+  llvm::Value* to_bool(llvm::Value* i1);
+  llvm::Value* from_bool(llvm::Value* value);
 
   // Constants.
   llvm::ConstantInt* i64(int64_t value) { return ir.getInt64(static_cast<uint64_t>(value)); }
@@ -119,6 +125,7 @@ class VectorBuilder {
 
  private:
   bool can_mask(llvm::Type* element) const;
+  unsigned mask_bits(int lanes) const;
 
   llvm::Function& function_;
   const Target& target_;

@@ -11,6 +11,7 @@
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/llvm/emitter.h>
 #include <lazuli/compiler/llvm/instructions.h>
+#include <lazuli/compiler/llvm/machine.h>
 
 namespace lazuli {
 
@@ -26,6 +27,17 @@ void generate_kernel(llvm::Module& module, const Target& target, const kir::Kern
                      const CodegenOptions& options) {
   llvm::Function* function = create_kernel_function(module, target, options.symbol.c_str());
   KernelEmitter(*function, target, kernel, options).emit();
+}
+
+std::string kernel_object(const Target& target, const kir::Kernel& kernel, const CodegenOptions& options) {
+  const MachineCompiler compiler(target);
+  llvm::LLVMContext context;
+  llvm::Module module("lazuli", context);
+  compiler.prepare(module);
+  generate_kernel(module, target, kernel, options);
+  compiler.optimize(module);
+  const llvm::SmallVector<char, 0> object = compiler.emit_object(module);
+  return {object.begin(), object.end()};
 }
 
 KernelEmitter::KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,

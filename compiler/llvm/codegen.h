@@ -21,6 +21,9 @@ struct CodegenOptions {
 void generate_kernel(llvm::Module& module, const Target& target, const kir::Kernel& kernel,
                      const CodegenOptions& options = {});
 
+/// The object file of such a function, for any target that LLVM knows.
+std::string kernel_object(const Target& target, const kir::Kernel& kernel, const CodegenOptions& options = {});
+
 /// Goes into the keys of cached code: change it whenever the code made from the same kernel changes.
 inline constexpr int code_version = 1;
 

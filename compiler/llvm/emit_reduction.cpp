@@ -210,7 +210,8 @@ void KernelEmitter::finish_reductions(const Block& block, const Carried& carried
     for (size_t count = unroll / 2; count >= 1; count /= 2) {
       for (size_t n = 0; n < count; ++n) chains[n] = combine(chains[n], chains[n + count]);
     }
-    set_scalar(id, b_.reduce_lanes(chains[0], combine));
+    Value* result = b_.reduce_lanes(chains[0], combine);
+    set_scalar(id, type == bool_ ? b_.from_bool(result) : result);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 namespace lazuli {
 
@@ -42,18 +43,35 @@ struct Emission {
 using Row = Value* (*)(const Emission&);
 
 Value* emit_add(const Emission& e) {
-  if (e.type == bool_) return e.ir().CreateOr(e[0], e[1]);
   return e.floating() ? e.ir().CreateFAdd(e[0], e[1]) : e.ir().CreateAdd(e[0], e[1]);
 }
 
 Value* emit_sub(const Emission& e) {
-  if (e.type == bool_) return e.ir().CreateXor(e[0], e[1]);
   return e.floating() ? e.ir().CreateFSub(e[0], e[1]) : e.ir().CreateSub(e[0], e[1]);
 }
 
 Value* emit_mul(const Emission& e) {
-  if (e.type == bool_) return e.ir().CreateAnd(e[0], e[1]);
   return e.floating() ? e.ir().CreateFMul(e[0], e[1]) : e.ir().CreateMul(e[0], e[1]);
+}
+
+/// The quotient of vectors of integers up to 32 bits wide: there is no such instruction, and one lane after
+/// the other would be slow. A quotient a / b that is no integer is further from the next one than rounding
+/// reaches, so that it truncates to the right one, in a type whose mantissa holds a + b.
+Value* emit_quotient_in_floating_point(const Emission& e, Value* divisor) {
+  llvm::IRBuilder<>& ir = e.ir();
+  const int lanes = VectorBuilder::lanes_of(e[0]);
+  const bool narrow = e.width() <= 16;
+  llvm::Type* type = VectorBuilder::widen(narrow ? ir.getFloatTy() : ir.getDoubleTy(), lanes);
+  const auto convert = [&](Value* value) {
+    return e.signed_type() ? ir.CreateSIToFP(value, type) : ir.CreateUIToFP(value, type);
+  };
+  Value* quotient = ir.CreateFDiv(convert(e[0]), convert(divisor));
+  if (e.width() == 32) {
+    return e.signed_type() ? ir.CreateFPToSI(quotient, e.llvm_type())
+                           : ir.CreateFPToUI(quotient, e.llvm_type());
+  }
+  return ir.CreateTrunc(ir.CreateFPToSI(quotient, VectorBuilder::widen(ir.getInt32Ty(), lanes)),
+                        e.llvm_type());
 }
 
 /// Quotient or remainder of integers, with a divisor of 1 put where the instruction would trap: that gives
@@ -72,7 +90,11 @@ Value* emit_integer_division(const Emission& e, bool remainder) {
   }
   Value* divisor = ir.CreateSelect(unsafe, one, e[1]);
   Value* result = nullptr;
-  if (remainder) {
+  const bool vector = VectorBuilder::lanes_of(e[0]) > 1;
+  if (vector && e.width() <= 32 && !llvm::isa<llvm::Constant>(e[1])) {
+    Value* quotient = emit_quotient_in_floating_point(e, divisor);
+    result = remainder ? ir.CreateSub(e[0], ir.CreateMul(quotient, divisor)) : quotient;
+  } else if (remainder) {
     result = e.signed_type() ? ir.CreateSRem(e[0], divisor) : ir.CreateURem(e[0], divisor);
   } else {
     result = e.signed_type() ? ir.CreateSDiv(e[0], divisor) : ir.CreateUDiv(e[0], divisor);
@@ -166,8 +188,8 @@ Value* emit_shift_right(const Emission& e) {
 
 Value* compare(const Emission& e, llvm::CmpInst::Predicate floating_point,
                llvm::CmpInst::Predicate signed_int, llvm::CmpInst::Predicate unsigned_int) {
-  if (e.floating()) return e.ir().CreateFCmp(floating_point, e[0], e[1]);
-  return e.ir().CreateICmp(e.signed_type() ? signed_int : unsigned_int, e[0], e[1]);
+  if (e.floating()) return e.b.to_bool(e.ir().CreateFCmp(floating_point, e[0], e[1]));
+  return e.b.to_bool(e.ir().CreateICmp(e.signed_type() ? signed_int : unsigned_int, e[0], e[1]));
 }
 
 using Cmp = llvm::CmpInst;
@@ -185,7 +207,7 @@ Value* emit_le(const Emission& e) {
 }
 
 Value* emit_select(const Emission& e) {
-  return e.ir().CreateSelect(e[0], e[1], e[2]);
+  return e.ir().CreateSelect(e.b.from_bool(e[0]), e[1], e[2]);
 }
 Value* emit_cast_row(const Emission& e) {
   return emit_cast(e.b, e[0], e.type, e.result);
@@ -193,10 +215,7 @@ Value* emit_cast_row(const Emission& e) {
 
 Value* emit_bitcast(const Emission& e) {
   if (e.type == e.result) return e[0];
-  const int lanes = VectorBuilder::lanes_of(e[0]);
-  if (e.type == bool_) return e.ir().CreateZExt(e[0], e.b.compute_type(e.result, lanes));
-  if (e.result == bool_) return e.ir().CreateICmpNE(e[0], e.b.zero(e.llvm_type()));
-  return e.ir().CreateBitCast(e[0], e.b.compute_type(e.result, lanes));
+  return e.ir().CreateBitCast(e[0], e.b.compute_type(e.result, VectorBuilder::lanes_of(e[0])));
 }
 
 Value* emit_round_to(const Emission& e) {
@@ -241,11 +260,32 @@ std::array<Row, kir::opcode_count> make_table() {
   return table;
 }
 
+/// float to int32 where an instruction of x86 gives MIN for all that does not fit: turning the bits of what
+/// is too large gives MAX. Null for other targets and sizes.
+Value* emit_float_to_int32_x86(VectorBuilder& b, Value* value) {
+  llvm::IRBuilder<>& ir = b.ir;
+  const Target& target = b.target();
+  llvm::Intrinsic::ID id = llvm::Intrinsic::not_intrinsic;
+  const int lanes = VectorBuilder::lanes_of(value);
+  if (!llvm::StringRef(target.triple).starts_with("x86_64")) return nullptr;
+  if (lanes == 4) id = llvm::Intrinsic::x86_sse2_cvttps2dq;
+  if (lanes == 8 && target.vector_bits >= 256) id = llvm::Intrinsic::x86_avx_cvtt_ps2dq_256;
+  if (id == llvm::Intrinsic::not_intrinsic) return nullptr;
+  Value* converted = ir.CreateIntrinsic(id, {}, {value});
+  llvm::Type* type = converted->getType();
+  Value* above = ir.CreateFCmpOGE(value, llvm::ConstantFP::get(value->getType(), 0x1p31));
+  Value* ordered = ir.CreateFCmpORD(value, value);
+  return ir.CreateAnd(ir.CreateXor(converted, ir.CreateSExt(above, type)), ir.CreateSExt(ordered, type));
+}
+
 /// Float to integer: truncated, saturated, NaN to 0. The conversion itself only ever sees what fits.
 Value* emit_float_to_integer(VectorBuilder& b, Value* value, Dtype to) {
   llvm::IRBuilder<>& ir = b.ir;
   llvm::Type* type = value->getType();
   const int lanes = VectorBuilder::lanes_of(value);
+  if (to == int32 && type->getScalarType()->isFloatTy()) {
+    if (Value* converted = emit_float_to_int32_x86(b, value)) return converted;
+  }
   llvm::Type* result_type = b.compute_type(to, lanes);
   const unsigned bits = result_type->getScalarSizeInBits();
   const bool is_signed_result = is_signed(to);
@@ -280,9 +320,10 @@ Value* emit_cast(VectorBuilder& b, Value* value, Dtype from, Dtype to) {
   llvm::IRBuilder<>& ir = b.ir;
   llvm::Type* type = b.compute_type(to, VectorBuilder::lanes_of(value));
   if (to == bool_) {
-    return is_floating(from) ? ir.CreateFCmpUNE(value, b.zero(value->getType()))
-                             : ir.CreateICmpNE(value, b.zero(value->getType()));
+    llvm::Constant* zero = b.zero(value->getType());
+    return b.to_bool(is_floating(from) ? ir.CreateFCmpUNE(value, zero) : ir.CreateICmpNE(value, zero));
   }
+  if (from == bool_) value = b.from_bool(value);
   if (is_floating(from)) {
     return is_floating(to) ? ir.CreateFPCast(value, type) : emit_float_to_integer(b, value, to);
   }

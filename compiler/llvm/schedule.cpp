@@ -138,13 +138,19 @@ class Scheduler {
     schedule_.unroll.assign(blocks, 1);
     int least = 8;
     for (size_t b = 0; b < blocks; ++b) {
-      const int count = vector_work(kernel_.blocks[b]);
-      const int unroll = count <= 12 ? 4 : count <= 60 ? 2 : 1;
+      const kir::Block& block = kernel_.blocks[b];
+      const int count = vector_work(block);
+      const auto begin = kernel_.instructions.begin();
+      const bool reduces =
+          std::any_of(begin + block.begin, begin + block.end,
+                      [](const Instruction& instruction) { return is_reduce(instruction.op); });
+      const int unroll = count <= 4 && reduces ? 8 : count <= 12 ? 4 : count <= 60 ? 2 : 1;
       schedule_.unroll[b] = unroll;
       least = std::min(least, unroll);
     }
-    if (schedule_.form != Schedule::Form::rows)
+    if (schedule_.form != Schedule::Form::rows) {
       std::fill(schedule_.unroll.begin(), schedule_.unroll.end(), least);
+    }
   }
 
   /// Vector instructions of a block, those in wider types counted by the registers they take.

@@ -8,12 +8,15 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
 #include <lazuli/compiler/kernel_ir/kernel.h>
 #include <lazuli/compiler/kernel_ir/scalar.h>
+#include <lazuli/compiler/llvm/code_image.h>
 #include <lazuli/compiler/llvm/codegen.h>
 #include <lazuli/compiler/llvm/jit.h>
 #include <lazuli/compiler/llvm/target.h>
@@ -428,6 +431,77 @@ point_block
       check(row, static_cast<int64_t>(first), static_cast<int64_t>(first));
     }
   }
+}
+
+// ---- Other machines ----
+
+TEST(Llvm, CodeForOtherMachinesLinks) {
+  const Kernel mixed = kir::parse(R"(kernel parallel reduce
+a0 input float16 any unit
+a1 input int8 any any
+a2 input complex64 zero unit
+a3 scratch float32 zero unit
+a4 output bfloat16 any unit
+a5 output int64 unit zero
+a6 output bool unit zero
+block
+  %0 = load.float32 a0
+  %1 = load.int8 a1
+  %2 = cast.float32 %1
+  %3 = load.float32 a2
+  %4 = load_imag.float32 a2
+  %5 = fma.float32 %3, %4, %2
+  %6 = max.float32 %5, %0
+  %7 = floor.float32 %6
+  store.float32 a3, %7
+  %9 = reduce_argmax.int64 %7
+  %10 = le.bool %2, %3
+  %11 = reduce_or.bool %10
+block
+  %12 = load.float32 a3
+  %13 = cast.int32 %12
+  %14 = rem.int32 %13, %13
+  %15 = cast.float32 %14
+  store.float32 a4, %15
+point_block
+  store.int64 a5, %9
+  store.bool a6, %11)");
+  for (const char* cpu :
+       {"x86-64", "x86-64-v2", "haswell", "skylake-avx512", "sapphirerapids", "znver3", "znver4"}) {
+    for (const bool streaming : {false, true}) {
+      CodegenOptions options;
+      options.streaming = streaming;
+      const Target target = target_for(cpu);
+      const CodeImage image = link_object(kernel_object(target, mixed, options));
+      ASSERT_EQ(image.symbols.size(), 1) << cpu;
+      EXPECT_EQ(image.symbols[0].first, "kernel");
+      const bool avx512 = std::string_view(cpu).find("avx512") != std::string_view::npos ||
+                          std::string_view(cpu) == "sapphirerapids" || std::string_view(cpu) == "znver4";
+      EXPECT_EQ(target.masks, avx512) << cpu;
+    }
+  }
+  EXPECT_THROW(target_for("no-such-cpu"), std::runtime_error);
+}
+
+TEST(Llvm, ImagesSurviveSerializationAndRejectDamage) {
+  const Kernel kernel = kir::parse(R"(kernel parallel
+a0 input float32 unit
+a1 output float32 unit
+block
+  %0 = load.float32 a0
+  %1 = rem.float32 %0, %0
+  store.float32 a1, %1)");
+  const CodeImage image = link_object(kernel_object(host_target(), kernel));
+  ASSERT_EQ(image.imports.size(), 1) << "fmodf";
+  const std::string bytes = serialize_image(image);
+  const CodeImage again = parse_image(bytes);
+  EXPECT_EQ(again.bytes, image.bytes);
+  EXPECT_EQ(again.symbols, image.symbols);
+  EXPECT_EQ(again.imports, image.imports);
+  for (size_t size = 0; size < bytes.size(); size += 1 + bytes.size() / 40) {
+    EXPECT_THROW(parse_image(std::string_view(bytes).substr(0, size)), std::runtime_error) << size;
+  }
+  EXPECT_THROW(link_object("not an object"), std::runtime_error);
 }
 
 // ---- Instructions, against their scalar definitions ----
