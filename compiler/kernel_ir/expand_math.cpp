@@ -1,0 +1,117 @@
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <lazuli/compiler/kernel_ir/builder.h>
+#include <lazuli/compiler/kernel_ir/instruction_table.h>
+#include <lazuli/compiler/kernel_ir/math_expansion.h>
+
+namespace lazuli::kir {
+namespace {
+
+/// Builds a kernel anew, block by block, from another one's instructions. `emit` is called with the builder
+/// and each instruction, its operands already those of the new kernel.
+template <typename Emit>
+Kernel rebuild(const Kernel& kernel, Emit&& emit) {
+  Kernel result{kernel.dims, kernel.accesses, {}, {}};
+  Builder builder(result);
+  std::vector<ValueId> new_ids(kernel.instructions.size(), no_value);
+  for (const Block& block : kernel.blocks) {
+    builder.begin_block(block.per_element);
+    for (uint32_t i = block.begin; i < block.end; ++i) {
+      Instruction instruction = kernel.instructions[i];
+      for (ValueId& operand : instruction.operands) operand = new_ids[operand];
+      new_ids[i] = emit(builder, std::move(instruction), i).id;
+    }
+    builder.end_block();
+  }
+  return result;
+}
+
+Kernel expand_all(const Kernel& kernel) {
+  return rebuild(kernel, [](Builder& builder, Instruction instruction, uint32_t) {
+    if (!is_math(instruction.op)) return builder.append(std::move(instruction));
+    const auto operand = [&](size_t i) {
+      return Expression(builder, Value{instruction.operands[i], no_value, instruction.type});
+    };
+    const Expression a = operand(0);
+    return math::expand(instruction.op, a, instruction.operands.size() > 1 ? operand(1) : a).value();
+  });
+}
+
+std::vector<uint32_t> count_uses(const Kernel& kernel) {
+  std::vector<uint32_t> uses(kernel.instructions.size(), 0);
+  for (const Instruction& instruction : kernel.instructions) {
+    for (ValueId operand : instruction.operands) ++uses[operand];
+  }
+  return uses;
+}
+
+/// Turns a * b + c into fma(a, b, c), and likewise with minus, where the product is for that sum alone and
+/// made in the same block.
+Kernel contract(const Kernel& kernel) {
+  const std::vector<uint32_t> uses = count_uses(kernel);
+  uint32_t block_begin = 0;
+  const auto single_product = [&](ValueId id) {
+    return kernel.instructions[id].op == Opcode::mul && uses[id] == 1 && id >= block_begin;
+  };
+  return rebuild(kernel, [&](Builder& builder, Instruction instruction, uint32_t i) {
+    for (const Block& block : kernel.blocks) {
+      if (i == block.begin) block_begin = i;
+    }
+    const bool sum = instruction.op == Opcode::add;
+    const bool difference = instruction.op == Opcode::sub;
+    if ((!sum && !difference) || type_set(instruction.type) != floats) {
+      return builder.append(std::move(instruction));
+    }
+    const Dtype type = instruction.type;
+    const auto negated = [&](ValueId id) { return builder.append({Opcode::neg, type, 0, {id}}).id; };
+    const std::vector<ValueId>& old_operands = kernel.instructions[i].operands;
+    for (size_t side = 0; side < 2; ++side) {
+      if (!single_product(old_operands[side])) continue;
+      // The product has been rebuilt: unless it was simplified away, take its factors.
+      const Instruction product = builder.kernel().instructions[instruction.operands[side]];
+      if (product.op != Opcode::mul) continue;
+      ValueId a = product.operands[0];
+      ValueId c = instruction.operands[1 - side];
+      if (difference && side == 0) c = negated(c);
+      if (difference && side == 1) a = negated(a);
+      return builder.append({Opcode::fma, type, 0, {a, product.operands[1], c}});
+    }
+    return builder.append(std::move(instruction));
+  });
+}
+
+/// Leaves out what no store depends on.
+Kernel without_dead_code(const Kernel& kernel) {
+  std::vector<bool> live(kernel.instructions.size(), false);
+  for (size_t i = kernel.instructions.size(); i-- > 0;) {
+    if (is_store(kernel.instructions[i].op)) live[i] = true;
+    if (!live[i]) continue;
+    for (ValueId operand : kernel.instructions[i].operands) live[operand] = true;
+  }
+  Kernel result{kernel.dims, kernel.accesses, {}, {}};
+  std::vector<ValueId> new_ids(kernel.instructions.size(), no_value);
+  for (const Block& block : kernel.blocks) {
+    const auto begin = static_cast<uint32_t>(result.instructions.size());
+    for (uint32_t i = block.begin; i < block.end; ++i) {
+      if (!live[i]) continue;
+      new_ids[i] = static_cast<ValueId>(result.instructions.size());
+      Instruction instruction = kernel.instructions[i];
+      for (ValueId& operand : instruction.operands) operand = new_ids[operand];
+      result.instructions.push_back(std::move(instruction));
+    }
+    const auto end = static_cast<uint32_t>(result.instructions.size());
+    if (end > begin) result.blocks.push_back({block.per_element, begin, end});
+  }
+  return result;
+}
+
+}  // namespace
+
+Kernel expand_math(const Kernel& kernel) {
+  return without_dead_code(contract(without_dead_code(expand_all(kernel))));
+}
+
+}  // namespace lazuli::kir

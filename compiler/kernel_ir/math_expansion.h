@@ -1,0 +1,104 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include <lazuli/compiler/kernel_ir/expression.h>
+#include <lazuli/compiler/kernel_ir/instruction_table.h>
+
+/// Expansions of math instructions into basic ones, for float32 and float64. They are free of branches: a
+/// vector's elements take all paths, and `select` picks. Within 2 ULP in float32.
+namespace lazuli::kir::math {
+
+/// The expansion of a math instruction (`b` is ignored by those with one operand).
+Expression expand(Opcode op, Expression a, Expression b);
+
+Expression exp(Expression x);
+Expression expm1(Expression x);
+Expression sinh(Expression x);
+Expression cosh(Expression x);
+Expression tanh(Expression x);
+Expression sigmoid(Expression x);
+
+Expression log(Expression x);
+Expression log2(Expression x);
+Expression log10(Expression x);
+Expression log1p(Expression x);
+Expression asinh(Expression x);
+Expression acosh(Expression x);
+Expression atanh(Expression x);
+Expression pow(Expression x, Expression y);
+/// By repeated squaring; a negative exponent gives 0 but for the bases 1 and -1.
+Expression integer_pow(Expression x, Expression y);
+
+Expression sin(Expression x);
+Expression cos(Expression x);
+Expression tan(Expression x);
+Expression asin(Expression x);
+Expression acos(Expression x);
+Expression atan(Expression x);
+Expression atan2(Expression y, Expression x);
+
+Expression erf(Expression x);
+Expression erfinv(Expression x);
+
+// What the functions above share.
+
+/// A floating-point type's layout.
+struct Format {
+  Dtype type;
+  Dtype integer;
+  int mantissa;  ///< stored bits of the mantissa
+  int bias;      ///< of the exponent
+
+  /// 1.5 * 2^mantissa: added to a small number, leaves its nearest integer in the low bits.
+  double magic() const { return type == float64 ? 0x1.8p52 : 0x1.8p23; }
+};
+inline Format format_of(Expression x) {
+  return x.type() == float64 ? Format{float64, int64, 52, 1023} : Format{float32, int32, 23, 127};
+}
+
+/// One of two constants, by type.
+inline double pick(Expression x, double for_float32, double for_float64) {
+  return x.type() == float64 ? for_float64 : for_float32;
+}
+
+/// coefficients[0] + x * (coefficients[1] + x * ...)
+template <size_t n>
+Expression polynomial(Expression x, const std::array<double, n>& coefficients) {
+  Expression result = x.like(coefficients[n - 1]);
+  for (size_t i = n - 1; i-- > 0;) result = fma(result, x, coefficients[i]);
+  return result;
+}
+
+/// A number as the sum of two of the type, for constants that need more bits than it has.
+struct Split {
+  double high;
+  double low;
+};
+inline Split split(Expression x, long double value) {
+  if (x.type() == float64) {
+    const auto high = static_cast<double>(value);
+    return {high, static_cast<double>(value - high)};
+  }
+  const auto high = static_cast<float>(value);
+  return {high, static_cast<double>(static_cast<float>(value - high))};
+}
+
+/// x = n * ln 2 + r with n = rint(x / ln 2 + offset). The low bits of `bits` are n + 2 * bias.
+struct ExponentialReduction {
+  Expression bits;
+  Expression r;
+};
+ExponentialReduction reduce_exponential(Expression x, double offset = 0);
+/// e^r for a reduced argument.
+Expression reduced_exp(Expression r);
+/// p * 2^n for `bits` as above, n from far below the least exponent to one above the largest.
+Expression scale(Expression p, Expression bits);
+/// 2^(n + extra), which has to be in range.
+Expression power_of_two(Expression bits, Format format, int extra);
+
+/// log(x) for normal, positive, finite x.
+Expression log_of_normal(Expression x);
+
+}  // namespace lazuli::kir::math

@@ -1,0 +1,115 @@
+#include <limits>
+#include <numbers>
+
+#include <lazuli/compiler/kernel_ir/math_coefficients.h>
+#include <lazuli/compiler/kernel_ir/math_expansion.h>
+
+namespace lazuli::kir::math {
+namespace {
+
+/// `x` brought into [low, high]; NaN stays.
+Expression clamp(Expression x, double low, double high) {
+  x = select(x < low, low, x);
+  return select(x > high, high, x);
+}
+
+/// e^r - 1 for a reduced argument, with full relative accuracy.
+Expression reduced_expm1(Expression r) {
+  const Expression p =
+      r.type() == float64 ? polynomial(r, coefficients::exp_64) : polynomial(r, coefficients::exp_32);
+  return fma(r * r, p, r);
+}
+
+}  // namespace
+
+ExponentialReduction reduce_exponential(Expression x, double offset) {
+  const Format format = format_of(x);
+  const double magic = format.magic() + 2 * format.bias;
+  const Expression shifted =
+      offset == 0 ? fma(x, std::numbers::log2e, magic) : fma(x, std::numbers::log2e, offset) + magic;
+  const Expression n = shifted - magic;
+  const Split ln2 = split(x, std::numbers::ln2_v<long double>);
+  // The first step is exact: x and n * ln2.high nearly cancel.
+  const Expression r = fma(n, -ln2.low, fma(n, -ln2.high, x));
+  return {shifted.bitcast(format.integer), r};
+}
+
+Expression reduced_exp(Expression r) {
+  const Expression p =
+      r.type() == float64 ? polynomial(r, coefficients::exp_64) : polynomial(r, coefficients::exp_short_32);
+  return fma(fma(p, r, 1), r, 1);
+}
+
+Expression scale(Expression p, Expression bits) {
+  // Two factors, each of about half the exponent: 2^n alone may be out of range though the result is not.
+  // With the bias doubled in `bits`, each half carries it once; what else stands there is shifted out.
+  const int mantissa = p.type() == float64 ? 52 : 23;
+  const Expression half = bits.shift_right(1);
+  const Expression first = half.shift_left(mantissa).bitcast(p.type());
+  const Expression second = (bits - half).shift_left(mantissa).bitcast(p.type());
+  return p * first * second;
+}
+
+Expression power_of_two(Expression bits, Format format, int extra) {
+  return (bits + (extra - format.bias)).shift_left(format.mantissa).bitcast(format.type);
+}
+
+Expression exp(Expression x) {
+  const ExponentialReduction reduced = reduce_exponential(clamp(x, pick(x, -104, -746), pick(x, 89, 710)));
+  return scale(reduced_exp(reduced.r), reduced.bits);
+}
+
+Expression expm1(Expression x) {
+  const ExponentialReduction reduced = reduce_exponential(clamp(x, pick(x, -18, -40), pick(x, 89, 710)));
+  const Expression q = reduced_expm1(reduced.r);
+  // Half the power, which does not overflow; doubled at the end.
+  const Expression power = power_of_two(reduced.bits, format_of(x), -1);
+  const Expression result = fma(power, q, power - 0.5) * 2;
+  return select(abs(x) < pick(x, 0x1p-25, 0x1p-54), x, result);
+}
+
+Expression sinh(Expression x) {
+  // Beyond the limit the result is infinite, and just so here: the power must not be.
+  const double limit = pick(x, 89.5, 710.6);
+  const Expression a = abs(x);
+  const ExponentialReduction reduced = reduce_exponential(select(a > limit, limit, a));
+  const Expression power = power_of_two(reduced.bits, format_of(x), -2);
+  const Expression half = fma(power, reduced_expm1(reduced.r), power - 0.25) * 2;  // (e^a - 1) / 2
+  const Expression result = half + half / fma(half, 2, 1);
+  const double small = pick(x, 0x1p-13, 0x1p-28);
+  const Expression finite = select(half < std::numeric_limits<double>::infinity(), result, half);
+  return copy_sign(select(a < small, a, finite), x);
+}
+
+Expression cosh(Expression x) {
+  const Expression a = abs(x);
+  const ExponentialReduction reduced = reduce_exponential(select(a > pick(x, 90, 711), pick(x, 90, 711), a));
+  const Expression half = scale(reduced_exp(reduced.r), reduced.bits - 1);  // e^a / 2
+  return half + 0.25 / half;
+}
+
+Expression tanh(Expression x) {
+  // t / (t + 2) with t = e^2a - 1; where the argument is cut off, the result is 1.
+  const double limit = pick(x, 9.5, 19.5);
+  const Expression a = abs(x);
+  const Expression clamped = select(a > limit, limit, a);
+  // Off-centre, so that n is 0 up to an argument where t = 2^n q + 2^n - 1 no longer cancels much.
+  const ExponentialReduction reduced = reduce_exponential(clamped + clamped, -0.25);
+  const Expression r = reduced.r;
+  const Expression p = x.type() == float64 ? polynomial(r, coefficients::exp_tanh_64)
+                                           : polynomial(r, coefficients::exp_tanh_32);
+  const Expression power = power_of_two(reduced.bits, format_of(x), 0);
+  const Expression t = fma(power, fma(r * r, p, r), power - 1);
+  return copy_sign(t / (t + 2), x);
+}
+
+Expression sigmoid(Expression x) {
+  // From e^-|x| for either sign, so that nothing overflows and small results keep their accuracy.
+  const Expression negative = -abs(x);
+  const double limit = pick(x, -104, -746);
+  const ExponentialReduction reduced = reduce_exponential(select(negative < limit, limit, negative));
+  const Expression e = scale(reduced_exp(reduced.r), reduced.bits);
+  return select(x < 0, e, 1) / (e + 1);
+}
+
+}  // namespace lazuli::kir::math
