@@ -225,18 +225,25 @@ KernelEmitter::Carried KernelEmitter::emit_vector_range(Value* begin, Value* end
                                                         llvm::function_ref<Carried(const Carried&)> body) {
   llvm::IRBuilder<>& ir = b_.ir;
   const int lanes = schedule_.lanes;
-  const int64_t step = int64_t{lanes} * unroll;
-  Value* whole = ir.CreateAnd(ir.CreateSub(end, begin), b_.i64(-step));
-  Value* middle = ir.CreateAdd(begin, whole);
-  const Carried carried = b_.loop(
-      begin, middle, step, initial,
-      [&](Value* i, const Carried& state) {
-        width_ = {lanes, unroll, nullptr};
-        return at_position(schedule_.vector_dim, i, [&] { return body(state); });
-      },
-      "steps");
+  Value* size = ir.CreateSub(end, begin);
+  Carried carried = initial;
+  Value* at = begin;
+  // Whole steps; single vectors where a step has many (so that a short row is not all tail); what is left.
+  for (const int vectors : {unroll, unroll >= 4 ? 1 : 0}) {
+    if (vectors == 0) break;
+    const int64_t step = int64_t{lanes} * vectors;
+    Value* stop = ir.CreateAdd(begin, ir.CreateAnd(size, b_.i64(-step)));
+    carried = b_.loop(
+        at, stop, step, carried,
+        [&](Value* i, const Carried& state) {
+          width_ = {lanes, vectors, nullptr};
+          return at_position(schedule_.vector_dim, i, [&] { return body(state); });
+        },
+        vectors == unroll ? "steps" : "singles");
+    at = stop;
+  }
   Carried result = b_.loop(
-      middle, end, lanes, carried,
+      at, end, lanes, carried,
       [&](Value* i, const Carried& state) {
         Value* left = ir.CreateSub(end, i);
         Value* full = b_.i64(lanes);
