@@ -146,6 +146,9 @@ struct Kernels {
 /// The table to use now: by `jit_mode()` and the machine.
 const Kernels& kernels();
 
+/// The table whose entries are generated for this machine (or the one below, where nothing is).
+const Kernels& generated_kernels();
+
 /// The ahead-of-time table for this machine, and the one that any machine can run.
 const Kernels& portable_kernels();
 const Kernels& baseline_kernels();

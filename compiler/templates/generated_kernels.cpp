@@ -1,0 +1,248 @@
+// The table of generated kernels. An entry is a function that looks for the machine code of what it is
+// asked for; where that is not there yet, the portable kernels do the work meanwhile.
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include <lazuli/compiler/background.h>
+#include <lazuli/compiler/llvm/jit.h>
+#include <lazuli/compiler/llvm/target.h>
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/generators.h>
+#include <lazuli/compiler/templates/kernels.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+/// One kernel and how far it is on its way. Slots live as long as the process.
+template <typename Arguments>
+class Slot {
+ public:
+  using Code = void (*)(const Arguments&);
+
+  /// The code, or null if the portable kernel is to be used this time. `make_key` and `build` tell what to
+  /// generate; they are only used once.
+  template <typename MakeKey, typename Build>
+  Code find(const MakeKey& make_key, const Build& build) {
+    if (const Code code = code_.load(std::memory_order_acquire)) return code;
+    if (failed_.load(std::memory_order_relaxed)) return nullptr;
+    return prepare(make_key(), build);
+  }
+
+ private:
+  Code prepare(std::string key, std::function<void(llvm::Module&)> build) {
+    const std::lock_guard lock(mutex_);
+    if (const Code code = code_.load(std::memory_order_acquire)) return code;
+    if (failed_.load(std::memory_order_relaxed)) return nullptr;
+    if (jit_mode() == JitMode::sync) {
+      generate(key, build);
+    } else if (!queued_) {
+      queued_ = true;
+      // What lies on disk is there at once; the rest is left to another thread.
+      if (std::shared_ptr<const JitCode> code = JitEngine::instance().load(key)) {
+        publish(std::move(code));
+      } else {
+        run_in_background([this, key = std::move(key), build = std::move(build)] { generate(key, build); });
+      }
+    }
+    return code_.load(std::memory_order_acquire);
+  }
+
+  void generate(const std::string& key, const std::function<void(llvm::Module&)>& build) {
+    try {
+      publish(JitEngine::instance().load_or_build(key, build));
+    } catch (const std::exception&) {
+      failed_.store(true, std::memory_order_relaxed);
+    }
+  }
+
+  void publish(std::shared_ptr<const JitCode> code) {
+    const std::lock_guard lock(publish_mutex_);
+    if (code_.load(std::memory_order_relaxed) != nullptr) return;
+    const Code address = reinterpret_cast<Code>(code->symbol(generated_symbol));
+    kept_ = std::move(code);
+    code_.store(address, std::memory_order_release);
+    if (address == nullptr) failed_.store(true, std::memory_order_relaxed);
+  }
+
+  std::atomic<Code> code_{nullptr};
+  std::atomic<bool> failed_{false};
+  std::mutex mutex_;  ///< held while it is decided what to do
+  std::mutex publish_mutex_;
+  bool queued_ = false;
+  std::shared_ptr<const JitCode> kept_;
+};
+
+/// The slots, never destroyed: code runs and is made until the process is gone.
+struct Slots {
+  static constexpr size_t formats = 6 * 3 * storage_count;
+  template <typename Arguments, size_t count>
+  using Array = std::array<Slot<Arguments>, count>;
+
+  Array<GemmTile<float>, 2> gemm_float;
+  Array<GemmTile<double>, 2> gemm_double;
+  std::array<Array<DotRows<float>, max_vector_rows>, storage_count> dot_rows;
+  Array<DotRows<double>, max_vector_rows> dot_rows_double;
+  std::array<Array<AxpyRows<float>, max_vector_rows>, storage_count> axpy_rows;
+  Array<AxpyRows<double>, max_vector_rows> axpy_rows_double;
+  std::array<std::array<Array<PanelDot, max_vector_rows>, formats>, 2> panels;
+
+  static Slots& instance() {
+    static Slots* const slots = new Slots;
+    return *slots;
+  }
+};
+
+/// A tile of the generated size, by portable tiles.
+template <typename T>
+void portable_tile(const GemmKernel<T>& kernel, const GemmTile<T>& whole) {
+  for (int64_t row = 0; row < whole.rows; row += kernel.rows) {
+    for (int64_t column = 0; column < whole.columns; column += kernel.columns) {
+      GemmTile<T> tile = whole;
+      tile.a += row * whole.a_row_stride;
+      tile.b += column;
+      tile.c += row * whole.c_row_stride + column;
+      tile.rows = std::min(kernel.rows, whole.rows - row);
+      tile.columns = std::min(kernel.columns, whole.columns - column);
+      kernel.run(tile);
+    }
+  }
+}
+
+template <typename T>
+void gemm_tile(const GemmTile<T>& tile) {
+  constexpr bool is_double = sizeof(T) == sizeof(double);
+  static const int64_t rows = tile_size(host_target(), is_double).rows;
+  const bool packed = tile.a_row_stride == 1 && tile.a_k_stride == rows;
+  Slots& slots = Slots::instance();
+  Slot<GemmTile<T>>* slot = nullptr;
+  if constexpr (is_double) {
+    slot = &slots.gemm_double[packed];
+  } else {
+    slot = &slots.gemm_float[packed];
+  }
+  const GemmShape shape{is_double, packed};
+  const auto code = slot->find([&] { return gemm_key(shape); },
+                               [shape](llvm::Module& module) { build_gemm(module, host_target(), shape); });
+  if (code != nullptr) return code(tile);
+  if constexpr (is_double) {
+    portable_tile(portable_kernels().gemm_double, tile);
+  } else {
+    portable_tile(portable_kernels().gemm_float, tile);
+  }
+}
+
+constexpr Dtype storage_dtype(Storage storage) {
+  return storage == Storage::float16 ? float16 : storage == Storage::bfloat16 ? bfloat16 : float32;
+}
+
+template <typename T, Storage storage>
+void dot_rows(const DotRows<T>& dot) {
+  constexpr bool is_double = sizeof(T) == sizeof(double);
+  const RowsShape shape{is_double ? float64 : storage_dtype(storage), static_cast<int>(dot.x_rows)};
+  const auto find = [&](auto& slot) {
+    return slot.find([&] { return dot_rows_key(shape); },
+                     [shape](llvm::Module& module) { build_dot_rows(module, host_target(), shape); });
+  };
+  const size_t rows = static_cast<size_t>(dot.x_rows - 1);
+  if constexpr (is_double) {
+    if (const auto code = find(Slots::instance().dot_rows_double[rows])) return code(dot);
+    portable_kernels().dot_rows_double(dot);
+  } else {
+    constexpr size_t which = static_cast<size_t>(storage);
+    if (const auto code = find(Slots::instance().dot_rows[which][rows])) return code(dot);
+    portable_kernels().dot_rows[which](dot);
+  }
+}
+
+template <typename T, Storage storage>
+void axpy_rows(const AxpyRows<T>& axpy) {
+  constexpr bool is_double = sizeof(T) == sizeof(double);
+  const RowsShape shape{is_double ? float64 : storage_dtype(storage), static_cast<int>(axpy.x_rows)};
+  const auto find = [&](auto& slot) {
+    return slot.find([&] { return axpy_rows_key(shape); },
+                     [shape](llvm::Module& module) { build_axpy_rows(module, host_target(), shape); });
+  };
+  const size_t rows = static_cast<size_t>(axpy.x_rows - 1);
+  if constexpr (is_double) {
+    if (const auto code = find(Slots::instance().axpy_rows_double[rows])) return code(axpy);
+    portable_kernels().axpy_rows_double(axpy);
+  } else {
+    constexpr size_t which = static_cast<size_t>(storage);
+    if (const auto code = find(Slots::instance().axpy_rows[which][rows])) return code(axpy);
+    portable_kernels().axpy_rows[which](axpy);
+  }
+}
+
+size_t format_index(const PanelFormat& format) {
+  constexpr std::array<int, 9> bits_index = {0, 0, 0, 1, 2, 3, 4, 0, 5};
+  const size_t bits = static_cast<size_t>(bits_index[static_cast<size_t>(format.bits)]);
+  const size_t group = format.group_size == 32 ? 0 : format.group_size == 64 ? 1 : 2;
+  return (bits * 3 + group) * storage_count + static_cast<size_t>(storage_of(format.scale_dtype));
+}
+
+template <bool int8>
+void panel_dot(const PanelDot& dot) {
+  const PanelShape shape{dot.format, int8, static_cast<int>(dot.rows)};
+  Slot<PanelDot>& slot =
+      Slots::instance().panels[int8][format_index(dot.format)][static_cast<size_t>(dot.rows - 1)];
+  const auto code =
+      slot.find([&] { return panel_dot_key(shape); },
+                [shape](llvm::Module& module) { build_panel_dot(module, host_target(), shape); });
+  if (code != nullptr) return code(dot);
+  const Kernels& portable = portable_kernels();
+  const PanelDotFunction run =
+      int8 ? portable.panel_dot_int8(dot.format) : portable.panel_dot_float(dot.format);
+  const int64_t x_bytes = int8 ? 1 : sizeof(float);
+  for (int64_t row = 0; row < dot.rows; row += portable.panel_rows) {
+    PanelDot part = dot;
+    part.rows = std::min(portable.panel_rows, dot.rows - row);
+    part.x = static_cast<const std::byte*>(dot.x) + row * dot.x_row_stride * x_bytes;
+    if (dot.steps != nullptr) part.steps = dot.steps + row * dot.groups_stride;
+    part.sums = dot.sums + row * dot.groups_stride;
+    part.out = dot.out + row * dot.out_row_stride;
+    run(part);
+  }
+}
+
+Kernels make_table() {
+  Kernels table = portable_kernels();
+  const Target& target = host_target();
+  if (!generates_for(target)) return table;
+  table.name = "generated";
+  const TileSize floats = tile_size(target, false);
+  const TileSize doubles = tile_size(target, true);
+  table.gemm_float = {floats.rows, floats.columns(), gemm_tile<float>};
+  table.gemm_double = {doubles.rows, doubles.columns(), gemm_tile<double>};
+  table.dot_rows = {dot_rows<float, Storage::float32>, dot_rows<float, Storage::float16>,
+                    dot_rows<float, Storage::bfloat16>};
+  table.dot_rows_double = dot_rows<double, Storage::float32>;
+  table.axpy_rows = {axpy_rows<float, Storage::float32>, axpy_rows<float, Storage::float16>,
+                     axpy_rows<float, Storage::bfloat16>};
+  table.axpy_rows_double = axpy_rows<double, Storage::float32>;
+  table.panel_dot_float = [](const PanelFormat&) -> PanelDotFunction { return panel_dot<false>; };
+  table.panel_dot_int8 = [](const PanelFormat&) -> PanelDotFunction { return panel_dot<true>; };
+  table.panel_rows = panel_shape_rows(target);
+  return table;
+}
+
+}  // namespace
+
+const Kernels& generated_kernels() {
+  static const Kernels table = make_table();
+  return table;
+}
+
+const Kernels& kernels() {
+  return jit_mode() == JitMode::off ? portable_kernels() : generated_kernels();
+}
+
+}  // namespace lazuli::templates

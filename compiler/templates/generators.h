@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <lazuli/compiler/llvm/target.h>
+#include <lazuli/compiler/templates/kernels.h>
+
+namespace llvm {
+class Module;
+}
+
+/// What LLVM can generate. Each kernel is a function `void kernel(const Arguments*)` named
+/// `generated_symbol`; a shape says everything that decides its code but for the target.
+namespace lazuli::templates {
+
+inline constexpr const char* generated_symbol = "kernel";
+
+/// Whether kernels for this target are worth generating: it has fused multiply-add and vectors as wide as
+/// those of the portable kernels.
+bool generates_for(const Target& target);
+
+/// A GEMM tile for each number of rows up to the most.
+struct GemmShape {
+  bool is_double = false;
+  bool packed = false;  ///< a lies in panels: a_row_stride is 1 and a_k_stride the most rows
+};
+/// The tile that fills the target's registers.
+struct TileSize {
+  int rows = 0;
+  int column_vectors = 0;
+  int lanes = 0;
+  int columns() const { return column_vectors * lanes; }
+};
+TileSize tile_size(const Target& target, bool is_double);
+std::string gemm_key(const GemmShape& shape);
+void build_gemm(llvm::Module& module, const Target& target, const GemmShape& shape);
+
+/// Dot products or sums of rows, for one number of rows of x and one storage of the weights.
+struct RowsShape {
+  Dtype weights = float32;  ///< float64 computes in double, others in float
+  int x_rows = 1;
+};
+std::string dot_rows_key(const RowsShape& shape);
+void build_dot_rows(llvm::Module& module, const Target& target, const RowsShape& shape);
+std::string axpy_rows_key(const RowsShape& shape);
+void build_axpy_rows(llvm::Module& module, const Target& target, const RowsShape& shape);
+
+/// A panel of packed quantized rows against so many rows of activations.
+struct PanelShape {
+  PanelFormat format;
+  bool int8 = false;
+  int rows = 1;
+};
+/// The most rows that the target's registers have room for.
+int panel_shape_rows(const Target& target);
+std::string panel_dot_key(const PanelShape& shape);
+void build_panel_dot(llvm::Module& module, const Target& target, const PanelShape& shape);
+
+}  // namespace lazuli::templates

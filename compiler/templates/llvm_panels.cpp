@@ -1,0 +1,355 @@
+// Generated kernels on packed quantized panels (quantized_layout.h): a vector lane is a row of weights.
+
+#include <cstddef>
+#include <stdexcept>
+
+#include <llvm/IR/Constants.h>
+#include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
+
+#include <lazuli/compiler/templates/generators.h>
+#include <lazuli/compiler/templates/llvm_support.h>
+#include <lazuli/compiler/templates/quantized_layout.h>
+#include <lazuli/compiler/templates/quantized_matmul.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+using llvm::Value;
+using Values = llvm::SmallVector<Value*, 8>;
+
+/// A part of the codes that goes through a dot product by itself: fields of `width` bits, which count
+/// 2^weight.
+struct Term {
+  int plane_offset = 0;  ///< bytes from the start of the span
+  int plane_width = 0;   ///< bits of a field of the plane
+  int first_bit = 0;     ///< of the term within a field
+  int width = 0;
+  int weight = 0;
+};
+
+llvm::SmallVector<Term, 2> terms_of(int bits, bool split_bytes) {
+  if (bits == 8 && split_bytes) return {{0, 8, 0, 4, 0}, {0, 8, 4, 4, 4}};
+  const int low = main_plane(bits);
+  llvm::SmallVector<Term, 2> terms = {{0, low, 0, low, 0}};
+  if (low != bits) {
+    terms.push_back({low * static_cast<int>(plane_vector_bytes), bits - low, 0, bits - low, low});
+  }
+  return terms;
+}
+
+class PanelEmitter {
+ public:
+  PanelEmitter(llvm::Module& module, const Target& target, const PanelShape& shape)
+      : b_(module, target),
+        shape_(shape),
+        lanes_(target.vector_bits / 32),
+        parts_(static_cast<int>(panel_lanes) / lanes_),
+        vnni_(shape.int8 && target.vnni),
+        x_bytes_(shape.int8 ? 1 : 4),
+        terms_(terms_of(shape.format.bits, shape.int8 && !target.vnni)) {}
+
+  void emit() {
+    load_arguments();
+    // More accumulators than registers would only go through memory: then the panel, which is in cache
+    // by now, is passed over again.
+    const int registers = b_.target().vector_registers;
+    const int accumulators = parts_ * (vnni_ ? static_cast<int>(terms_.size()) : 1);
+    const int rows_at_once = std::clamp((registers - 4) / accumulators, 1, shape_.rows);
+    for (int row = 0; row < shape_.rows; row += rows_at_once) {
+      emit_rows(row, std::min(rows_at_once, shape_.rows - row));
+    }
+    b_.ir.CreateRetVoid();
+  }
+
+ private:
+  void load_arguments() {
+    panel_ = b_.pointer(offsetof(PanelDot, panel));
+    groups_ = b_.integer(offsetof(PanelDot, groups));
+    x_ = b_.pointer(offsetof(PanelDot, x));
+    x_row_stride_ = b_.integer(offsetof(PanelDot, x_row_stride));
+    steps_ = b_.pointer(offsetof(PanelDot, steps));
+    sums_ = b_.pointer(offsetof(PanelDot, sums));
+    groups_stride_ = b_.integer(offsetof(PanelDot, groups_stride));
+    out_ = b_.pointer(offsetof(PanelDot, out));
+    out_row_stride_ = b_.integer(offsetof(PanelDot, out_row_stride));
+  }
+
+  llvm::Type* floats() const { return VectorBuilder::widen(b_.ir.getFloatTy(), lanes_); }
+  llvm::Type* words() const { return VectorBuilder::widen(b_.ir.getInt32Ty(), lanes_); }
+  llvm::Type* shorts() const { return VectorBuilder::widen(b_.ir.getInt16Ty(), lanes_ * 2); }
+  llvm::Type* bytes() const { return VectorBuilder::widen(b_.ir.getInt8Ty(), lanes_ * 4); }
+
+  Value* row_of(Value* base, int row, Value* stride, int64_t element_bytes) {
+    return b_.element(base, b_.ir.CreateMul(b_.i64(row), stride), element_bytes);
+  }
+
+  /// All groups of the panel against rows [first, first + count).
+  void emit_rows(int first, int count) {
+    rows_ = count;
+    Values x;
+    Values sums;
+    Values steps;
+    for (int r = 0; r < count; ++r) {
+      x.push_back(row_of(x_, first + r, x_row_stride_, x_bytes_));
+      sums.push_back(row_of(sums_, first + r, groups_stride_, 4));
+      if (shape_.int8) steps.push_back(row_of(steps_, first + r, groups_stride_, 4));
+    }
+    const int spans = shape_.format.group_size / static_cast<int>(span_columns);
+    const int64_t code_bytes = group_code_bytes(shape_.format.bits, shape_.format.group_size);
+    const int64_t block_bytes =
+        group_bytes(shape_.format.bits, shape_.format.group_size, shape_.format.scale_dtype);
+
+    VectorBuilder::Carried totals;
+    for (int i = 0; i < count * parts_; ++i) totals.push_back(b_.zero(floats()));
+    totals = b_.loop(
+        b_.i64(0), groups_, 1, totals,
+        [&](Value* group, const VectorBuilder::Carried& before) {
+          Value* block = b_.element(panel_, group, block_bytes);
+          Value* x_offset = b_.times(group, shape_.format.group_size * x_bytes_);
+          Values x_group;
+          for (Value* row : x) x_group.push_back(b_.offset_bytes(row, x_offset));
+          const Values products = emit_group(block, x_group, spans);
+          VectorBuilder::Carried after;
+          Values scales;
+          Values biases;
+          for (int part = 0; part < parts_; ++part) {
+            scales.push_back(load_scales(block, code_bytes, part * lanes_));
+            biases.push_back(load_scales(block, code_bytes, static_cast<int>(panel_lanes) + part * lanes_));
+          }
+          for (int r = 0; r < rows_; ++r) {
+            Value* sum = b_.broadcast(b_.ir.getFloatTy(), b_.element(sums[r], group, 4), lanes_);
+            Value* step = nullptr;
+            if (shape_.int8) step = b_.broadcast(b_.ir.getFloatTy(), b_.element(steps[r], group, 4), lanes_);
+            for (int part = 0; part < parts_; ++part) {
+              Value* scale = step == nullptr ? scales[part] : b_.ir.CreateFMul(scales[part], step);
+              Value* total = b_.fma(scale, products[r * parts_ + part], before[r * parts_ + part]);
+              after.push_back(b_.fma(biases[part], sum, total));
+            }
+          }
+          return after;
+        },
+        "group");
+    for (int r = 0; r < count; ++r) {
+      Value* out = row_of(out_, first + r, out_row_stride_, 4);
+      for (int part = 0; part < parts_; ++part) {
+        b_.store(float32, totals[r * parts_ + part], b_.offset_bytes(out, int64_t{part} * lanes_ * 4));
+      }
+    }
+  }
+
+  Value* load_scales(Value* block, int64_t offset, int first) {
+    const Dtype dtype = shape_.format.scale_dtype;
+    return b_.load(dtype, b_.offset_bytes(block, offset + int64_t{first} * dtype.size()), lanes_);
+  }
+
+  /// Σ q x over a group, as floats: [row][part].
+  Values emit_group(Value* block, const Values& x, int spans) {
+    const int per_row = parts_ * (vnni_ ? static_cast<int>(terms_.size()) : 1);
+    VectorBuilder::Carried accumulators;
+    for (int i = 0; i < rows_ * per_row; ++i) {
+      accumulators.push_back(b_.zero(shape_.int8 ? words() : floats()));
+    }
+    const auto span_step = [&](Value* span, const VectorBuilder::Carried& before) {
+      Value* codes = b_.element(block, span, span_bytes(shape_.format.bits));
+      Values x_span;
+      for (Value* row : x) x_span.push_back(b_.element(row, span, span_columns * x_bytes_));
+      if (!shape_.int8) return span_float(codes, x_span, before);
+      return vnni_ ? span_vnni(codes, x_span, before) : span_shorts(codes, x_span, before);
+    };
+    if (spans == 1) {
+      accumulators = span_step(b_.i64(0), accumulators);
+    } else {
+      accumulators = b_.loop(b_.i64(0), b_.i64(spans), 1, accumulators, span_step, "span");
+    }
+    if (!shape_.int8) return Values(accumulators.begin(), accumulators.end());
+    Values products;
+    for (int i = 0; i < rows_ * parts_; ++i) {
+      Value* whole = accumulators[i];
+      if (vnni_ && terms_.size() == 2) {
+        whole = b_.ir.CreateAdd(whole, b_.ir.CreateShl(accumulators[rows_ * parts_ + i],
+                                                       llvm::ConstantInt::get(words(), terms_[1].weight)));
+      }
+      products.push_back(b_.ir.CreateSIToFP(whole, floats()));
+    }
+    return products;
+  }
+
+  /// The vector that holds quad `quad` of the term's plane, as it lies.
+  Value* plane_vector(const Term& term, Value* span, int quad, int part) {
+    const int vector = quad / (8 / term.plane_width);
+    const int64_t offset = term.plane_offset + vector * plane_vector_bytes + int64_t{part} * lanes_ * 4;
+    return b_.load_raw(b_.ir.getInt32Ty(), b_.offset_bytes(span, offset), lanes_);
+  }
+  /// Where the term's field of quad `quad` begins in each byte.
+  static int field_bit(const Term& term, int quad) {
+    return term.plane_width * (quad % (8 / term.plane_width)) + term.first_bit;
+  }
+  Value* shift_right(Value* value, int bits) {
+    return bits == 0 ? value : b_.ir.CreateLShr(value, llvm::ConstantInt::get(value->getType(), bits));
+  }
+  Value* mask(Value* value, uint32_t bits) {
+    return b_.ir.CreateAnd(value, llvm::ConstantInt::get(value->getType(), bits));
+  }
+
+  /// The term's codes of a quad as bytes.
+  Value* code_bytes(const Term& term, Value* span, int quad, int part) {
+    Value* codes = shift_right(plane_vector(term, span, quad, part), field_bit(term, quad));
+    if (term.width < 8) codes = mask(codes, ((1u << term.width) - 1) * 0x01010101u);
+    return codes;
+  }
+  /// Four activations of a quad, in every lane.
+  Value* activation_bytes(Value* x, int quad) {
+    return b_.broadcast(b_.ir.getInt32Ty(), b_.offset_bytes(x, int64_t{quad} * 4), lanes_);
+  }
+
+  Value* call(llvm::Intrinsic::ID id, llvm::ArrayRef<Value*> operands) {
+    return b_.ir.CreateIntrinsic(id, {}, operands);
+  }
+
+  VectorBuilder::Carried span_vnni(Value* span, const Values& x, const VectorBuilder::Carried& before) {
+    const auto dot = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
+                                                    : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
+    VectorBuilder::Carried sums = before;
+    for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
+      for (size_t t = 0; t < terms_.size(); ++t) {
+        for (int part = 0; part < parts_; ++part) {
+          Value* codes = code_bytes(terms_[t], span, quad, part);
+          for (int r = 0; r < rows_; ++r) {
+            Value*& sum = sums[static_cast<int>(t) * rows_ * parts_ + r * parts_ + part];
+            sum = call(dot, {sum, codes, activation_bytes(x[r], quad)});
+          }
+        }
+      }
+    }
+    return sums;
+  }
+
+  /// Without 8-bit dot products: products of bytes are added in pairs to 16 bits. A term's codes have at most
+  /// four bits, so over the 8 quads of a span a lane stays within 8 * 2 * 15 * 127 = 30480.
+  VectorBuilder::Carried span_shorts(Value* span, const Values& x, const VectorBuilder::Carried& before) {
+    const bool wide = b_.target().vector_bits == 512;
+    const auto multiply =
+        wide ? llvm::Intrinsic::x86_avx512_pmaddubs_w_512 : llvm::Intrinsic::x86_avx2_pmadd_ub_sw;
+    const auto widen = wide ? llvm::Intrinsic::x86_avx512_pmaddw_d_512 : llvm::Intrinsic::x86_avx2_pmadd_wd;
+    VectorBuilder::Carried sums = before;
+    for (const Term& term : terms_) {
+      Values narrow(static_cast<size_t>(rows_ * parts_), nullptr);
+      for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
+        for (int part = 0; part < parts_; ++part) {
+          Value* codes = b_.ir.CreateBitCast(code_bytes(term, span, quad, part), bytes());
+          for (int r = 0; r < rows_; ++r) {
+            Value* activations = b_.ir.CreateBitCast(activation_bytes(x[r], quad), bytes());
+            Value* products = call(multiply, {codes, activations});
+            Value*& sum = narrow[r * parts_ + part];
+            sum = sum == nullptr ? products : b_.ir.CreateAdd(sum, products);
+          }
+        }
+      }
+      Value* weight = llvm::ConstantInt::get(shorts(), uint64_t{1} << term.weight);
+      for (int i = 0; i < rows_ * parts_; ++i) {
+        sums[i] = b_.ir.CreateAdd(sums[i], call(widen, {narrow[i], weight}));
+      }
+    }
+    return sums;
+  }
+
+  VectorBuilder::Carried span_float(Value* span, const Values& x, const VectorBuilder::Carried& before) {
+    VectorBuilder::Carried sums = before;
+    for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
+      for (int j = 0; j < 4; ++j) {
+        Values weights;
+        for (int part = 0; part < parts_; ++part) weights.push_back(float_codes(span, quad, j, part));
+        for (int r = 0; r < rows_; ++r) {
+          Value* activation =
+              b_.broadcast(b_.ir.getFloatTy(), b_.offset_bytes(x[r], int64_t{quad * 4 + j} * 4), lanes_);
+          for (int part = 0; part < parts_; ++part) {
+            Value*& sum = sums[r * parts_ + part];
+            sum = b_.fma(activation, weights[part], sum);
+          }
+        }
+      }
+    }
+    return sums;
+  }
+
+  /// The codes of column 4 * quad + j as floats.
+  Value* float_codes(Value* span, int quad, int j, int part) {
+    if (terms_.size() == 1 && terms_[0].width <= 4) {
+      if (Value* looked_up = look_up(span, quad, j, part)) return looked_up;
+    }
+    Value* codes = nullptr;
+    for (const Term& term : terms_) {
+      const int first = field_bit(term, quad) + 8 * j;
+      Value* field = shift_right(plane_vector(term, span, quad, part), first);
+      if (first + term.width < 32) field = mask(field, (1u << term.width) - 1);
+      if (term.weight > 0)
+        field = b_.ir.CreateShl(field, llvm::ConstantInt::get(field->getType(), term.weight));
+      codes = codes == nullptr ? field : b_.ir.CreateOr(codes, field);
+    }
+    return b_.ir.CreateSIToFP(codes, floats());
+  }
+
+  /// Codes of few bits as floats by a permutation of a table, whose index is the lowest bits of a lane (those
+  /// above are passed over): one instruction for a mask and a conversion. Null where there is none.
+  Value* look_up(Value* span, int quad, int j, int part) {
+    const Term& term = terms_[0];
+    int index_bits = 0;
+    llvm::Intrinsic::ID id = llvm::Intrinsic::not_intrinsic;
+    if (b_.target().vector_bits == 512) {
+      index_bits = 4;
+      id = llvm::Intrinsic::x86_avx512_permvar_sf_512;
+    } else if (b_.target().vector_bits == 256 && term.width == 2) {
+      index_bits = 2;
+      id = llvm::Intrinsic::x86_avx_vpermilvar_ps_256;
+    } else {
+      return nullptr;
+    }
+    llvm::SmallVector<llvm::Constant*, 16> table;
+    for (int i = 0; i < lanes_; ++i) {
+      const int code = i % (1 << index_bits) % (1 << term.width);
+      table.push_back(llvm::ConstantFP::get(b_.ir.getFloatTy(), code));
+    }
+    Value* index = shift_right(plane_vector(term, span, quad, part), field_bit(term, quad) + 8 * j);
+    return call(id, {llvm::ConstantVector::get(table), index});
+  }
+
+  mutable TemplateBuilder b_;
+  PanelShape shape_;
+  int lanes_;
+  int parts_;
+  bool vnni_;
+  int x_bytes_;
+  llvm::SmallVector<Term, 2> terms_;
+  int rows_ = 0;
+
+  Value* panel_ = nullptr;
+  Value* groups_ = nullptr;
+  Value* x_ = nullptr;
+  Value* x_row_stride_ = nullptr;
+  Value* steps_ = nullptr;
+  Value* sums_ = nullptr;
+  Value* groups_stride_ = nullptr;
+  Value* out_ = nullptr;
+  Value* out_row_stride_ = nullptr;
+};
+
+}  // namespace
+
+int panel_shape_rows(const Target& target) {
+  return target.vector_bits == 512 ? static_cast<int>(max_vector_rows) : 4;
+}
+
+std::string panel_dot_key(const PanelShape& shape) {
+  return "template panel_dot bits " + std::to_string(shape.format.bits) + " group " +
+         std::to_string(shape.format.group_size) + " scales " +
+         std::string(dtype_name(shape.format.scale_dtype)) + (shape.int8 ? " int8" : " float") + " rows " +
+         std::to_string(shape.rows) + " layout " + std::to_string(packed_quantized_version);
+}
+
+void build_panel_dot(llvm::Module& module, const Target& target, const PanelShape& shape) {
+  PanelEmitter(module, target, shape).emit();
+}
+
+}  // namespace lazuli::templates
