@@ -35,11 +35,10 @@ array array::allocate_host(Shape shape, Dtype dtype, void** data) {
   return array(Node::of_data(std::move(buffer), 0, std::move(shape), std::move(strides), dtype));
 }
 
-array::array(std::initializer_list<float> data)
-    : array(data.begin(), Shape{static_cast<int>(data.size())}, float32) {}
+array::array(std::initializer_list<float> data) : array(data.begin(), Shape(1, Dim(data.size())), float32) {}
 
 array::array(std::initializer_list<int> data, Dtype dtype)
-    : array(data.begin(), Shape{static_cast<int>(data.size())}, dtype) {}
+    : array(data.begin(), Shape(1, Dim(data.size())), dtype) {}
 
 array::array(void* data, Shape shape, Dtype dtype, const std::function<void(void*)>& deleter) {
   shape = concrete_shape(shape);

@@ -177,6 +177,9 @@ struct Node final : RefCounted, Pooled<Node> {
     placeholder,  ///< an argument of a function that is being traced: it never has data
   };
 
+  // Written out, so that making one does not fill it with zeros first.
+  Node() {}
+
   std::atomic<State> state{State::lazy};
   Ref<const Producer> producer;
   std::vector<array> inputs;

@@ -90,7 +90,7 @@ requires std::input_iterator<It> array::array(It data, Shape shape, Dtype dtype)
 
 template <typename T>
 array::array(std::initializer_list<T> data, Dtype dtype)
-    : array(data.begin(), Shape{static_cast<int>(data.size())}, dtype) {}
+    : array(data.begin(), Shape(1, Dim(data.size())), dtype) {}
 
 template <typename T>
 array::array(std::initializer_list<T> data, Shape shape, Dtype dtype) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <initializer_list>
 #include <iterator>
@@ -31,14 +33,19 @@ class SmallVector {
   explicit SmallVector(size_t count, const T& value = T()) { resize(count, value); }
   SmallVector(std::initializer_list<T> values) : SmallVector(values.begin(), values.end()) {}
   template <typename It>
-    requires std::input_iterator<It>
-  SmallVector(It first, It last) {
+  requires std::input_iterator<It> SmallVector(It first, It last) {
     for (; first != last; ++first) push_back(static_cast<T>(*first));
   }
   template <typename U>
-    requires std::convertible_to<U, T>
-  SmallVector(const std::vector<U>& values) : SmallVector(values.begin(), values.end()) {}
-  SmallVector(const SmallVector& other) { assign_bytes(other.data_, other.size_); }
+  requires std::convertible_to<U, T> SmallVector(const std::vector<U>& values)
+      : SmallVector(values.begin(), values.end()) {}
+  SmallVector(const SmallVector& other) {
+    if (other.size_ <= N) {
+      copy_inline(other);
+    } else {
+      assign_bytes(other.data_, other.size_);
+    }
+  }
   SmallVector(SmallVector&& other) noexcept { steal(other); }
   SmallVector& operator=(const SmallVector& other) {
     if (this != &other) assign_bytes(other.data_, other.size_);
@@ -83,11 +90,11 @@ class SmallVector {
     std::memcpy(static_cast<void*>(grown), data_, size_ * sizeof(T));
     release();
     data_ = grown;
-    capacity_ = capacity;
+    capacity_ = static_cast<uint32_t>(capacity);
   }
   void clear() { size_ = 0; }
   void push_back(T value) {
-    if (size_ == capacity_) reserve(capacity_ * 2);
+    if (size_ == capacity_) reserve(size_t{capacity_} * 2);
     new (data_ + size_++) T(value);
   }
   template <typename... Args>
@@ -99,15 +106,14 @@ class SmallVector {
   void resize(size_t count, const T& value = T()) {
     reserve(count);
     for (size_t i = size_; i < count; ++i) new (data_ + i) T(value);
-    size_ = count;
+    size_ = static_cast<uint32_t>(count);
   }
   iterator insert(const_iterator position, T value) { return insert(position, &value, &value + 1); }
   template <typename It>
-    requires std::input_iterator<It>
-  iterator insert(const_iterator position, It first, It last) {
+  requires std::input_iterator<It> iterator insert(const_iterator position, It first, It last) {
     const size_t at = static_cast<size_t>(position - data_);
     SmallVector tail(data_ + at, data_ + size_);
-    size_ = at;
+    size_ = static_cast<uint32_t>(at);
     for (; first != last; ++first) push_back(static_cast<T>(*first));
     for (const T& value : tail) push_back(value);
     return data_ + at;
@@ -116,7 +122,7 @@ class SmallVector {
   iterator erase(const_iterator first, const_iterator last) {
     T* to = data_ + (first - data_);
     std::memmove(static_cast<void*>(to), last, static_cast<size_t>(end() - last) * sizeof(T));
-    size_ -= static_cast<size_t>(last - first);
+    size_ -= static_cast<uint32_t>(last - first);
     return to;
   }
 
@@ -129,7 +135,13 @@ class SmallVector {
     size_ = 0;
     reserve(count);
     if (count > 0) std::memcpy(static_cast<void*>(data_), from, count * sizeof(T));
-    size_ = count;
+    size_ = static_cast<uint32_t>(count);
+  }
+  /// Copies at most `N` elements, as all that may be there: a fixed number of bytes is the fastest to copy,
+  /// and wherever the other's elements lie there is room for as many.
+  void copy_inline(const SmallVector& other) {
+    std::memcpy(storage_, static_cast<const void*>(other.data_), sizeof(storage_));
+    size_ = other.size_;
   }
   void release() {
     if (data_ != inline_data()) ::operator delete(data_);
@@ -140,11 +152,10 @@ class SmallVector {
     if (other.data_ == other.inline_data()) {
       data_ = inline_data();
       capacity_ = N;
-      size_ = 0;
-      assign_bytes(other.data_, other.size_);
+      copy_inline(other);
     } else {
       data_ = std::exchange(other.data_, other.inline_data());
-      capacity_ = std::exchange(other.capacity_, N);
+      capacity_ = std::exchange(other.capacity_, static_cast<uint32_t>(N));
       size_ = other.size_;
     }
     other.size_ = 0;
@@ -152,8 +163,8 @@ class SmallVector {
   T* inline_data() { return reinterpret_cast<T*>(storage_); }
 
   T* data_ = inline_data();
-  size_t size_ = 0;
-  size_t capacity_ = N;
+  uint32_t size_ = 0;
+  uint32_t capacity_ = N;
   alignas(T) std::byte storage_[N * sizeof(T)];
 };
 
