@@ -152,10 +152,7 @@ Value get_slice(const Value& object, const Value& start, const Value& stop, cons
   }
   const bool row = object.is(Kind::sequence) && object.as_sequence().kind != SequenceKind::view &&
                    object.as_sequence().kind != SequenceKind::generator;
-  if (!row) {
-    return Value::undefined(fmt::format("{} has no element slice({}, {}, {})", described(object),
-                                        to_repr(start), to_repr(stop), to_repr(step)));
-  }
+  if (!row) throw EvalError(fmt::format("'{}' object is not subscriptable", object.type_name()));
   const Sequence& sequence = object.as_sequence();
   std::vector<Value> selected;
   for (std::size_t at : slice_indices(sequence.items.size(), start, stop, step)) {

@@ -21,6 +21,11 @@ constexpr int kMaxDepth = 1000;
 // What one namespace or kept scope counts as, in bytes: this bounds their number.
 constexpr std::size_t kKeptSize = 8192;
 
+constexpr std::size_t kMaxOutput = std::size_t{32} << 20;
+
+// What one turn of a loop counts as, in steps.
+constexpr std::size_t kTurnSteps = 10;
+
 class Macro : public Object {
  public:
   Macro(Evaluator& evaluator, const MacroDefinition& definition, ScopePtr scope)
@@ -125,7 +130,7 @@ ScopePtr Evaluator::capture(const ScopePtr& scope) {
 void Evaluator::append(std::string_view text) {
   charge(text.size());
   *out_ += text;
-  if (out_->size() > (std::size_t{32} << 20)) throw EvalError("the output grows too large");
+  if (out_->size() > kMaxOutput) throw EvalError("the output grows too large");
 }
 
 void Evaluator::print(const Value& value) {
@@ -180,6 +185,7 @@ Evaluator::Flow Evaluator::run_loop(const For& loop, const ScopePtr& scope, cons
   const auto state = std::make_shared<LoopState>(*this, loop, kept, loop_items(loop, scope, iterable), depth);
   const Value variable = Value::object(state);
   for (std::size_t i = 0; i < state->size(); ++i) {
+    step(kTurnSteps);
     state->move_to(i);
     const ScopePtr turn = inner(scope);
     turn->set("loop", variable);

@@ -236,6 +236,15 @@ Value tojson(Runtime& runtime, const Value& input, const CallArgs& args) {
   return Value::text(std::move(json));
 }
 
+Value from_json(Runtime& runtime, const Value& input, const CallArgs& args) {
+  Arguments("from_json", args, {});
+  const std::string& text = expect_text(input, "from_json");
+  runtime.charge(text.size());
+  const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (json.is_discarded()) throw EvalError("from_json() argument is no valid JSON");
+  return Value::from_json(json);
+}
+
 Value defaulted(Runtime&, const Value& input, const CallArgs& args) {
   const Arguments given("default", args, {"default_value", "boolean"});
   const bool replace_it = input.is(Kind::undefined) || (given.boolean(1, false) && !input.truthy());
@@ -328,6 +337,7 @@ constexpr NamedFilter kFilters[] = {
     {"float", to_real},
     {"forceescape", forceescape},
     {"format", format},
+    {"from_json", from_json},
     {"indent", indent},
     {"int", to_integer},
     {"lower", converted<lower>},

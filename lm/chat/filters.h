@@ -11,7 +11,8 @@ namespace lazuli::lm::chat {
 using Filter = Value (*)(Runtime& runtime, const Value& input, const CallArgs& args);
 
 /// The filter `name`; null if there is none. They are Jinja's, but for filesizeformat, pprint, random,
-/// urlize, wordwrap and xmlattr; `tojson` is the one of Hugging Face's transformers.
+/// urlize, wordwrap and xmlattr; `tojson` is the one of Hugging Face's transformers, and
+/// `from_json` reads JSON back, which some models' templates rely on.
 Filter find_filter(std::string_view name);
 
 /// The parts of the table: filters of texts and numbers, and those of lists and dicts.

@@ -11,7 +11,7 @@ namespace lazuli::lm::chat {
 namespace {
 
 // Shared parts can make the text of a small value exponentially long.
-constexpr std::size_t kMaxSize = std::size_t{64} << 20;
+constexpr std::size_t kMaxSize = std::size_t{32} << 20;
 
 void append_text_repr(std::string& out, std::string_view text) {
   const bool single = text.find('\'') != std::string_view::npos;

@@ -30,8 +30,9 @@ std::string_view sign_of(BinaryOp op) {
 }
 
 [[noreturn]] void throw_unsupported(BinaryOp op, const Value& a, const Value& b) {
-  if (op == BinaryOp::add && a.is(Kind::text)) {
-    throw EvalError(fmt::format("can only concatenate str (not \"{}\") to str", b.type_name()));
+  if (op == BinaryOp::add && (a.is(Kind::text) || a.is_list_or_tuple())) {
+    throw EvalError(
+        fmt::format("can only concatenate {0} (not \"{1}\") to {0}", a.type_name(), b.type_name()));
   }
   throw EvalError(fmt::format("unsupported operand type(s) for {}: '{}' and '{}'", sign_of(op), a.type_name(),
                               b.type_name()));

@@ -9,7 +9,7 @@ namespace lazuli::lm::chat {
 namespace {
 
 // A million-token prompt has some 5 MB and takes about a million steps.
-constexpr std::size_t kMaxTextSize = std::size_t{64} << 20;
+constexpr std::size_t kMaxTextSize = std::size_t{32} << 20;
 constexpr std::size_t kMaxBytesBuilt = std::size_t{8} << 30;
 constexpr std::size_t kMaxSteps = 100'000'000;
 constexpr int kMaxNestedNamespaces = 20;
