@@ -204,7 +204,11 @@ void KernelEmitter::emit_point() {
     return;
   }
   for (const Block& block : kernel_.blocks) emit_level(block, 1);
-  if (schedule_.vector_dim >= 0) emit_vector_loop();
+  if (schedule_.form == Schedule::Form::columns) {
+    emit_columns();
+  } else if (schedule_.vector_dim >= 0) {
+    emit_vector_loop();
+  }
 }
 
 KernelEmitter::Carried KernelEmitter::at_position(int dim, Value* i, llvm::function_ref<Carried()> body) {
@@ -261,31 +265,9 @@ KernelEmitter::Carried KernelEmitter::emit_vector_range(Value* begin, Value* end
 void KernelEmitter::emit_vector_loop() {
   emit_vector_range(b_.function().getArg(4), b_.function().getArg(5), schedule_.unroll[0], {},
                     [&](const Carried&) {
-                      emit_vector_body();
+                      for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
                       return Carried();
                     });
-}
-
-void KernelEmitter::emit_vector_body() {
-  for (const Block& block : kernel_.blocks) {
-    emit_level(block, 2);
-    if (!block.per_element || schedule_.form != Schedule::Form::columns) continue;
-    const int unroll = width_.unroll;
-    const std::function<Carried(size_t, const Carried&)> nest = [&](size_t n, const Carried& carried) {
-      if (n == schedule_.loops.size()) return accumulate(block, carried, unroll);
-      const int dim = schedule_.loops[n];
-      return b_.loop(
-          b_.i64(0), extents_[dim], 1, carried,
-          [&](Value* i, const Carried& state) {
-            return at_position(dim, i, [&] {
-              emit_level(block, 2 + static_cast<int>(n));
-              return nest(n + 1, state);
-            });
-          },
-          "reduce");
-    };
-    finish_reductions(block, nest(1, initial_accumulators(block, unroll)), unroll);
-  }
 }
 
 void KernelEmitter::emit_row_block(size_t number_of_block) {

@@ -22,9 +22,10 @@ void generate_kernel(llvm::Module& module, const Target& target, const kir::Kern
                      const CodegenOptions& options = {});
 
 /// The object file of such a function, for any target that LLVM knows.
-std::string kernel_object(const Target& target, const kir::Kernel& kernel, const CodegenOptions& options = {});
+std::string kernel_object(const Target& target, const kir::Kernel& kernel,
+                          const CodegenOptions& options = {});
 
 /// Goes into the keys of cached code: change it whenever the code made from the same kernel changes.
-inline constexpr int code_version = 1;
+inline constexpr int code_version = 2;
 
 }  // namespace lazuli

@@ -105,8 +105,9 @@ Value* KernelEmitter::beats(Opcode op, Dtype type, Value* candidate, Value* best
   return ir.CreateAnd(better, ir.CreateFCmpORD(best, best));
 }
 
-/// One step of a block's reductions. In a tail of rows, lanes that are off keep what they have; in columns
-/// each lane is a result of its own, and those that are off are never looked at.
+/// One step of a block's reductions, which have `total_unroll` chains each. In a tail of rows, lanes that are
+/// off keep what they have; in columns each lane is a result of its own, and those that are off are never
+/// looked at.
 KernelEmitter::Carried KernelEmitter::accumulate(const Block& block, const Carried& carried,
                                                  int total_unroll) {
   llvm::IRBuilder<>& ir = b_.ir;
@@ -122,8 +123,7 @@ KernelEmitter::Carried KernelEmitter::accumulate(const Block& block, const Carri
     const auto unroll = static_cast<size_t>(total_unroll);
     Value* position = nullptr;
     if (finds_position(instruction.op)) {
-      const int dim = schedule_.loops.back();
-      position = index_[dim];
+      position = index_[schedule_.loops[0]];  // the one reduce dimension
       if (rows) position = ir.CreateTrunc(ir.CreateUDiv(position, b_.i64(width_.lanes)), position_type());
     }
     for (size_t u = 0; u < static_cast<size_t>(width_.unroll); ++u) {
@@ -193,11 +193,6 @@ void KernelEmitter::finish_reductions(const Block& block, const Carried& carried
     rest = rest.drop_front(unroll);
     llvm::ArrayRef<Value*> positions = position ? rest.take_front(unroll) : llvm::ArrayRef<Value*>();
     rest = rest.drop_front(positions.size());
-    if (schedule_.form == Schedule::Form::columns) {
-      const llvm::ArrayRef<Value*> results = position ? positions : bests;
-      values_[id] = {{results.begin(), results.end()}, true};
-      continue;
-    }
     if (position) {
       finish_position(id, bests, positions);
       continue;

@@ -11,8 +11,8 @@
 
 namespace lazuli {
 
-/// Emits one kernel into a function. The parts: loops and order (codegen.cpp), loads and stores
-/// (emit_access.cpp), reductions (emit_reduction.cpp).
+/// Emits one kernel into a function. The parts: loops and order (codegen.cpp), tiles of columns
+/// (emit_columns.cpp), loads and stores (emit_access.cpp), reductions (emit_reduction.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -46,7 +46,6 @@ class KernelEmitter {
   void use_odometer(const Carried& state);
   void emit_point();
   void emit_vector_loop();
-  void emit_vector_body();
   void emit_row_block(size_t block);
   /// Runs `body` with lanes and unroll set, for all of [begin, end): whole steps, then tails. The index and
   /// pointers of the vector dimension are those of the step's first element.
@@ -61,6 +60,22 @@ class KernelEmitter {
   Value* part(kir::ValueId id, int which);
   void set_scalar(kir::ValueId id, Value* value);
   Dtype operand_type(const kir::Instruction& instruction) const;
+
+  // emit_columns.cpp
+  /// Vectors of one value along a tile of V, in memory on the stack.
+  struct TileBuffer {
+    llvm::AllocaInst* memory = nullptr;
+    llvm::Type* element = nullptr;  ///< in memory
+  };
+  void emit_columns();
+  void plan_tiles();
+  void emit_column_block(size_t block, Value* begin, Value* end);
+  void emit_column_body(const kir::Block& block, bool prologue);
+  bool has_prologue(const kir::Block& block) const;
+  void start_accumulators(const kir::Block& block, Value* size);
+  void accumulate_in_tile(const kir::Block& block);
+  Value* tile_load(const TileBuffer& buffer, llvm::Type* type, int which);
+  void tile_store(const TileBuffer& buffer, Value* value, int which);
 
   // emit_access.cpp
   /// Where an access's elements lie for the step at hand: at `base`, plus `lane_stride` bytes a lane, plus
@@ -103,6 +118,14 @@ class KernelEmitter {
   std::vector<Value*> index_;                         // for each dimension, the current position
   std::vector<Emitted> values_;                       // for each instruction
   Width width_;
+  // Of columns: a buffer for each value that one block makes and another uses, and for each reduction (of a
+  // position, a second one for the best value so far).
+  std::vector<TileBuffer> tile_buffers_;
+  std::vector<TileBuffer> best_buffers_;
+  std::vector<bool> crosses_blocks_;  // for each instruction: made in one pass over a tile, used in another
+  int64_t tile_ = 0;                  // elements
+  Value* tile_begin_ = nullptr;
+
   std::vector<size_t> moving_;  // accesses whose pointers change from one outer point to the next
 };
 

@@ -41,7 +41,6 @@ class Scheduler {
     }
     const bool rows = schedule_.form == Schedule::Form::rows;
     if (rank > 0) schedule_.vector_dim = rank - 1;
-    if (rank > 0 && !rows) schedule_.loops.push_back(rank - 1);
     for (int d = 0; d < rank; ++d) {
       if (kernel_.dims[d] == Role::reduce) {
         schedule_.loops.push_back(d);
@@ -49,6 +48,7 @@ class Scheduler {
         schedule_.outer_dims.push_back(d);
       }
     }
+    if (rank > 0 && !rows) schedule_.loops.push_back(rank - 1);
     level_of_dim_.assign(rank, 1);
     for (size_t n = 0; n < schedule_.loops.size(); ++n) {
       level_of_dim_[schedule_.loops[n]] = 2 + static_cast<int>(n);
@@ -60,6 +60,7 @@ class Scheduler {
     const size_t count = kernel_.instructions.size();
     schedule_.level.assign(count, 0);
     schedule_.is_vector.assign(count, false);
+    schedule_.is_reduced.assign(count, false);
     for (const kir::Block& block : kernel_.blocks) {
       for (uint32_t i = block.begin; i < block.end; ++i) place(i, block);
     }
@@ -70,14 +71,19 @@ class Scheduler {
     const int innermost = schedule_.block_level(block);
     int level = 0;
     bool vector = false;
+    bool reduced = false;
+    const bool reaches_vectors = schedule_.vector_dim >= 0 && innermost >= schedule_.vector_level;
     const auto depend_on_dim = [&](int d) {
-      if (level_of_dim_[d] > innermost) return;  // the block stands still along it
+      const bool along_reduce = kernel_.dims[d] == Role::reduce;
+      if (along_reduce && !block.per_element) return;  // the block stands still along it
+      reduced = reduced || along_reduce;
       level = std::max(level, level_of_dim_[d]);
       vector = vector || d == schedule_.vector_dim;
     };
     for (const kir::ValueId operand : instruction.operands) {
       level = std::max(level, schedule_.level[operand]);
       vector = vector || schedule_.is_vector[operand];
+      reduced = reduced || schedule_.is_reduced[operand];
     }
     if (instruction.op == Opcode::index) {
       depend_on_dim(static_cast<int>(instruction.imm));
@@ -87,16 +93,23 @@ class Scheduler {
         if (access.strides[d] != StrideClass::zero) depend_on_dim(d);
       }
       // What the kernel writes as well is read where the program says.
-      if (access.kind != Access::Kind::input) level = innermost;
+      if (access.kind != Access::Kind::input) {
+        level = innermost;
+        vector = reaches_vectors;
+        reduced = true;
+      }
     } else if (is_store(instruction.op)) {
       level = innermost;
-      vector = schedule_.vector_dim >= 0 && innermost >= schedule_.vector_level;
+      vector = reaches_vectors;
+      reduced = true;
     } else if (is_reduce(instruction.op)) {
       // Where its result is known; the reduction itself happens innermost.
-      level = schedule_.form == Schedule::Form::rows ? 1 : 2;
       vector = schedule_.form == Schedule::Form::columns;
+      level = vector ? schedule_.vector_level : 1;
+      reduced = false;
     }
     schedule_.level[id] = level;
+    schedule_.is_reduced[id] = reduced;
     schedule_.is_vector[id] = vector;
   }
 
@@ -144,11 +157,12 @@ class Scheduler {
       const bool reduces =
           std::any_of(begin + block.begin, begin + block.end,
                       [](const Instruction& instruction) { return is_reduce(instruction.op); });
-      const int unroll = count <= 4 && reduces ? 8 : count <= 12 ? 4 : count <= 60 ? 2 : 1;
+      const bool chains = reduces && schedule_.form == Schedule::Form::rows;
+      const int unroll = count <= 4 && chains ? 8 : count <= 12 ? 4 : count <= 60 ? 2 : 1;
       schedule_.unroll[b] = unroll;
       least = std::min(least, unroll);
     }
-    if (schedule_.form != Schedule::Form::rows) {
+    if (schedule_.form == Schedule::Form::elementwise) {
       std::fill(schedule_.unroll.begin(), schedule_.unroll.end(), least);
     }
   }

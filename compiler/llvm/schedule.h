@@ -14,9 +14,10 @@ namespace lazuli {
 ///     level 1            each outer point: the parallel dimensions but V, flattened
 ///     levels 2, 3, ...   `loops`, in order
 ///
-/// In rows (reduce innermost) `loops` are the reduce dimensions, in columns V and then the reduce dimensions,
-/// elsewhere V alone. Each instruction is emitted at the outermost level at which its operands are known, and
-/// as a scalar where it is the same in all lanes.
+/// `loops` are the reduce dimensions, in rows the innermost of which is the vector dimension; in columns they
+/// are followed by V; elsewhere V is alone. Columns are walked a tile of V at a time, with what reductions
+/// have so far in a buffer, so that memory is read along rows. Each instruction is emitted at the outermost
+/// level at which its operands are known, and as a scalar where it is the same in all lanes.
 struct Schedule {
   enum class Form : uint8_t { elementwise, rows, columns };
 
@@ -27,16 +28,17 @@ struct Schedule {
   int vector_level = -1;  ///< the level of its loop
 
   int lanes = 1;
-  std::vector<int> unroll;  ///< for each block: vectors a step; the same for all but in rows
+  std::vector<int> unroll;  ///< for each block: vectors a step; the same for all in elementwise kernels
 
   std::vector<int> level;       ///< for each instruction
   std::vector<bool> is_vector;  ///< for each instruction: its value differs between lanes
+  std::vector<bool>
+      is_reduced;  ///< for each instruction: its value differs between points of reduce dimensions
 
   /// The innermost level that a block reaches.
   int block_level(const kir::Block& block) const {
-    const int innermost = 1 + static_cast<int>(loops.size());
-    if (block.per_element || form == Form::elementwise) return innermost;
-    return form == Form::rows ? 1 : 2;
+    if (form == Form::rows && !block.per_element) return 1;
+    return 1 + static_cast<int>(loops.size());
   }
 };
 

@@ -398,6 +398,70 @@ point_block
   }
 }
 
+TEST(Llvm, ColumnsInStages) {
+  // Twice the weighted sum over the rows and whether any element is large; then each element less half that
+  // sum, where none is. Weights are made of a row, the same for all rows.
+  const Compiled kernel(R"(kernel parallel reduce reduce parallel
+a0 input float32 any any any unit
+a1 input float32 zero zero zero unit
+a2 input float32 zero any any zero
+a3 output float32 any any any unit
+a4 output float32 any zero zero unit
+block
+  %0 = load.float32 a0
+  %1 = load.float32 a1
+  %2 = mul.float32 %1, %1
+  %3 = add.float32 %2, %1
+  %4 = load.float32 a2
+  %5 = mul.float32 %3, %4
+  %6 = mul.float32 %5, %0
+  %7 = reduce_sum.float32 %6
+  %8 = constant.float32 0x42f00000
+  %9 = lt.bool %8, %0
+  %10 = reduce_or.bool %9
+  %11 = reduce_min.float32 %3
+point_block
+  %12 = add.float32 %7, %7
+  %13 = select.float32 %10, %11, %12
+  store.float32 a4, %12
+block
+  %15 = load.float32 a0
+  %16 = sub.float32 %15, %13
+  %17 = load.float32 a1
+  %18 = neg.float32 %17
+  %19 = select.float32 %10, %18, %16
+  store.float32 a3, %19)");
+  const int64_t outer = 2, n1 = 3, n2 = 2;
+  for (int64_t columns : {1, 8, 31, 64, 100, 700, 5000}) {
+    const int64_t rows = n1 * n2;
+    std::vector<float> a(outer * rows * columns), w(columns), v(rows);
+    for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i * 7919 % 127);
+    for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<float>(i % 5);
+    for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(i % 3);
+    std::vector<float> out(a.size()), sums(outer * columns);
+    kernel.run({outer, n1, n2, columns}, {{a.data(), {rows * columns, n2 * columns, columns, 1}},
+                                          {w.data(), {0, 0, 0, 1}},
+                                          {v.data(), {0, n2, 1, 0}},
+                                          {out.data(), {rows * columns, n2 * columns, columns, 1}},
+                                          {sums.data(), {columns, 0, 0, 1}}});
+    for (int64_t p = 0; p < outer * columns; ++p) {
+      const int64_t o = p / columns, j = p % columns;
+      const auto at = [&](int64_t r) { return (o * rows + r) * columns + j; };
+      const float weight = w[j] * w[j] + w[j];
+      float sum = 0;
+      bool large = false;
+      for (int64_t r = 0; r < rows; ++r) {
+        sum += weight * v[r] * a[at(r)];
+        large = large || a[at(r)] > 120;
+      }
+      ASSERT_EQ(sums[p], 2 * sum) << columns;
+      for (int64_t r = 0; r < rows; ++r) {
+        ASSERT_EQ(out[at(r)], large ? -w[j] : a[at(r)] - 2 * sum) << columns;
+      }
+    }
+  }
+}
+
 TEST(Llvm, RowPositionsOfTiesAndNan) {
   const Compiled kernel(R"(kernel parallel reduce
 a0 input float32 any unit

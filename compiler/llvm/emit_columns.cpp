@@ -1,0 +1,230 @@
+#include <algorithm>
+#include <bit>
+#include <functional>
+
+#include <llvm/IR/Constants.h>
+
+#include <lazuli/compiler/kernel_ir/instruction_table.h>
+#include <lazuli/compiler/llvm/emitter.h>
+
+namespace lazuli {
+
+using kir::Block;
+using kir::Instruction;
+using kir::Opcode;
+using kir::ValueId;
+using llvm::Value;
+
+// Columns are reduced a tile of V at a time: each row of the tile is read from end to end, as memory is read
+// best, and added to what the rows before gave, which lies in a buffer that stays in the first-level cache.
+// Each block goes over the tile by itself; what it leaves to later blocks goes through buffers too.
+
+namespace {
+
+/// Bytes of buffers that a tile may take.
+constexpr int64_t tile_bytes = 8192;
+
+bool finds_position(Opcode op) {
+  return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax;
+}
+
+}  // namespace
+
+/// Whether some of a per-element block is the same for all points of the reduce dimensions and costs more
+/// than loading: that is computed once for a tile, before the block.
+bool KernelEmitter::has_prologue(const Block& block) const {
+  if (!block.per_element) return false;
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    if (crosses_blocks_[id] && !is_reduce(kernel_.instructions[id].op)) return true;
+  }
+  return false;
+}
+
+/// Finds the values that need buffers, and how many elements of each fit.
+void KernelEmitter::plan_tiles() {
+  const size_t count = kernel_.instructions.size();
+  crosses_blocks_.assign(count, false);
+  tile_buffers_.assign(count, {});
+  best_buffers_.assign(count, {});
+  for (const Block& block : kernel_.blocks) {
+    for (ValueId id = block.begin; id < block.end; ++id) {
+      const Instruction& instruction = kernel_.instructions[id];
+      if (is_reduce(instruction.op)) crosses_blocks_[id] = true;
+      for (const ValueId operand : instruction.operands) {
+        if (!schedule_.is_vector[operand] || is_reduce(kernel_.instructions[operand].op)) continue;
+        const bool earlier_block = operand < block.begin;
+        const bool made_once = block.per_element && schedule_.is_reduced[id] &&
+                               !schedule_.is_reduced[operand] && !is_load(kernel_.instructions[operand].op);
+        // (A reduction uses its operand at every point, though its own value is made once.)
+        const bool reduced_each_time = is_reduce(instruction.op) && !schedule_.is_reduced[operand] &&
+                                       !is_load(kernel_.instructions[operand].op);
+        if (earlier_block || made_once || reduced_each_time) crosses_blocks_[operand] = true;
+      }
+    }
+  }
+  int64_t bytes = 0;
+  const auto element_of = [&](Dtype t) {
+    llvm::Type* element = b_.compute_type(t, schedule_.lanes)->getScalarType();
+    if (element->isIntegerTy(1)) element = b_.ir.getInt8Ty();
+    bytes += element->getScalarSizeInBits() / 8;
+    return element;
+  };
+  for (ValueId id = 0; id < count; ++id) {
+    if (!crosses_blocks_[id]) continue;
+    const Instruction& instruction = kernel_.instructions[id];
+    tile_buffers_[id].element = element_of(instruction.type);
+    if (finds_position(instruction.op)) best_buffers_[id].element = element_of(operand_type(instruction));
+  }
+  tile_ = std::clamp<int64_t>(
+      static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(tile_bytes / std::max<int64_t>(bytes, 1)))),
+      256, 4096);
+  for (std::vector<TileBuffer>* buffers : {&tile_buffers_, &best_buffers_}) {
+    for (TileBuffer& buffer : *buffers) {
+      if (buffer.element != nullptr) buffer.memory = b_.stack(buffer.element, tile_, 64);
+    }
+  }
+}
+
+void KernelEmitter::emit_columns() {
+  plan_tiles();
+  Value* end = b_.function().getArg(5);
+  b_.loop(
+      b_.function().getArg(4), end, tile_,
+      [&](Value* begin) {
+        Value* full = b_.ir.CreateAdd(begin, b_.i64(tile_));
+        Value* stop = b_.ir.CreateSelect(b_.ir.CreateICmpSLT(full, end), full, end);
+        tile_begin_ = begin;
+        for (size_t n = 0; n < kernel_.blocks.size(); ++n) emit_column_block(n, begin, stop);
+      },
+      "tiles");
+}
+
+void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Value* end) {
+  const Block& block = kernel_.blocks[number_of_block];
+  const auto go_over_tile = [&](bool prologue) {
+    emit_vector_range(begin, end, schedule_.unroll[number_of_block], {}, [&](const Carried&) {
+      emit_column_body(block, prologue);
+      return Carried();
+    });
+  };
+  if (!block.per_element) return go_over_tile(false);
+  start_accumulators(block, b_.ir.CreateSub(end, begin));
+  if (has_prologue(block)) go_over_tile(true);
+  const std::function<void(size_t)> nest = [&](size_t n) {
+    const int dim = schedule_.loops[n];
+    if (dim == schedule_.vector_dim) return go_over_tile(false);
+    b_.loop(
+        b_.i64(0), extents_[dim], 1,
+        [&](Value* i) {
+          at_position(dim, i, [&] {
+            emit_level(block, 2 + static_cast<int>(n));
+            nest(n + 1);
+            return Carried();
+          });
+        },
+        "reduce");
+  };
+  nest(0);
+}
+
+/// One step of a block along V. The prologue makes what is the same for all points of the reduce dimensions.
+void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
+  const auto made_here = [&](ValueId id) {
+    if (!block.per_element) return true;
+    if (prologue) return !schedule_.is_reduced[id];
+    return schedule_.is_reduced[id] || is_load(kernel_.instructions[id].op) || !crosses_blocks_[id];
+  };
+  const auto reload = [&](ValueId id) {
+    Emitted emitted{{}, true};
+    llvm::Type* type = b_.compute_type(kernel_.instructions[id].type, width_.lanes);
+    for (int u = 0; u < width_.unroll; ++u) emitted.parts.push_back(tile_load(tile_buffers_[id], type, u));
+    values_[id] = std::move(emitted);
+  };
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    const Instruction& instruction = kernel_.instructions[id];
+    const bool at_this_level = schedule_.level[id] == schedule_.vector_level;
+    const bool made = at_this_level && made_here(id) && !is_reduce(instruction.op);
+    if (made || is_reduce(instruction.op)) {
+      for (const ValueId operand : instruction.operands) {
+        const bool elsewhere = operand < block.begin || !made_here(operand);
+        if (crosses_blocks_[operand] && elsewhere) reload(operand);
+      }
+    }
+    if (!made) continue;
+    emit_one(id);
+    const bool keep = crosses_blocks_[id] && (prologue || !block.per_element);
+    for (int u = 0; keep && u < width_.unroll; ++u) tile_store(tile_buffers_[id], part(id, u), u);
+  }
+  if (block.per_element && !prologue) accumulate_in_tile(block);
+}
+
+void KernelEmitter::start_accumulators(const Block& block, Value* size) {
+  const int lanes = schedule_.lanes;
+  const auto fill = [&](const TileBuffer& buffer, llvm::Constant* value) {
+    b_.loop(
+        b_.i64(0), size, lanes,
+        [&](Value* i) {
+          const int64_t bytes = buffer.element->getScalarSizeInBits() / 8;
+          Value* converted = value;
+          if (buffer.element != value->getType()->getScalarType()) {
+            converted = b_.ir.CreateZExt(value, VectorBuilder::widen(buffer.element, lanes));
+          }
+          b_.store_raw(converted, b_.offset_bytes(buffer.memory, b_.times(i, bytes)));
+        },
+        "start");
+  };
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    const Instruction& instruction = kernel_.instructions[id];
+    if (!is_reduce(instruction.op)) continue;
+    llvm::Constant* first = identity(instruction.op, operand_type(instruction), lanes);
+    if (finds_position(instruction.op)) {
+      fill(best_buffers_[id], first);
+      first = b_.zero(VectorBuilder::widen(position_type(), lanes));
+    }
+    fill(tile_buffers_[id], first);
+  }
+}
+
+/// One step of a block's reductions, from buffer to buffer.
+void KernelEmitter::accumulate_in_tile(const Block& block) {
+  Carried carried;
+  const auto each_part = [&](const auto& visit) {
+    for (ValueId id = block.begin; id < block.end; ++id) {
+      const Instruction& instruction = kernel_.instructions[id];
+      if (!is_reduce(instruction.op)) continue;
+      const bool position = finds_position(instruction.op);
+      llvm::Type* type = b_.compute_type(operand_type(instruction), width_.lanes);
+      for (int u = 0; u < width_.unroll; ++u)
+        visit(position ? best_buffers_[id] : tile_buffers_[id], type, u);
+      if (!position) continue;
+      type = VectorBuilder::widen(position_type(), width_.lanes);
+      for (int u = 0; u < width_.unroll; ++u) visit(tile_buffers_[id], type, u);
+    }
+  };
+  each_part([&](const TileBuffer& buffer, llvm::Type* type, int u) {
+    carried.push_back(tile_load(buffer, type, u));
+  });
+  carried = accumulate(block, carried, width_.unroll);
+  size_t at = 0;
+  each_part([&](const TileBuffer& buffer, llvm::Type*, int u) { tile_store(buffer, carried[at++], u); });
+}
+
+Value* KernelEmitter::tile_load(const TileBuffer& buffer, llvm::Type* type, int which) {
+  const int64_t bytes = buffer.element->getScalarSizeInBits() / 8;
+  Value* offset = b_.times(b_.ir.CreateSub(index_[schedule_.vector_dim], tile_begin_), bytes);
+  Value* pointer = b_.offset_bytes(b_.offset_bytes(buffer.memory, offset), bytes * which * width_.lanes);
+  Value* value = b_.load_raw(buffer.element, pointer, width_.lanes);
+  return buffer.element == type->getScalarType() ? value : b_.ir.CreateTrunc(value, type);
+}
+
+void KernelEmitter::tile_store(const TileBuffer& buffer, Value* value, int which) {
+  const int64_t bytes = buffer.element->getScalarSizeInBits() / 8;
+  Value* offset = b_.times(b_.ir.CreateSub(index_[schedule_.vector_dim], tile_begin_), bytes);
+  Value* pointer = b_.offset_bytes(b_.offset_bytes(buffer.memory, offset), bytes * which * width_.lanes);
+  if (buffer.element != value->getType()->getScalarType()) {
+    value = b_.ir.CreateZExt(value, VectorBuilder::widen(buffer.element, width_.lanes));
+  }
+  b_.store_raw(value, pointer);
+}
+
+}  // namespace lazuli
