@@ -15,9 +15,9 @@ namespace lazuli::lm {
 
 struct GenerationOptions {
   int max_tokens = 256;
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   /// Texts that end the generation; they are not part of it.
-  std::vector<std::string> stop;
+  std::vector<std::string> stop = {};
 };
 
 enum class FinishReason : std::uint8_t {

@@ -21,7 +21,7 @@ struct SamplingOptions {
   /// Only tokens at least this probable, relative to the most probable; 0: all.
   float min_p = 0;
   /// The same seed gives the same choices; without one, each sampler differs.
-  std::optional<std::uint64_t> seed;
+  std::optional<std::uint64_t> seed = std::nullopt;
 };
 
 /// Chooses tokens. Of equally probable ones, the one with the lowest id comes first.
