@@ -3,6 +3,7 @@
 
 #if defined(__x86_64__)
 
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include <lazuli/array/half.h>
@@ -40,9 +41,18 @@ constexpr int tile_rows = 6;
 
 }  // namespace
 
+namespace {
+
+/// __builtin_cpu_supports does not know F16C in every compiler.
+bool has_f16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+}  // namespace
+
 const Kernels& portable_kernels() {
-  static const bool has_avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   if (!has_avx2) return baseline_kernels();
   static const Kernels table = make_table("avx2");
   return table;

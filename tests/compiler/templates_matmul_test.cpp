@@ -120,9 +120,10 @@ Operand make_operand(Layout layout, Dtype dtype, int64_t batch, int64_t rows, in
   const int64_t span = std::abs(row_stride) * rows + std::abs(column_stride) * columns + 1;
   operand.batch_stride = span;
   operand.memory.resize(static_cast<size_t>(span * (batch + 1)) * dtype.size());
-  std::uniform_real_distribution<double> uniform(-1, 1);
+  const auto uniform = [&] { return static_cast<double>(random()) * 0x1p-31 - 1; };
   for (int64_t i = 0; i < span * (batch + 1); ++i) {
-    write_element(operand.memory.data(), dtype, i, Complex(uniform(random), uniform(random)));
+    const double re = uniform();
+    write_element(operand.memory.data(), dtype, i, Complex(re, dtype == complex64 ? uniform() : 0));
   }
   const int64_t origin = layout == Layout::reversed ? columns * (rows - 1) : 0;
   operand.view.data = operand.memory.data() + std::max<int64_t>(origin, 0) * dtype.size();
@@ -429,8 +430,9 @@ TEST_P(MatmulTest, EmptyResultsTouchNothing) {
 TEST_P(MatmulTest, NonFiniteValuesReachTheirRowsAndColumnsOnly) {
   const float inf = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const auto [m, n, k] :
+  for (const auto& extents :
        {std::array<int64_t, 3>{1, 40, 33}, {7, 40, 33}, {20, 35, 33}, {90, 80, 70}, {50, 1, 33}}) {
+    const int64_t m = extents[0], n = extents[1], k = extents[2];
     for (const bool transposed : {false, true}) {
       std::vector<float> a(m * k, 1), b(k * n, 1), out(m * n);
       const int64_t row = m / 2, column = n / 2;

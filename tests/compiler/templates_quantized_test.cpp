@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -191,17 +192,24 @@ void check_direct(int64_t m, const Weights& w, Dtype dtype, bool transpose) {
   }
 }
 
-TEST_P(QuantizedTest, DirectEveryFormat) {
+/// Calls `check(bits, group_size, scale_dtype)` for every pair of bits and group size, with the dtypes of
+/// scales in turn.
+template <typename Check>
+void for_each_format(const Check& check) {
+  size_t turn = 0;
   for (const int bits : all_bits) {
-    for (const int group : all_groups) {
-      for (const Dtype scales : all_dtypes) {
-        for (const int64_t m : {1, 3, 11}) {
-          check_direct(m, Weights(7, 256, bits, group, scales), float32, true);
-          check_direct(m, Weights(5, 256, bits, group, scales), float32, false);
-        }
-      }
-    }
+    for (const int group : all_groups) check(bits, group, all_dtypes[turn++ % std::size(all_dtypes)]);
+    ++turn;  // so that each number of bits starts with another one
   }
+}
+
+TEST_P(QuantizedTest, DirectEveryFormat) {
+  for_each_format([](int bits, int group, Dtype scales) {
+    for (const int64_t m : {1, 3, 11}) {
+      check_direct(m, Weights(7, 256, bits, group, scales), float32, true);
+      check_direct(m, Weights(5, 256, bits, group, scales), float32, false);
+    }
+  });
 }
 
 TEST_P(QuantizedTest, DirectShapesAndDtypes) {
@@ -266,14 +274,9 @@ void check_packed_float(int64_t m, const Weights& w, Dtype dtype) {
 }
 
 TEST_P(QuantizedTest, PackedFloatEveryFormat) {
-  for (const int bits : all_bits) {
-    for (const int group : all_groups) {
-      for (const Dtype scales : all_dtypes) {
-        for (const int64_t m : {1, 3, 13})
-          check_packed_float(m, Weights(18, 256, bits, group, scales), float32);
-      }
-    }
-  }
+  for_each_format([](int bits, int group, Dtype scales) {
+    for (const int64_t m : {1, 3, 13}) check_packed_float(m, Weights(18, 256, bits, group, scales), float32);
+  });
 }
 
 TEST_P(QuantizedTest, PackedFloatShapesAndDtypes) {
@@ -332,14 +335,9 @@ void check_packed_int8(int64_t m, const Weights& w, Dtype dtype) {
 }
 
 TEST_P(QuantizedTest, PackedInt8EveryFormat) {
-  for (const int bits : all_bits) {
-    for (const int group : all_groups) {
-      for (const Dtype scales : all_dtypes) {
-        for (const int64_t m : {1, 3, 13})
-          check_packed_int8(m, Weights(18, 256, bits, group, scales), float32);
-      }
-    }
-  }
+  for_each_format([](int bits, int group, Dtype scales) {
+    for (const int64_t m : {1, 3, 13}) check_packed_int8(m, Weights(18, 256, bits, group, scales), float32);
+  });
 }
 
 TEST_P(QuantizedTest, PackedInt8ShapesAndDtypes) {
