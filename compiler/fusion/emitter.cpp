@@ -443,7 +443,14 @@ class Emitter {
     kir::Access access;
     access.kind = kind;
     access.dtype = dtype;
-    access.strides.assign(lowered_.kernel.dims.size(), kir::StrideClass::any);
+    // What an access does not depend on is known already; the rest is left to binding.
+    access.strides.assign(lowered_.kernel.dims.size(), kir::StrideClass::zero);
+    for (const KernelOperand::Coordinate& coordinate : operand.coordinates) {
+      if (coordinate.dim >= 0) access.strides[static_cast<size_t>(coordinate.dim)] = kir::StrideClass::any;
+    }
+    for (size_t d = 0; kind == kir::Access::Kind::scratch && d < access.strides.size(); ++d) {
+      if (lowered_.kernel.dims[d] == kir::Role::reduce) access.strides[d] = kir::StrideClass::any;
+    }
     access.dynamic_indices = dynamic_indices;
     lowered_.kernel.accesses.push_back(std::move(access));
     lowered_.operands.push_back(std::move(operand));

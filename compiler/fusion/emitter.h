@@ -28,7 +28,7 @@ struct KernelOperand {
   Dim extent = 0;
 };
 
-/// A kernel before shapes are known: every stride class is `any`, extents are Dims.
+/// A kernel before shapes are known: a stride's class says only whether it is zero, extents are Dims.
 struct LoweredKernel {
   kir::Kernel kernel;
   std::vector<Dim> extents;
