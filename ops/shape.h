@@ -101,6 +101,11 @@ array slice(const array& a, const array& start, std::vector<int> axes, Shape sli
 array slice_update(const array& src, const array& update, Shape start, Shape stop, Shape strides,
                    StreamOrDevice s = {});
 array slice_update(const array& src, const array& update, Shape start, Shape stop, StreamOrDevice s = {});
+/// The same for a start in braces, which could be an `array`, too.
+inline array slice_update(const array& src, const array& update, std::initializer_list<Dim> start, Shape stop,
+                          StreamOrDevice s = {}) {
+  return slice_update(src, update, Shape(start), std::move(stop), s);
+}
 /// The same from a start known only when it runs; `update` has the rank of `src` and its own extents.
 array slice_update(const array& src, const array& update, const array& start, std::vector<int> axes,
                    StreamOrDevice s = {});
