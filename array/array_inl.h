@@ -42,14 +42,19 @@ void store_element(void* destination, Dtype to, const T& value) {
 template <typename It>
 void store_elements(void* destination, Dtype to, It from, int64_t count) {
   using From = typename std::iterator_traits<It>::value_type;
+  const From* contiguous = nullptr;
+  if constexpr (std::contiguous_iterator<It>) {
+    if (count > 0) contiguous = std::to_address(from);
+  }
   dispatch_dtype(to, [&]<typename U>(std::type_identity<U>) {
     U* out = static_cast<U*>(destination);
-    if constexpr (std::contiguous_iterator<It> && std::is_same_v<U, From>) {
-      if (count > 0)
-        std::memcpy(static_cast<void*>(out), std::to_address(from), static_cast<size_t>(count) * sizeof(U));
-    } else {
-      for (int64_t i = 0; i < count; ++i, ++from) out[i] = convert_element<U, From>(static_cast<From>(*from));
+    if constexpr (std::is_same_v<U, From>) {
+      if (contiguous != nullptr) {
+        std::memcpy(static_cast<void*>(out), contiguous, static_cast<size_t>(count) * sizeof(U));
+        return;
+      }
     }
+    for (int64_t i = 0; i < count; ++i, ++from) out[i] = convert_element<U, From>(static_cast<From>(*from));
   });
 }
 
