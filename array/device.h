@@ -15,7 +15,9 @@ struct Device {
   int index;
 };
 
-inline bool operator==(const Device& a, const Device& b) { return a.type == b.type && a.index == b.index; }
+inline bool operator==(const Device& a, const Device& b) {
+  return a.type == b.type && a.index == b.index;
+}
 const Device& default_device();
 /// Throws std::invalid_argument for a device that no back end serves.
 void set_default_device(const Device& device);

@@ -91,7 +91,9 @@ bool issubdtype(Dtype::Category a, Dtype::Category b);
 Dtype promote_types(Dtype a, Dtype b);
 
 /// Bytes per element.
-inline uint8_t size_of(Dtype t) { return t.size(); }
+inline uint8_t size_of(Dtype t) {
+  return t.size();
+}
 Dtype::Kind kindof(Dtype t);
 
 /// "float32", "bool", ...
@@ -118,20 +120,34 @@ inline Dtype dtype_of() {
 template <typename F>
 decltype(auto) dispatch_dtype(Dtype t, F&& f) {
   switch (t.val()) {
-    case Dtype::Val::bool_: return f(std::type_identity<bool>{});
-    case Dtype::Val::uint8: return f(std::type_identity<uint8_t>{});
-    case Dtype::Val::uint16: return f(std::type_identity<uint16_t>{});
-    case Dtype::Val::uint32: return f(std::type_identity<uint32_t>{});
-    case Dtype::Val::uint64: return f(std::type_identity<uint64_t>{});
-    case Dtype::Val::int8: return f(std::type_identity<int8_t>{});
-    case Dtype::Val::int16: return f(std::type_identity<int16_t>{});
-    case Dtype::Val::int32: return f(std::type_identity<int32_t>{});
-    case Dtype::Val::int64: return f(std::type_identity<int64_t>{});
-    case Dtype::Val::float16: return f(std::type_identity<float16_t>{});
-    case Dtype::Val::float32: return f(std::type_identity<float>{});
-    case Dtype::Val::float64: return f(std::type_identity<double>{});
-    case Dtype::Val::bfloat16: return f(std::type_identity<bfloat16_t>{});
-    case Dtype::Val::complex64: break;
+    case Dtype::Val::bool_:
+      return f(std::type_identity<bool>{});
+    case Dtype::Val::uint8:
+      return f(std::type_identity<uint8_t>{});
+    case Dtype::Val::uint16:
+      return f(std::type_identity<uint16_t>{});
+    case Dtype::Val::uint32:
+      return f(std::type_identity<uint32_t>{});
+    case Dtype::Val::uint64:
+      return f(std::type_identity<uint64_t>{});
+    case Dtype::Val::int8:
+      return f(std::type_identity<int8_t>{});
+    case Dtype::Val::int16:
+      return f(std::type_identity<int16_t>{});
+    case Dtype::Val::int32:
+      return f(std::type_identity<int32_t>{});
+    case Dtype::Val::int64:
+      return f(std::type_identity<int64_t>{});
+    case Dtype::Val::float16:
+      return f(std::type_identity<float16_t>{});
+    case Dtype::Val::float32:
+      return f(std::type_identity<float>{});
+    case Dtype::Val::float64:
+      return f(std::type_identity<double>{});
+    case Dtype::Val::bfloat16:
+      return f(std::type_identity<bfloat16_t>{});
+    case Dtype::Val::complex64:
+      break;
   }
   return f(std::type_identity<complex64_t>{});
 }

@@ -23,15 +23,13 @@ Evaluator& evaluator();
 /// Computes arrays, all in one program.
 void eval(std::vector<array> outputs);
 template <typename... Arrays>
-  requires(std::is_same_v<std::remove_cvref_t<Arrays>, array> && ...)
-void eval(Arrays&&... outputs) {
+requires(std::is_same_v<std::remove_cvref_t<Arrays>, array>&&...) void eval(Arrays&&... outputs) {
   eval(std::vector<array>{std::forward<Arrays>(outputs)...});
 }
 /// Starts computing arrays; `item`, `data`, printing or `eval` wait for them.
 void async_eval(std::vector<array> outputs);
 template <typename... Arrays>
-  requires(std::is_same_v<std::remove_cvref_t<Arrays>, array> && ...)
-void async_eval(Arrays&&... outputs) {
+requires(std::is_same_v<std::remove_cvref_t<Arrays>, array>&&...) void async_eval(Arrays&&... outputs) {
   async_eval(std::vector<array>{std::forward<Arrays>(outputs)...});
 }
 

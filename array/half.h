@@ -64,7 +64,7 @@ struct float16_t {
 
   float16_t() = default;
   template <typename T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   constexpr float16_t(T value) : bits(half_detail::float_to_float16_bits(static_cast<float>(value))) {}
   constexpr operator float() const { return half_detail::float16_bits_to_float(bits); }
   static constexpr float16_t from_bits(uint16_t bits) {
@@ -80,7 +80,7 @@ struct bfloat16_t {
 
   bfloat16_t() = default;
   template <typename T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   constexpr bfloat16_t(T value) : bits(half_detail::float_to_bfloat16_bits(static_cast<float>(value))) {}
   constexpr operator float() const { return half_detail::bfloat16_bits_to_float(bits); }
   static constexpr bfloat16_t from_bits(uint16_t bits) {
