@@ -111,7 +111,15 @@ Kernel without_dead_code(const Kernel& kernel) {
 }  // namespace
 
 Kernel expand_math(const Kernel& kernel) {
-  return without_dead_code(contract(without_dead_code(expand_all(kernel))));
+  // Until nothing changes, so that expanding again what was expanded is the same kernel, whoever does it.
+  Kernel result = without_dead_code(expand_all(kernel));
+  for (int round = 0; round < 8; ++round) {
+    Kernel next = without_dead_code(contract(result));
+    const bool done = next == result;
+    result = std::move(next);
+    if (done) break;
+  }
+  return result;
 }
 
 }  // namespace lazuli::kir

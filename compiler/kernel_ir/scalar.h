@@ -12,9 +12,20 @@
 #include <lazuli/array/half.h>
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 
+// Some files that include this are compiled for more than the baseline instruction set. Their copies of
+// these functions must not be taken for those of the others, so each set has its own inline namespace.
+#if defined(__AVX512F__)
+#define LAZULI_INSTRUCTION_SET avx512
+#elif defined(__AVX2__)
+#define LAZULI_INSTRUCTION_SET avx2
+#else
+#define LAZULI_INSTRUCTION_SET baseline
+#endif
+
 /// What the basic instructions mean for one element: the reference for constant folding, the interpreter
 /// and tests.
 namespace lazuli::kir::scalar {
+inline namespace LAZULI_INSTRUCTION_SET {
 
 /// The unsigned integer in which integer arithmetic wraps. (Small types would be promoted to int.)
 template <typename T>
@@ -312,4 +323,5 @@ T from_bits(uint64_t bits) {
   return value;
 }
 
+}  // namespace LAZULI_INSTRUCTION_SET
 }  // namespace lazuli::kir::scalar
