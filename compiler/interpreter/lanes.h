@@ -135,7 +135,7 @@ struct OnBatches<kir::scalar::Sqrt> {
 template <>
 struct OnBatches<kir::scalar::Floor> {
   template <typename T>
-  static constexpr bool of = std::is_floating_point_v<T> && has_rounding;
+  static constexpr bool of = std::is_floating_point_v<T>&& has_rounding;
   template <typename B>
   static B apply(B a) {
     return xsimd::floor(a);
@@ -144,7 +144,7 @@ struct OnBatches<kir::scalar::Floor> {
 template <>
 struct OnBatches<kir::scalar::Ceil> {
   template <typename T>
-  static constexpr bool of = std::is_floating_point_v<T> && has_rounding;
+  static constexpr bool of = std::is_floating_point_v<T>&& has_rounding;
   template <typename B>
   static B apply(B a) {
     return xsimd::ceil(a);
@@ -153,7 +153,7 @@ struct OnBatches<kir::scalar::Ceil> {
 template <>
 struct OnBatches<kir::scalar::Trunc> {
   template <typename T>
-  static constexpr bool of = std::is_floating_point_v<T> && has_rounding;
+  static constexpr bool of = std::is_floating_point_v<T>&& has_rounding;
   template <typename B>
   static B apply(B a) {
     return xsimd::trunc(a);
@@ -162,7 +162,7 @@ struct OnBatches<kir::scalar::Trunc> {
 template <>
 struct OnBatches<kir::scalar::Rint> {
   template <typename T>
-  static constexpr bool of = std::is_floating_point_v<T> && has_rounding;
+  static constexpr bool of = std::is_floating_point_v<T>&& has_rounding;
   template <typename B>
   static B apply(B a) {
     return xsimd::nearbyint(a);
@@ -179,7 +179,7 @@ struct Fma {
 template <>
 struct OnBatches<Fma> {
   template <typename T>
-  static constexpr bool of = std::is_floating_point_v<T> && has_fma;
+  static constexpr bool of = std::is_floating_point_v<T>&& has_fma;
   template <typename B>
   static B apply(B a, B b, B c) {
     return xsimd::fma(a, b, c);
@@ -200,10 +200,14 @@ struct OnBatches<CompareSelect<Comparison>> {
   static constexpr bool of = std::is_floating_point_v<T>;
   template <typename B>
   static B apply(B a, B b, B x, B y) {
-    if constexpr (Comparison::opcode == kir::Opcode::lt) return xsimd::select(a < b, x, y);
-    else if constexpr (Comparison::opcode == kir::Opcode::le) return xsimd::select(a <= b, x, y);
-    else if constexpr (Comparison::opcode == kir::Opcode::eq) return xsimd::select(a == b, x, y);
-    else return xsimd::select(a == b, y, x);
+    if constexpr (Comparison::opcode == kir::Opcode::lt)
+      return xsimd::select(a < b, x, y);
+    else if constexpr (Comparison::opcode == kir::Opcode::le)
+      return xsimd::select(a <= b, x, y);
+    else if constexpr (Comparison::opcode == kir::Opcode::eq)
+      return xsimd::select(a == b, x, y);
+    else
+      return xsimd::select(a == b, y, x);
   }
 };
 
@@ -213,8 +217,10 @@ using Stored = std::conditional_t<kir::scalar::is_bool<T>, uint8_t, T>;
 
 template <typename T>
 T value_of(Stored<T> stored) {
-  if constexpr (kir::scalar::is_bool<T>) return stored != 0;
-  else return stored;
+  if constexpr (kir::scalar::is_bool<T>)
+    return stored != 0;
+  else
+    return stored;
 }
 
 /// Applies an operation to one unit. The result lies apart from the operands.
@@ -225,7 +231,8 @@ inline void apply_unit(Stored<Result>* __restrict result, const Stored<First>* f
                 (std::is_same_v<Others, First> && ...)) {
     constexpr size_t size = Batch<First>::size;
     for (size_t i = 0; i < unit; i += size) {
-      OnBatches<Operation>::apply(Batch<First>::load_aligned(first + i), Batch<First>::load_aligned(others + i)...)
+      OnBatches<Operation>::apply(Batch<First>::load_aligned(first + i),
+                                  Batch<First>::load_aligned(others + i)...)
           .store_aligned(result + i);
     }
   } else {

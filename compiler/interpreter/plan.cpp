@@ -29,20 +29,26 @@ enum class Level : uint8_t {
   element,  ///< at each point of the iteration space
 };
 
-size_t index_of(Dtype type) { return static_cast<size_t>(type.val()); }
+size_t index_of(Dtype type) {
+  return static_cast<size_t>(type.val());
+}
 
 /// Registers hold at most these many bytes in all, if blocks do not become too short by that.
 constexpr int64_t cache_budget = 32 * 1024;
 constexpr int64_t largest_block = 1024;
 constexpr int64_t smallest_block = 256;
 
-size_t align_up(size_t size) { return (size + 63) / 64 * 64; }
+size_t align_up(size_t size) {
+  return (size + 63) / 64 * 64;
+}
 
 /// Makes a plan in two passes: steps with virtual registers in program order, then places for those.
 class Planner {
  public:
   Planner(const Kernel& kernel, const StepTable& table)
-      : kernel_(kernel), table_(table), levels_(kernel.instructions.size(), Level::element),
+      : kernel_(kernel),
+        table_(table),
+        levels_(kernel.instructions.size(), Level::element),
         registers_of_(kernel.instructions.size()) {}
 
   Plan run() {
@@ -72,7 +78,8 @@ class Planner {
     plan_.accesses = kernel_.accesses;
     size_t at = 0;
     for (const Access& access : kernel_.accesses) {
-      if (access.dynamic_indices > 8) throw std::invalid_argument("[InterpretedKernel] Too many dynamic indices.");
+      if (access.dynamic_indices > 8)
+        throw std::invalid_argument("[InterpretedKernel] Too many dynamic indices.");
       plan_.stride_offsets.push_back(at);
       at += kernel_.dims.size() + access.dynamic_indices;
       if (access.kind == Access::Kind::scratch && access.dynamic_indices > 0) plan_.one_row_a_group = true;
@@ -337,9 +344,15 @@ class Planner {
     }
     const Dtype type = operand_type(i, i.op == Opcode::select ? 1 : 0);
     switch (i.op) {
-      case Opcode::cast: step.compute = table_.cast[index_of(type)][index_of(i.type)]; break;
-      case Opcode::round_to: step.compute = table_.round_to[i.imm]; break;
-      default: step.compute = table_.arithmetic[static_cast<size_t>(i.op)][index_of(type)]; break;
+      case Opcode::cast:
+        step.compute = table_.cast[index_of(type)][index_of(i.type)];
+        break;
+      case Opcode::round_to:
+        step.compute = table_.round_to[i.imm];
+        break;
+      default:
+        step.compute = table_.arithmetic[static_cast<size_t>(i.op)][index_of(type)];
+        break;
     }
     if (step.compute == nullptr) throw std::logic_error("[InterpretedKernel] No step for an instruction.");
     for (ValueId operand : i.operands) set_operand(step, operand, phase);
@@ -351,7 +364,8 @@ class Planner {
     const uint32_t result = registers_.make(i.type.size(), now_);
     registers_of_[id] = {Source::block, result};
     levels_[id] = Level::point;
-    planned.element_steps[pending_reductions_.at(id)].stream = static_cast<uint32_t>(planned.reductions.size());
+    planned.element_steps[pending_reductions_.at(id)].stream =
+        static_cast<uint32_t>(planned.reductions.size());
     planned.reductions.push_back({table_.reduce[row][index_of(operand_type(i, 0))], 0, result});
   }
 
@@ -383,7 +397,8 @@ class Planner {
     }
     for (const Access& access : kernel_.accesses) {
       plan_.scratch_rows.push_back(static_cast<uint32_t>(end));
-      if (access.kind == Access::Kind::scratch) end += static_cast<size_t>(access.dtype.size() * plan_.block_size);
+      if (access.kind == Access::Kind::scratch)
+        end += static_cast<size_t>(access.dtype.size() * plan_.block_size);
     }
     plan_.arena_size = end;
   }
@@ -421,6 +436,8 @@ class Planner {
 
 }  // namespace
 
-Plan make_plan(const kir::Kernel& kernel, const StepTable& table) { return Planner(kernel, table).run(); }
+Plan make_plan(const kir::Kernel& kernel, const StepTable& table) {
+  return Planner(kernel, table).run();
+}
 
 }  // namespace lazuli::interpreter

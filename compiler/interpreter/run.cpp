@@ -23,7 +23,7 @@ class Arena {
     if (size > size_) {
       release();
       size_ = 0;
-      memory_ = static_cast<std::byte*>(::operator new(size, std::align_val_t{64}));
+      memory_ = static_cast<std::byte*>(::operator new (size, std::align_val_t{64}));
       // Lanes that pad a block are computed on as well: let them be numbers.
       std::memset(memory_, 0, size);
       size_ = size;
@@ -33,7 +33,7 @@ class Arena {
 
  private:
   void release() {
-    if (memory_ != nullptr) ::operator delete(memory_, std::align_val_t{64});
+    if (memory_ != nullptr) ::operator delete (memory_, std::align_val_t{64});
     memory_ = nullptr;
   }
   std::byte* memory_ = nullptr;
@@ -42,7 +42,9 @@ class Arena {
 
 thread_local Arena thread_arena;
 
-int64_t units_of(int64_t n) { return (n + unit - 1) / unit; }
+int64_t units_of(int64_t n) {
+  return (n + unit - 1) / unit;
+}
 
 template <typename T>
 void repeat_each(std::byte* to, const std::byte* from, int64_t count, int64_t times) {
@@ -53,10 +55,14 @@ void repeat_each(std::byte* to, const std::byte* from, int64_t count, int64_t ti
 
 void repeat_each(std::byte* to, const std::byte* from, int size, int64_t count, int64_t times) {
   switch (size) {
-    case 1: return repeat_each<uint8_t>(to, from, count, times);
-    case 2: return repeat_each<uint16_t>(to, from, count, times);
-    case 4: return repeat_each<uint32_t>(to, from, count, times);
-    default: return repeat_each<uint64_t>(to, from, count, times);
+    case 1:
+      return repeat_each<uint8_t>(to, from, count, times);
+    case 2:
+      return repeat_each<uint16_t>(to, from, count, times);
+    case 4:
+      return repeat_each<uint32_t>(to, from, count, times);
+    default:
+      return repeat_each<uint64_t>(to, from, count, times);
   }
 }
 
@@ -64,8 +70,13 @@ void repeat_each(std::byte* to, const std::byte* from, int size, int64_t count, 
 
 Run::Run(const Plan& plan, const kir::KernelArguments& arguments, std::byte* scratch, int64_t outer_begin,
          int64_t outer_end, int64_t inner_begin, int64_t inner_end)
-    : plan_(plan), arguments_(arguments), scratch_(scratch), outer_begin_(outer_begin), outer_end_(outer_end),
-      inner_begin_(inner_begin), inner_end_(inner_end) {
+    : plan_(plan),
+      arguments_(arguments),
+      scratch_(scratch),
+      outer_begin_(outer_begin),
+      outer_end_(outer_end),
+      inner_begin_(inner_begin),
+      inner_end_(inner_end) {
   // The streams' states lie in front of the registers.
   const size_t streams = plan_.element_streams.size() + plan_.point_streams.size();
   const size_t states_size = (streams * sizeof(StreamState) + 63) / 64 * 64;
@@ -95,9 +106,12 @@ void Run::set_extents() {
 
 int64_t Run::stride_of(size_t access, size_t dim) const {
   switch (plan_.accesses[access].strides[dim]) {
-    case StrideClass::zero: return 0;
-    case StrideClass::unit: return 1;
-    case StrideClass::any: break;
+    case StrideClass::zero:
+      return 0;
+    case StrideClass::unit:
+      return 1;
+    case StrideClass::any:
+      break;
   }
   return arguments_.strides[plan_.stride_offsets[access] + dim];
 }
@@ -148,7 +162,8 @@ void Run::set_field(Field& field, const std::vector<Stream>& streams, bool with_
       state.first = inner_begin_ * state.strides[static_cast<size_t>(vector_dim)];
     }
     const std::array<int64_t, max_rank> by_dim = state.strides;
-    for (size_t k = 0; k < static_cast<size_t>(dims); ++k) state.strides[k] = by_dim[static_cast<size_t>(kept[k])];
+    for (size_t k = 0; k < static_cast<size_t>(dims); ++k)
+      state.strides[k] = by_dim[static_cast<size_t>(kept[k])];
   }
   field.space.collapse(field.states);
 }
@@ -157,9 +172,12 @@ void Run::execute() {
   if (outer_begin_ >= outer_end_ || width_ <= 0) return;
   execute_uniform();
   switch (plan_.shape) {
-    case Shape::elementwise: return execute_elementwise();
-    case Shape::rows: return execute_rows();
-    case Shape::columns: return execute_columns();
+    case Shape::elementwise:
+      return execute_elementwise();
+    case Shape::rows:
+      return execute_rows();
+    case Shape::columns:
+      return execute_columns();
   }
 }
 
@@ -233,7 +251,8 @@ void Run::execute_columns() {
         begin_block(block, points, std::min(rows_a_chunk, reduced_));
         for (int64_t row = 0; row < reduced_ && block.per_element; row += rows_a_chunk) {
           const int64_t rows = std::min(rows_a_chunk, reduced_ - row);
-          const Chunk chunk(elements_.space, (outer * reduced_ + row) * width_ + column, rows * group_points_);
+          const Chunk chunk(elements_.space, (outer * reduced_ + row) * width_ + column,
+                            rows * group_points_);
           position_ = row;
           execute_steps(block.element_steps, elements_, chunk);
         }
@@ -271,9 +290,15 @@ void Run::expand(const Expansion& expansion, int64_t points, int64_t copies) con
 void Run::execute_steps(const std::vector<Step>& steps, const Field& field, const Chunk& chunk) {
   for (const Step& step : steps) {
     switch (step.kind) {
-      case Step::Kind::compute: compute(step, chunk.n); break;
-      case Step::Kind::reduce: reduce(step, chunk.n); break;
-      default: transfer(step, field, chunk); break;
+      case Step::Kind::compute:
+        compute(step, chunk.n);
+        break;
+      case Step::Kind::reduce:
+        reduce(step, chunk.n);
+        break;
+      default:
+        transfer(step, field, chunk);
+        break;
     }
   }
 }
@@ -327,9 +352,8 @@ void Run::transfer(const Step& step, const Field& field, const Chunk& chunk) con
   };
   // Private scratch holds the group's rows one after another, which is the chunk as it is.
   if (is_private(stream)) return move(0, 0, chunk.n, parts);
-  for_each_run(field.space, chunk, state, [&](int64_t offset, int64_t begin, int64_t n) {
-    move(offset, begin, n, state.strides[0]);
-  });
+  for_each_run(field.space, chunk, state,
+               [&](int64_t offset, int64_t begin, int64_t n) { move(offset, begin, n, state.strides[0]); });
 }
 
 void Run::reduce(const Step& step, int64_t n) const {

@@ -11,8 +11,8 @@ inline constexpr int max_rank = 16;
 
 /// How one tensor, or one coordinate, moves over the points of a space.
 struct StreamState {
-  std::byte* base = nullptr;            ///< where offsets count from
-  int64_t first = 0;                    ///< the offset of the first point, in elements
+  std::byte* base = nullptr;                ///< where offsets count from
+  int64_t first = 0;                        ///< the offset of the first point, in elements
   std::array<int64_t, max_rank> strides{};  ///< in elements, innermost dimension first
   std::array<int64_t, 8> dynamic_strides{};
 };

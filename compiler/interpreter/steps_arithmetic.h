@@ -14,8 +14,8 @@ constexpr size_t type_index() {
   return static_cast<size_t>(kir::scalar::compute_dtype<T>().val());
 }
 
-using ComputeTypes = std::tuple<bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t,
-                                float, double>;
+using ComputeTypes =
+    std::tuple<bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t, float, double>;
 
 /// Calls `f(std::type_identity<T>{})` for every type of a tuple.
 template <typename Tuple, typename F>
@@ -37,7 +37,8 @@ void step(const StepArguments& arguments) {
       result += unit;
       ((std::get<i>(operands) += advance[i]), ...);
     }
-  }(std::index_sequence_for<Operands...>{});
+  }
+  (std::index_sequence_for<Operands...>{});
 }
 
 struct Select {

@@ -25,11 +25,19 @@ struct Half {
   using Memory = uint16_t;
   using Register = float;
 #if defined(__F16C__)
-  static float widen(uint16_t bits) { return _cvtsh_ss(bits); }
-  static uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
+  static float widen(uint16_t bits) {
+    return _cvtsh_ss(bits);
+  }
+  static uint16_t narrow(float value) {
+    return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT);
+  }
 #else
-  static float widen(uint16_t bits) { return half_detail::float16_bits_to_float(bits); }
-  static uint16_t narrow(float value) { return half_detail::float_to_float16_bits(value); }
+  static float widen(uint16_t bits) {
+    return half_detail::float16_bits_to_float(bits);
+  }
+  static uint16_t narrow(float value) {
+    return half_detail::float_to_float16_bits(value);
+  }
 #endif
 };
 
@@ -46,8 +54,7 @@ struct Brain {
 };
 
 template <typename Layout>
-inline constexpr bool is_plain =
-    std::is_same_v<typename Layout::Memory, typename Layout::Register>;
+inline constexpr bool is_plain = std::is_same_v<typename Layout::Memory, typename Layout::Register>;
 
 template <typename Layout>
 void load_contiguous(typename Layout::Register* result, const typename Layout::Memory* memory, int64_t n) {

@@ -22,20 +22,23 @@ struct Fold {
   template <typename T>
   static constexpr T identity() {
     using Limits = std::numeric_limits<T>;
-    if constexpr (op == kir::Opcode::reduce_prod) return T{1};
-    else if constexpr (op == kir::Opcode::reduce_min) return Limits::has_infinity ? Limits::infinity() : Limits::max();
-    else if constexpr (op == kir::Opcode::reduce_max) return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
-    else if constexpr (op == kir::Opcode::reduce_and) return kir::scalar::BitNot::apply(T{0});
-    else return T{0};
+    if constexpr (op == kir::Opcode::reduce_prod)
+      return T{1};
+    else if constexpr (op == kir::Opcode::reduce_min)
+      return Limits::has_infinity ? Limits::infinity() : Limits::max();
+    else if constexpr (op == kir::Opcode::reduce_max)
+      return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+    else if constexpr (op == kir::Opcode::reduce_and)
+      return kir::scalar::BitNot::apply(T{0});
+    else
+      return T{0};
   }
 };
 
-using Folds = std::tuple<Fold<kir::scalar::Add, kir::Opcode::reduce_sum>,
-                         Fold<kir::scalar::Mul, kir::Opcode::reduce_prod>,
-                         Fold<kir::scalar::Min, kir::Opcode::reduce_min>,
-                         Fold<kir::scalar::Max, kir::Opcode::reduce_max>,
-                         Fold<kir::scalar::BitAnd, kir::Opcode::reduce_and>,
-                         Fold<kir::scalar::BitOr, kir::Opcode::reduce_or>>;
+using Folds = std::tuple<
+    Fold<kir::scalar::Add, kir::Opcode::reduce_sum>, Fold<kir::scalar::Mul, kir::Opcode::reduce_prod>,
+    Fold<kir::scalar::Min, kir::Opcode::reduce_min>, Fold<kir::scalar::Max, kir::Opcode::reduce_max>,
+    Fold<kir::scalar::BitAnd, kir::Opcode::reduce_and>, Fold<kir::scalar::BitOr, kir::Opcode::reduce_or>>;
 
 /// Adds the second unit pair of `values` and those after it to `chains`; gives back how far it came.
 template <typename Operation, typename T>
@@ -96,7 +99,8 @@ struct FoldSteps {
       a[row] = Operation::apply(a[row], static_cast<Accumulator>(part));
     }
   }
-  static void columns(std::byte* accumulators, const std::byte* values, int64_t rows, int64_t width, int64_t) {
+  static void columns(std::byte* accumulators, const std::byte* values, int64_t rows, int64_t width,
+                      int64_t) {
     auto* a = reinterpret_cast<Accumulator*>(accumulators);
     const auto* x = reinterpret_cast<const T*>(values);
     for (int64_t row = 0; row < rows; ++row, x += width) {

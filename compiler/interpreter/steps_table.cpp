@@ -8,10 +8,11 @@ namespace {
 const StepTable& choose() {
 #if defined(__x86_64__)
   // What the files are compiled with, see cmake/LazuliInterpreter.cmake.
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("f16c");
-  const bool avx512 = avx2 && xsimd::available_architectures().avx512bw && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx512 = avx2 && xsimd::available_architectures().avx512bw &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512cd");
   if (avx512) return step_table_avx512();
   if (avx2) return step_table_avx2();
 #endif

@@ -18,8 +18,12 @@ namespace {
   throw std::logic_error(fmt::format("[kir::Builder] {}: {}.", row_of(op).name, fault));
 }
 
-bool is_integer(Dtype type) { return type_set(type) == integers; }
-bool is_float(Dtype type) { return type_set(type) == floats; }
+bool is_integer(Dtype type) {
+  return type_set(type) == integers;
+}
+bool is_float(Dtype type) {
+  return type_set(type) == floats;
+}
 
 }  // namespace
 
@@ -133,7 +137,8 @@ ValueId Builder::simplify(const Instruction& instruction) {
     case Opcode::round_to:
       if (made_by(0).op == Opcode::round_to && made_by(0).imm == instruction.imm) return operands[0];
       break;
-    default: break;
+    default:
+      break;
   }
   return no_value;
 }
@@ -174,9 +179,13 @@ Value Builder::constant(Dtype type, double value) {
   return constant_bits(computed, kir::constant_bits(computed, value));
 }
 
-Value Builder::constant_bits(Dtype type, uint64_t bits) { return emit(Opcode::constant, type, {}, bits); }
+Value Builder::constant_bits(Dtype type, uint64_t bits) {
+  return emit(Opcode::constant, type, {}, bits);
+}
 
-Value Builder::index(int dim) { return emit(Opcode::index, int64, {}, static_cast<uint64_t>(dim)); }
+Value Builder::index(int dim) {
+  return emit(Opcode::index, int64, {}, static_cast<uint64_t>(dim));
+}
 
 Value Builder::load(uint32_t access, std::span<const Value> dynamic) {
   std::vector<ValueId> operands;
@@ -195,8 +204,8 @@ void Builder::store(uint32_t access, Value value, std::span<const Value> dynamic
   if (converted.is_complex()) operands.push_back(converted.imag);
   for (const Value& position : dynamic) operands.push_back(cast(position, int64).id);
   forget_loads(access);
-  emit(converted.is_complex() ? Opcode::store_complex : Opcode::store, compute_type(dtype), std::move(operands),
-       access);
+  emit(converted.is_complex() ? Opcode::store_complex : Opcode::store, compute_type(dtype),
+       std::move(operands), access);
 }
 
 Value Builder::reduce(Opcode op, Value value) {
@@ -225,12 +234,17 @@ Value Builder::unary(Opcode op, Value a) {
 
 Value Builder::bool_arithmetic(Opcode op, Value a, Value b) {
   switch (op) {
-    case Opcode::add: return binary(Opcode::bit_or, a, b);
-    case Opcode::sub: return binary(Opcode::bit_xor, a, b);
+    case Opcode::add:
+      return binary(Opcode::bit_or, a, b);
+    case Opcode::sub:
+      return binary(Opcode::bit_xor, a, b);
     case Opcode::mul:
-    case Opcode::div: return binary(Opcode::bit_and, a, b);  // as in integers, x / 0 = 0
-    case Opcode::rem: return constant(bool_, 0);             // x % 1 = 0 and x % 0 = 0
-    default: fail(op, "not defined for bool");
+    case Opcode::div:
+      return binary(Opcode::bit_and, a, b);  // as in integers, x / 0 = 0
+    case Opcode::rem:
+      return constant(bool_, 0);  // x % 1 = 0 and x % 0 = 0
+    default:
+      fail(op, "not defined for bool");
   }
 }
 
@@ -245,7 +259,9 @@ Value Builder::binary(Opcode op, Value a, Value b) {
   return emit(op, row_of(op).result == ResultRule::boolean ? Dtype(bool_) : a.type, {a.id, b.id});
 }
 
-Value Builder::rem(Value a, Value b) { return binary(Opcode::rem, a, b); }
+Value Builder::rem(Value a, Value b) {
+  return binary(Opcode::rem, a, b);
+}
 
 Value Builder::fma(Value a, Value b, Value c) {
   if (a.is_complex() || !is_float(a.type)) return add(mul(a, b), c);
@@ -253,7 +269,9 @@ Value Builder::fma(Value a, Value b, Value c) {
   return emit(Opcode::fma, a.type, {a.id, b.id, c.id});
 }
 
-Value Builder::logical_not(Value a) { return unary(Opcode::bit_not, cast(a, bool_)); }
+Value Builder::logical_not(Value a) {
+  return unary(Opcode::bit_not, cast(a, bool_));
+}
 
 Value Builder::select(Value condition, Value a, Value b) {
   const Value chosen = cast(condition, bool_);

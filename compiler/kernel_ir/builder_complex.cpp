@@ -23,9 +23,13 @@ Parts parts(Builder& builder, Value value) {
   return {{builder, builder.real(z)}, {builder, builder.imag(z)}};
 }
 
-Value join(Expression re, Expression im) { return re.builder().make_complex(re.value(), im.value()); }
+Value join(Expression re, Expression im) {
+  return re.builder().make_complex(re.value(), im.value());
+}
 
-bool any_complex(Value a, Value b) { return a.is_complex() || b.is_complex(); }
+bool any_complex(Value a, Value b) {
+  return a.is_complex() || b.is_complex();
+}
 
 /// Smith's division: scaled by the larger part of the divisor, so that squares do not overflow.
 Value divide(Parts a, Parts b) {
@@ -52,13 +56,18 @@ Value modulus(Parts a) {
 
 }  // namespace
 
-Value Builder::make_complex(Value re, Value im) { return {cast(re, float32).id, cast(im, float32).id, complex64}; }
-
-Value Builder::constant_complex(float re, float im) {
-  return make_complex(constant_bits(float32, scalar::to_bits(re)), constant_bits(float32, scalar::to_bits(im)));
+Value Builder::make_complex(Value re, Value im) {
+  return {cast(re, float32).id, cast(im, float32).id, complex64};
 }
 
-Value Builder::real(Value a) { return a.is_complex() ? Value{a.id, no_value, float32} : a; }
+Value Builder::constant_complex(float re, float im) {
+  return make_complex(constant_bits(float32, scalar::to_bits(re)),
+                      constant_bits(float32, scalar::to_bits(im)));
+}
+
+Value Builder::real(Value a) {
+  return a.is_complex() ? Value{a.id, no_value, float32} : a;
+}
 
 Value Builder::imag(Value a) {
   return a.is_complex() ? Value{a.imag, no_value, float32} : constant(a.type, 0);
@@ -95,7 +104,9 @@ Value Builder::neg(Value a) {
   return make_complex(neg(real(a)), neg(imag(a)));
 }
 
-Value Builder::abs(Value a) { return a.is_complex() ? modulus(parts(*this, a)) : unary(Opcode::abs, a); }
+Value Builder::abs(Value a) {
+  return a.is_complex() ? modulus(parts(*this, a)) : unary(Opcode::abs, a);
+}
 
 Value Builder::eq(Value a, Value b) {
   if (!any_complex(a, b)) return binary(Opcode::eq, a, b);

@@ -29,18 +29,32 @@ struct Complex {
 Complex operator*(Complex a, Complex b) {
   return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
-Complex operator*(Complex a, double b) { return {a.re * b, a.im * b}; }
-Complex plus_one(Complex z) { return {z.re + 1, z.im}; }
-Complex one_minus(Complex z) { return {1 - z.re, -z.im}; }
-Complex minus_one(Complex z) { return {z.re - 1, z.im}; }
+Complex operator*(Complex a, double b) {
+  return {a.re * b, a.im * b};
+}
+Complex plus_one(Complex z) {
+  return {z.re + 1, z.im};
+}
+Complex one_minus(Complex z) {
+  return {1 - z.re, -z.im};
+}
+Complex minus_one(Complex z) {
+  return {z.re - 1, z.im};
+}
 Complex choose(Expression condition, Complex a, Complex b) {
   return {select(condition, a.re, b.re), select(condition, a.im, b.im)};
 }
 
-Expression is_infinite(Expression a) { return abs(a) == infinity; }
+Expression is_infinite(Expression a) {
+  return abs(a) == infinity;
+}
 
-Expression float64_of(Expression a) { return a.cast(float64); }
-Expression float32_of(Expression a) { return a.cast(float32); }
+Expression float64_of(Expression a) {
+  return a.cast(float64);
+}
+Expression float32_of(Expression a) {
+  return a.cast(float32);
+}
 
 Complex complex_sqrt(Complex z) {
   // In float64 squares of float32 parts are exact enough and stay in range.
@@ -88,7 +102,8 @@ Complex complex_log1p(Complex z) {
 Complex complex_exp(Complex z) {
   const Expression scale = z.re.math(Opcode::exp);
   // A zero imaginary part stays one, even beside an infinity.
-  return {select(z.im == 0, scale, scale * z.im.math(Opcode::cos)), select(z.im == 0, z.im, scale * z.im.math(Opcode::sin))};
+  return {select(z.im == 0, scale, scale * z.im.math(Opcode::cos)),
+          select(z.im == 0, z.im, scale * z.im.math(Opcode::sin))};
 }
 
 Complex complex_expm1(Complex z) {
@@ -119,7 +134,8 @@ Complex complex_tanh(Complex z) {
   const Complex near{beta * rho * s / denominator, t / denominator};
   const Expression decay = (abs(z.re) * -2).math(Opcode::exp) * 4;
   const Expression far_im = z.im.math(Opcode::sin) * z.im.math(Opcode::cos) * decay;
-  const Complex far{copy_sign(z.re.like(1), z.re), select(is_infinite(z.im), copy_sign(z.im.like(0), z.im), far_im)};
+  const Complex far{copy_sign(z.re.like(1), z.re),
+                    select(is_infinite(z.im), copy_sign(z.im.like(0), z.im), far_im)};
   return choose(abs(z.re) > 10, far, near);
 }
 
@@ -154,33 +170,55 @@ Complex complex_atanh(Complex z) {
 
 Complex reciprocal(Complex z) {
   Builder& builder = z.re.builder();
-  const Value quotient = builder.div(builder.constant_complex(1, 0), builder.make_complex(z.re.value(), z.im.value()));
+  const Value quotient =
+      builder.div(builder.constant_complex(1, 0), builder.make_complex(z.re.value(), z.im.value()));
   return {z.re.like(builder.real(quotient)), z.re.like(builder.imag(quotient))};
 }
 
 Complex apply(Opcode op, Complex z) {
   switch (op) {
-    case Opcode::sqrt: return complex_sqrt(z);
-    case Opcode::rsqrt: return reciprocal(complex_sqrt(z));
-    case Opcode::exp: return complex_exp(z);
-    case Opcode::expm1: return complex_expm1(z);
-    case Opcode::log: return complex_log(z);
-    case Opcode::log2: return complex_log(z) * (1 / std::numbers::ln2);
-    case Opcode::log10: return complex_log(z) * (1 / std::numbers::ln10);
-    case Opcode::log1p: return complex_log1p(z);
-    case Opcode::sinh: return complex_sinh(z);
-    case Opcode::cosh: return complex_cosh(z);
-    case Opcode::tanh: return complex_tanh(z);
-    case Opcode::sin: return complex_sinh(z.times_i()).times_minus_i();
-    case Opcode::cos: return complex_cosh(z.times_i());
-    case Opcode::tan: return complex_tanh(z.times_i()).times_minus_i();
-    case Opcode::asin: return complex_asin(z);
-    case Opcode::acos: return complex_acos(z);
-    case Opcode::acosh: return complex_acosh(z);
-    case Opcode::atanh: return complex_atanh(z);
-    case Opcode::asinh: return complex_asin(z.times_i()).times_minus_i();
-    case Opcode::atan: return complex_atanh(z.times_i()).times_minus_i();
-    case Opcode::sigmoid: return reciprocal(plus_one(complex_exp(-z)));
+    case Opcode::sqrt:
+      return complex_sqrt(z);
+    case Opcode::rsqrt:
+      return reciprocal(complex_sqrt(z));
+    case Opcode::exp:
+      return complex_exp(z);
+    case Opcode::expm1:
+      return complex_expm1(z);
+    case Opcode::log:
+      return complex_log(z);
+    case Opcode::log2:
+      return complex_log(z) * (1 / std::numbers::ln2);
+    case Opcode::log10:
+      return complex_log(z) * (1 / std::numbers::ln10);
+    case Opcode::log1p:
+      return complex_log1p(z);
+    case Opcode::sinh:
+      return complex_sinh(z);
+    case Opcode::cosh:
+      return complex_cosh(z);
+    case Opcode::tanh:
+      return complex_tanh(z);
+    case Opcode::sin:
+      return complex_sinh(z.times_i()).times_minus_i();
+    case Opcode::cos:
+      return complex_cosh(z.times_i());
+    case Opcode::tan:
+      return complex_tanh(z.times_i()).times_minus_i();
+    case Opcode::asin:
+      return complex_asin(z);
+    case Opcode::acos:
+      return complex_acos(z);
+    case Opcode::acosh:
+      return complex_acosh(z);
+    case Opcode::atanh:
+      return complex_atanh(z);
+    case Opcode::asinh:
+      return complex_asin(z.times_i()).times_minus_i();
+    case Opcode::atan:
+      return complex_atanh(z.times_i()).times_minus_i();
+    case Opcode::sigmoid:
+      return reciprocal(plus_one(complex_exp(-z)));
     default:
       throw std::logic_error(fmt::format("[kir::Builder] {} is not defined for complex64.", row_of(op).name));
   }

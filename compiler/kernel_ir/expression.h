@@ -22,16 +22,32 @@ class Expression {
 
   Expression operator-() const { return like(builder_->neg(value_)); }
 
-  friend Expression operator+(Expression a, Expression b) { return a.like(a.builder_->add(a.value_, b.value_)); }
-  friend Expression operator-(Expression a, Expression b) { return a.like(a.builder_->sub(a.value_, b.value_)); }
-  friend Expression operator*(Expression a, Expression b) { return a.like(a.builder_->mul(a.value_, b.value_)); }
-  friend Expression operator/(Expression a, Expression b) { return a.like(a.builder_->div(a.value_, b.value_)); }
-  friend Expression operator<(Expression a, Expression b) { return a.like(a.builder_->lt(a.value_, b.value_)); }
-  friend Expression operator<=(Expression a, Expression b) { return a.like(a.builder_->le(a.value_, b.value_)); }
+  friend Expression operator+(Expression a, Expression b) {
+    return a.like(a.builder_->add(a.value_, b.value_));
+  }
+  friend Expression operator-(Expression a, Expression b) {
+    return a.like(a.builder_->sub(a.value_, b.value_));
+  }
+  friend Expression operator*(Expression a, Expression b) {
+    return a.like(a.builder_->mul(a.value_, b.value_));
+  }
+  friend Expression operator/(Expression a, Expression b) {
+    return a.like(a.builder_->div(a.value_, b.value_));
+  }
+  friend Expression operator<(Expression a, Expression b) {
+    return a.like(a.builder_->lt(a.value_, b.value_));
+  }
+  friend Expression operator<=(Expression a, Expression b) {
+    return a.like(a.builder_->le(a.value_, b.value_));
+  }
   friend Expression operator>(Expression a, Expression b) { return b < a; }
   friend Expression operator>=(Expression a, Expression b) { return b <= a; }
-  friend Expression operator==(Expression a, Expression b) { return a.like(a.builder_->eq(a.value_, b.value_)); }
-  friend Expression operator!=(Expression a, Expression b) { return a.like(a.builder_->ne(a.value_, b.value_)); }
+  friend Expression operator==(Expression a, Expression b) {
+    return a.like(a.builder_->eq(a.value_, b.value_));
+  }
+  friend Expression operator!=(Expression a, Expression b) {
+    return a.like(a.builder_->ne(a.value_, b.value_));
+  }
   friend Expression operator&(Expression a, Expression b) { return a.binary(Opcode::bit_and, b); }
   friend Expression operator|(Expression a, Expression b) { return a.binary(Opcode::bit_or, b); }
   friend Expression operator^(Expression a, Expression b) { return a.binary(Opcode::bit_xor, b); }
@@ -71,22 +87,40 @@ class Expression {
 inline Expression fma(Expression a, Expression b, Expression c) {
   return a.like(a.builder().fma(a.value(), b.value(), c.value()));
 }
-inline Expression fma(Expression a, double b, Expression c) { return fma(a, a.like(b), c); }
-inline Expression fma(Expression a, Expression b, double c) { return fma(a, b, a.like(c)); }
-inline Expression fma(Expression a, double b, double c) { return fma(a, a.like(b), a.like(c)); }
+inline Expression fma(Expression a, double b, Expression c) {
+  return fma(a, a.like(b), c);
+}
+inline Expression fma(Expression a, Expression b, double c) {
+  return fma(a, b, a.like(c));
+}
+inline Expression fma(Expression a, double b, double c) {
+  return fma(a, a.like(b), a.like(c));
+}
 
 inline Expression select(Expression condition, Expression a, Expression b) {
   return a.like(a.builder().select(condition.value(), a.value(), b.value()));
 }
-inline Expression select(Expression condition, Expression a, double b) { return select(condition, a, a.like(b)); }
-inline Expression select(Expression condition, double a, Expression b) { return select(condition, b.like(a), b); }
+inline Expression select(Expression condition, Expression a, double b) {
+  return select(condition, a, a.like(b));
+}
+inline Expression select(Expression condition, double a, Expression b) {
+  return select(condition, b.like(a), b);
+}
 
-inline Expression abs(Expression a) { return a.unary(Opcode::abs); }
-inline Expression sqrt(Expression a) { return a.unary(Opcode::sqrt); }
-inline Expression rint(Expression a) { return a.unary(Opcode::rint); }
+inline Expression abs(Expression a) {
+  return a.unary(Opcode::abs);
+}
+inline Expression sqrt(Expression a) {
+  return a.unary(Opcode::sqrt);
+}
+inline Expression rint(Expression a) {
+  return a.unary(Opcode::rint);
+}
 
 /// The signed integer type as wide as a floating-point type.
-inline Dtype integer_like(Dtype type) { return type == float64 ? Dtype(int64) : Dtype(int32); }
+inline Dtype integer_like(Dtype type) {
+  return type == float64 ? Dtype(int64) : Dtype(int32);
+}
 
 /// `magnitude` (not negative) with the sign of `sign`.
 inline Expression copy_sign(Expression magnitude, Expression sign) {

@@ -42,14 +42,16 @@ Bits fold_as(const Instruction& instruction, std::span<const uint64_t> operands)
       return dispatch_compute_type(instruction.type, [&]<typename To>(std::type_identity<To>) -> Bits {
         return scalar::to_bits(scalar::convert<To>(scalar::from_bits<T>(operands[0])));
       });
-    case Opcode::bitcast: return operands[0];
+    case Opcode::bitcast:
+      return operands[0];
     case Opcode::round_to:
       if constexpr (std::is_same_v<T, float>) {
         const Dtype dtype = dtype_from_value(static_cast<Dtype::Val>(instruction.imm));
         return scalar::to_bits(scalar::round_to(scalar::from_bits<float>(operands[0]), dtype));
       }
       return {};
-    default: break;
+    default:
+      break;
   }
   if (operands.size() == 1) {
     return apply_one_of<T>(std::type_identity<scalar::UnaryOperations>{}, instruction.op, operands[0]);
@@ -67,15 +69,13 @@ std::optional<uint64_t> fold(const Instruction& instruction, Dtype operand_type,
                              std::span<const uint64_t> operands) {
   if (instruction.op == Opcode::select) return operands[0] != 0 ? operands[1] : operands[2];
   if (operands.empty() || !row_of(instruction.op).pure || is_math(instruction.op)) return {};
-  return dispatch_compute_type(operand_type, [&]<typename T>(std::type_identity<T>) {
-    return fold_as<T>(instruction, operands);
-  });
+  return dispatch_compute_type(
+      operand_type, [&]<typename T>(std::type_identity<T>) { return fold_as<T>(instruction, operands); });
 }
 
 uint64_t constant_bits(Dtype type, double value) {
-  return dispatch_compute_type(type, [&]<typename T>(std::type_identity<T>) {
-    return scalar::to_bits(scalar::convert<T>(value));
-  });
+  return dispatch_compute_type(
+      type, [&]<typename T>(std::type_identity<T>) { return scalar::to_bits(scalar::convert<T>(value)); });
 }
 
 }  // namespace lazuli::kir

@@ -35,10 +35,10 @@ enum class ResultRule : uint8_t {
 struct OpcodeRow {
   Opcode op;
   std::string_view name;
-  int8_t operands;      ///< how many, without dynamic indices
-  TypeSet accepts;      ///< types of the operands (of the result where there are none)
+  int8_t operands;  ///< how many, without dynamic indices
+  TypeSet accepts;  ///< types of the operands (of the result where there are none)
   ResultRule result;
-  bool pure;            ///< the value depends on operands and `imm` alone
+  bool pure;  ///< the value depends on operands and `imm` alone
   bool commutative;
 };
 
@@ -132,24 +132,38 @@ constexpr std::span<const OpcodeRow, opcode_count> instruction_table() {
   return instruction_table_detail::rows;
 }
 
-constexpr const OpcodeRow& row_of(Opcode op) { return instruction_table()[static_cast<size_t>(op)]; }
+constexpr const OpcodeRow& row_of(Opcode op) {
+  return instruction_table()[static_cast<size_t>(op)];
+}
 
-constexpr bool is_load(Opcode op) { return op == Opcode::load || op == Opcode::load_imag; }
-constexpr bool is_store(Opcode op) { return op == Opcode::store || op == Opcode::store_complex; }
-constexpr bool is_reduce(Opcode op) { return op >= Opcode::reduce_sum && op <= Opcode::reduce_argmax; }
+constexpr bool is_load(Opcode op) {
+  return op == Opcode::load || op == Opcode::load_imag;
+}
+constexpr bool is_store(Opcode op) {
+  return op == Opcode::store || op == Opcode::store_complex;
+}
+constexpr bool is_reduce(Opcode op) {
+  return op >= Opcode::reduce_sum && op <= Opcode::reduce_argmax;
+}
 /// Whether `expand_math` replaces the instruction.
-constexpr bool is_math(Opcode op) { return op >= Opcode::exp; }
+constexpr bool is_math(Opcode op) {
+  return op >= Opcode::exp;
+}
 
 /// The set that a compute type belongs to; `no_types` for dtypes that only exist in memory.
 constexpr TypeSet type_set(Dtype t) {
   switch (t.val()) {
-    case Dtype::Val::bool_: return booleans;
+    case Dtype::Val::bool_:
+      return booleans;
     case Dtype::Val::float32:
-    case Dtype::Val::float64: return floats;
+    case Dtype::Val::float64:
+      return floats;
     case Dtype::Val::float16:
     case Dtype::Val::bfloat16:
-    case Dtype::Val::complex64: return no_types;
-    default: return integers;
+    case Dtype::Val::complex64:
+      return no_types;
+    default:
+      return integers;
   }
 }
 
@@ -157,23 +171,36 @@ constexpr bool is_signed_integer(Dtype t) {
   return t == int8 || t == int16 || t == int32 || t == int64;
 }
 
-constexpr bool accepts(Opcode op, Dtype t) { return (row_of(op).accepts & type_set(t)) != 0; }
+constexpr bool accepts(Opcode op, Dtype t) {
+  return (row_of(op).accepts & type_set(t)) != 0;
+}
 
 /// Calls `f(std::type_identity<T>{})` with the C++ type of values of compute type `t`.
 template <typename F>
 constexpr decltype(auto) dispatch_compute_type(Dtype t, F&& f) {
   switch (t.val()) {
-    case Dtype::Val::bool_: return f(std::type_identity<bool>{});
-    case Dtype::Val::uint8: return f(std::type_identity<uint8_t>{});
-    case Dtype::Val::uint16: return f(std::type_identity<uint16_t>{});
-    case Dtype::Val::uint32: return f(std::type_identity<uint32_t>{});
-    case Dtype::Val::uint64: return f(std::type_identity<uint64_t>{});
-    case Dtype::Val::int8: return f(std::type_identity<int8_t>{});
-    case Dtype::Val::int16: return f(std::type_identity<int16_t>{});
-    case Dtype::Val::int32: return f(std::type_identity<int32_t>{});
-    case Dtype::Val::int64: return f(std::type_identity<int64_t>{});
-    case Dtype::Val::float64: return f(std::type_identity<double>{});
-    default: return f(std::type_identity<float>{});
+    case Dtype::Val::bool_:
+      return f(std::type_identity<bool>{});
+    case Dtype::Val::uint8:
+      return f(std::type_identity<uint8_t>{});
+    case Dtype::Val::uint16:
+      return f(std::type_identity<uint16_t>{});
+    case Dtype::Val::uint32:
+      return f(std::type_identity<uint32_t>{});
+    case Dtype::Val::uint64:
+      return f(std::type_identity<uint64_t>{});
+    case Dtype::Val::int8:
+      return f(std::type_identity<int8_t>{});
+    case Dtype::Val::int16:
+      return f(std::type_identity<int16_t>{});
+    case Dtype::Val::int32:
+      return f(std::type_identity<int32_t>{});
+    case Dtype::Val::int64:
+      return f(std::type_identity<int64_t>{});
+    case Dtype::Val::float64:
+      return f(std::type_identity<double>{});
+    default:
+      return f(std::type_identity<float>{});
   }
 }
 

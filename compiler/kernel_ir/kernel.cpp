@@ -7,16 +7,20 @@ namespace lazuli::kir {
 namespace {
 
 template <typename T>
-  requires std::is_integral_v<T> || std::is_enum_v<T>
+requires std::is_integral_v<T> || std::is_enum_v<T>
 void append(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
-void append_count(std::string& out, size_t count) { append(out, static_cast<uint32_t>(count)); }
+void append_count(std::string& out, size_t count) {
+  append(out, static_cast<uint32_t>(count));
+}
 
 }  // namespace
 
-bool Kernel::has_reduce() const { return std::find(dims.begin(), dims.end(), Role::reduce) != dims.end(); }
+bool Kernel::has_reduce() const {
+  return std::find(dims.begin(), dims.end(), Role::reduce) != dims.end();
+}
 
 Dtype compute_type(Dtype t) {
   return t == float16 || t == bfloat16 || t == complex64 ? float32 : t;

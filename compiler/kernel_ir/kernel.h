@@ -43,10 +43,10 @@ struct Access {
 /// The scalar instructions. `instruction_table()` has a row for each.
 enum class Opcode : uint8_t {
   // Sources.
-  constant,  ///< immediate, bits in `imm`
-  index,     ///< int64 position along dimension `imm`
-  load,      ///< access `imm`; operands: its dynamic indices (int64)
-  load_imag, ///< the imaginary part from a complex64 access; `load` gives the real part
+  constant,   ///< immediate, bits in `imm`
+  index,      ///< int64 position along dimension `imm`
+  load,       ///< access `imm`; operands: its dynamic indices (int64)
+  load_imag,  ///< the imaginary part from a complex64 access; `load` gives the real part
   // Sinks.
   store,          ///< access `imm`; operands: value, then dynamic indices
   store_complex,  ///< access `imm` (complex64); operands: real, imaginary, then dynamic indices
@@ -79,10 +79,10 @@ enum class Opcode : uint8_t {
   ne,
   lt,
   le,
-  select,   ///< operand 0 is bool
-  cast,     ///< value conversion; float to integer truncates and saturates (NaN gives 0), to bool is `!= 0`
-  bitcast,  ///< same size, same bits
-  round_to, ///< float32 rounded to the dtype in `imm` (float16 or bfloat16) and back
+  select,    ///< operand 0 is bool
+  cast,      ///< value conversion; float to integer truncates and saturates (NaN gives 0), to bool is `!= 0`
+  bitcast,   ///< same size, same bits
+  round_to,  ///< float32 rounded to the dtype in `imm` (float16 or bfloat16) and back
   // Reduction over all reduce dimensions of the block it stands in; its value is visible in later blocks.
   reduce_sum,
   reduce_prod,
@@ -178,10 +178,10 @@ Kernel expand_math(const Kernel& kernel);
 
 /// Arguments of a run, shared by all threads.
 struct KernelArguments {
-  const int64_t* extents;     ///< [rank]
-  std::byte* const* pointers; ///< [accesses]: the element at iteration point 0; for a scratch access, the
-                              ///< byte offset of its row within `scratch`, as a pointer
-  const int64_t* strides;     ///< for each access: its `rank` strides, then its dynamic strides
+  const int64_t* extents;      ///< [rank]
+  std::byte* const* pointers;  ///< [accesses]: the element at iteration point 0; for a scratch access, the
+                               ///< byte offset of its row within `scratch`, as a pointer
+  const int64_t* strides;      ///< for each access: its `rank` strides, then its dynamic strides
 };
 
 /// How tiers are called, and how work is split. Let V be the vector dimension: the last one if it is

@@ -11,8 +11,8 @@ Expression erf(Expression x) {
   const Expression a = abs(x);
   const Expression clamped = select(a > limit, limit, a);
   const Expression z = clamped * clamped;
-  const Expression small = fma(
-      wide ? polynomial(z, coefficients::erf_small_64) : polynomial(z, coefficients::erf_small_32), a, a);
+  const Expression small =
+      fma(wide ? polynomial(z, coefficients::erf_small_64) : polynomial(z, coefficients::erf_small_32), a, a);
   // 1 - e^-g, the power's argument being its logarithm's polynomial.
   const Expression g = wide ? polynomial(clamped, coefficients::erf_large_64)
                             : polynomial(clamped, coefficients::erf_large_32);

@@ -8,31 +8,56 @@ namespace lazuli::kir::math {
 
 Expression expand(Opcode op, Expression a, Expression b) {
   switch (op) {
-    case Opcode::exp: return exp(a);
-    case Opcode::expm1: return expm1(a);
-    case Opcode::log: return log(a);
-    case Opcode::log2: return log2(a);
-    case Opcode::log10: return log10(a);
-    case Opcode::log1p: return log1p(a);
-    case Opcode::sin: return sin(a);
-    case Opcode::cos: return cos(a);
-    case Opcode::tan: return tan(a);
-    case Opcode::asin: return asin(a);
-    case Opcode::acos: return acos(a);
-    case Opcode::atan: return atan(a);
-    case Opcode::atan2: return atan2(a, b);
-    case Opcode::sinh: return sinh(a);
-    case Opcode::cosh: return cosh(a);
-    case Opcode::tanh: return tanh(a);
-    case Opcode::asinh: return asinh(a);
-    case Opcode::acosh: return acosh(a);
-    case Opcode::atanh: return atanh(a);
-    case Opcode::erf: return erf(a);
-    case Opcode::erfinv: return erfinv(a);
-    case Opcode::pow: return type_set(a.type()) == integers ? integer_pow(a, b) : pow(a, b);
-    case Opcode::rsqrt: return 1 / sqrt(a);
-    case Opcode::sigmoid: return sigmoid(a);
-    default: throw std::logic_error(fmt::format("[kir::expand_math] No expansion of {}.", row_of(op).name));
+    case Opcode::exp:
+      return exp(a);
+    case Opcode::expm1:
+      return expm1(a);
+    case Opcode::log:
+      return log(a);
+    case Opcode::log2:
+      return log2(a);
+    case Opcode::log10:
+      return log10(a);
+    case Opcode::log1p:
+      return log1p(a);
+    case Opcode::sin:
+      return sin(a);
+    case Opcode::cos:
+      return cos(a);
+    case Opcode::tan:
+      return tan(a);
+    case Opcode::asin:
+      return asin(a);
+    case Opcode::acos:
+      return acos(a);
+    case Opcode::atan:
+      return atan(a);
+    case Opcode::atan2:
+      return atan2(a, b);
+    case Opcode::sinh:
+      return sinh(a);
+    case Opcode::cosh:
+      return cosh(a);
+    case Opcode::tanh:
+      return tanh(a);
+    case Opcode::asinh:
+      return asinh(a);
+    case Opcode::acosh:
+      return acosh(a);
+    case Opcode::atanh:
+      return atanh(a);
+    case Opcode::erf:
+      return erf(a);
+    case Opcode::erfinv:
+      return erfinv(a);
+    case Opcode::pow:
+      return type_set(a.type()) == integers ? integer_pow(a, b) : pow(a, b);
+    case Opcode::rsqrt:
+      return 1 / sqrt(a);
+    case Opcode::sigmoid:
+      return sigmoid(a);
+    default:
+      throw std::logic_error(fmt::format("[kir::expand_math] No expansion of {}.", row_of(op).name));
   }
 }
 

@@ -27,9 +27,9 @@ Decomposition decompose_normal(Expression x) {
   const Expression e = moved.shift_right(format.mantissa);
   const Expression m = ((moved & bits.bits_like(mask)) + bits.bits_like(offset)).bitcast(format.type);
   // Few machines convert vectors of int64; adding to the bits of a large number does it too.
-  const Expression as_float =
-      format.type == float64 ? (e + e.bits_like(0x4338000000000000u)).bitcast(float64) - 0x1.8p52
-                             : e.cast(float32);
+  const Expression as_float = format.type == float64
+                                  ? (e + e.bits_like(0x4338000000000000u)).bitcast(float64) - 0x1.8p52
+                                  : e.cast(float32);
   return {m - 1, as_float, e};
 }
 
@@ -122,8 +122,9 @@ Expression finish_pow(Expression x, Expression y, Expression magnitude) {
   const Expression is_integer = rint(y) == y;
   const Expression half = y * 0.5;
   const Expression is_odd = is_integer & (rint(half) != half);
-  const Expression sign = x.bitcast(format.integer) & x.bitcast(format.integer).bits_like(
-                                                          uint64_t{1} << (format.type == float64 ? 63 : 31));
+  const Expression sign =
+      x.bitcast(format.integer) &
+      x.bitcast(format.integer).bits_like(uint64_t{1} << (format.type == float64 ? 63 : 31));
   const Expression signed_bits = magnitude.bitcast(format.integer) | sign;
   Expression result = select(is_odd, signed_bits.bitcast(format.type), magnitude);
   result = select((x < 0) & (x > -infinity) & !is_integer, not_a_number, result);
@@ -161,9 +162,13 @@ Expression pow_64(Expression x, Expression y) {
 
 }  // namespace
 
-Expression log_of_normal(Expression x) { return natural(decompose_normal(x)); }
+Expression log_of_normal(Expression x) {
+  return natural(decompose_normal(x));
+}
 
-Expression log(Expression x) { return with_special_cases(x, natural(decompose(x))); }
+Expression log(Expression x) {
+  return with_special_cases(x, natural(decompose(x)));
+}
 
 Expression log2(Expression x) {
   const Decomposition d = decompose(x);
@@ -228,7 +233,9 @@ Expression atanh(Expression x) {
   return copy_sign(log1p(a * 2 / (1 - a)) * 0.5, x);
 }
 
-Expression pow(Expression x, Expression y) { return x.type() == float64 ? pow_64(x, y) : pow_32(x, y); }
+Expression pow(Expression x, Expression y) {
+  return x.type() == float64 ? pow_64(x, y) : pow_32(x, y);
+}
 
 Expression integer_pow(Expression x, Expression y) {
   const bool has_sign = is_signed_integer(x.type());

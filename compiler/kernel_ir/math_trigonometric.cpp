@@ -19,7 +19,9 @@ struct Quarter {
   Expression r_low;  ///< what r lacks; zero for float32
 };
 
-Expression modulo_4(Expression x) { return fma(rint(x * 0.25), -4, x); }
+Expression modulo_4(Expression x) {
+  return fma(rint(x * 0.25), -4, x);
+}
 
 /// A sum and its rounding error.
 struct Sum {
@@ -89,7 +91,9 @@ Quarter reduce_64(Expression x) {
   return {(n + 0x1.8p52).bitcast(int64), r, r_low};
 }
 
-Quarter reduce(Expression x) { return x.type() == float64 ? reduce_64(x) : reduce_32(x); }
+Quarter reduce(Expression x) {
+  return x.type() == float64 ? reduce_64(x) : reduce_32(x);
+}
 
 struct SineAndCosine {
   Expression sine;
@@ -121,7 +125,9 @@ SineAndCosine reduced_sine_and_cosine(const Quarter& q, Dtype type) {
 }
 
 /// Whether bit `bit` of the quadrant is set.
-Expression has_bit(Expression quadrant, int bit) { return (quadrant & quadrant.like(1 << bit)) != 0; }
+Expression has_bit(Expression quadrant, int bit) {
+  return (quadrant & quadrant.like(1 << bit)) != 0;
+}
 
 /// The sign bit, if bit 1 of the quadrant is set.
 Expression sign_of_quadrant(Expression quadrant, Format format) {
@@ -139,16 +145,16 @@ Expression sign_bits_of(Expression x) {
 
 /// What asin adds to its argument's reduced form: s z A(z).
 Expression asin_tail(Expression s, Expression z) {
-  const Expression p = s.type() == float64 ? polynomial(z, coefficients::asin_64)
-                                           : polynomial(z, coefficients::asin_32);
+  const Expression p =
+      s.type() == float64 ? polynomial(z, coefficients::asin_64) : polynomial(z, coefficients::asin_32);
   return s * z * p;
 }
 
 /// atan(t) - t for |t| <= 1/2.
 Expression atan_tail(Expression t) {
   const Expression z = t * t;
-  const Expression p = t.type() == float64 ? polynomial(z, coefficients::atan_64)
-                                           : polynomial(z, coefficients::atan_32);
+  const Expression p =
+      t.type() == float64 ? polynomial(z, coefficients::atan_64) : polynomial(z, coefficients::atan_32);
   return t * z * p;
 }
 

@@ -67,7 +67,9 @@ inline float fused_multiply_add(float a, float b, float c) {
   return static_cast<float>(std::bit_cast<double>(bits));
 #endif
 }
-inline double fused_multiply_add(double a, double b, double c) { return std::fma(a, b, c); }
+inline double fused_multiply_add(double a, double b, double c) {
+  return std::fma(a, b, c);
+}
 
 template <typename To, typename From>
 To convert(From a) {
@@ -90,24 +92,30 @@ struct Add {
   static constexpr Opcode opcode = Opcode::add;
   template <typename T>
   static T apply(T a, T b) {
-    if constexpr (std::floating_point<T>) return a + b;
-    else return wrap<T>(static_cast<Wrapping<T>>(a) + static_cast<Wrapping<T>>(b));
+    if constexpr (std::floating_point<T>)
+      return a + b;
+    else
+      return wrap<T>(static_cast<Wrapping<T>>(a) + static_cast<Wrapping<T>>(b));
   }
 };
 struct Sub {
   static constexpr Opcode opcode = Opcode::sub;
   template <typename T>
   static T apply(T a, T b) {
-    if constexpr (std::floating_point<T>) return a - b;
-    else return wrap<T>(static_cast<Wrapping<T>>(a) - static_cast<Wrapping<T>>(b));
+    if constexpr (std::floating_point<T>)
+      return a - b;
+    else
+      return wrap<T>(static_cast<Wrapping<T>>(a) - static_cast<Wrapping<T>>(b));
   }
 };
 struct Mul {
   static constexpr Opcode opcode = Opcode::mul;
   template <typename T>
   static T apply(T a, T b) {
-    if constexpr (std::floating_point<T>) return a * b;
-    else return wrap<T>(static_cast<Wrapping<T>>(a) * static_cast<Wrapping<T>>(b));
+    if constexpr (std::floating_point<T>)
+      return a * b;
+    else
+      return wrap<T>(static_cast<Wrapping<T>>(a) * static_cast<Wrapping<T>>(b));
   }
 };
 struct Div {
@@ -227,17 +235,22 @@ struct Neg {
   static constexpr Opcode opcode = Opcode::neg;
   template <typename T>
   static T apply(T a) {
-    if constexpr (std::floating_point<T>) return -a;
-    else return Sub::apply<T>(0, a);
+    if constexpr (std::floating_point<T>)
+      return -a;
+    else
+      return Sub::apply<T>(0, a);
   }
 };
 struct Abs {
   static constexpr Opcode opcode = Opcode::abs;
   template <typename T>
   static T apply(T a) {
-    if constexpr (std::floating_point<T>) return std::abs(a);
-    else if constexpr (std::is_signed_v<T>) return a < 0 ? Neg::apply<T>(a) : a;
-    else return a;
+    if constexpr (std::floating_point<T>)
+      return std::abs(a);
+    else if constexpr (std::is_signed_v<T>)
+      return a < 0 ? Neg::apply<T>(a) : a;
+    else
+      return a;
   }
 };
 struct Floor {
@@ -279,8 +292,10 @@ struct BitNot {
   static constexpr Opcode opcode = Opcode::bit_not;
   template <typename T>
   static T apply(T a) {
-    if constexpr (is_bool<T>) return !a;
-    else return static_cast<T>(~a);
+    if constexpr (is_bool<T>)
+      return !a;
+    else
+      return static_cast<T>(~a);
   }
 };
 
@@ -291,13 +306,20 @@ using BinaryOperations = std::tuple<Add, Sub, Mul, Div, Rem, Min, Max, BitAnd, B
 /// The dtype of a compute type's values.
 template <typename T>
 consteval Dtype compute_dtype() {
-  if constexpr (is_bool<T>) return bool_;
-  else if constexpr (std::is_same_v<T, float>) return float32;
-  else if constexpr (std::is_same_v<T, double>) return float64;
-  else if constexpr (sizeof(T) == 1) return std::is_signed_v<T> ? int8 : uint8;
-  else if constexpr (sizeof(T) == 2) return std::is_signed_v<T> ? int16 : uint16;
-  else if constexpr (sizeof(T) == 4) return std::is_signed_v<T> ? int32 : uint32;
-  else return std::is_signed_v<T> ? int64 : uint64;
+  if constexpr (is_bool<T>)
+    return bool_;
+  else if constexpr (std::is_same_v<T, float>)
+    return float32;
+  else if constexpr (std::is_same_v<T, double>)
+    return float64;
+  else if constexpr (sizeof(T) == 1)
+    return std::is_signed_v<T> ? int8 : uint8;
+  else if constexpr (sizeof(T) == 2)
+    return std::is_signed_v<T> ? int16 : uint16;
+  else if constexpr (sizeof(T) == 4)
+    return std::is_signed_v<T> ? int32 : uint32;
+  else
+    return std::is_signed_v<T> ? int64 : uint64;
 }
 
 /// Whether the operation is defined for T.

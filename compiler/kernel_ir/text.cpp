@@ -24,14 +24,18 @@ std::string_view name_of(const std::array<std::string_view, n>& names, Enum valu
   return names.at(static_cast<size_t>(value));
 }
 
-bool has_access(Opcode op) { return is_load(op) || is_store(op); }
+bool has_access(Opcode op) {
+  return is_load(op) || is_store(op);
+}
 
 /// A constant's value, as a comment.
 std::string constant_comment(const Instruction& instruction) {
   return dispatch_compute_type(instruction.type, [&]<typename T>(std::type_identity<T>) -> std::string {
     const T value = scalar::from_bits<T>(instruction.imm);
-    if constexpr (sizeof(T) == 1 && !scalar::is_bool<T>) return fmt::format("  # {}", static_cast<int>(value));
-    else return fmt::format("  # {}", value);
+    if constexpr (sizeof(T) == 1 && !scalar::is_bool<T>)
+      return fmt::format("  # {}", static_cast<int>(value));
+    else
+      return fmt::format("  # {}", value);
   });
 }
 
@@ -132,7 +136,8 @@ class Parser {
     if (hex) text.remove_prefix(2);
     uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, hex ? 16 : 10);
-    if (error != std::errc() || end != text.data() + text.size()) fail(fmt::format("'{}' is no number", text));
+    if (error != std::errc() || end != text.data() + text.size())
+      fail(fmt::format("'{}' is no number", text));
     return value;
   }
 
@@ -155,7 +160,8 @@ class Parser {
   }
 
   void end_block() {
-    if (!kernel_.blocks.empty()) kernel_.blocks.back().end = static_cast<uint32_t>(kernel_.instructions.size());
+    if (!kernel_.blocks.empty())
+      kernel_.blocks.back().end = static_cast<uint32_t>(kernel_.instructions.size());
   }
 
   void parse_access(std::string_view name) {
@@ -226,6 +232,8 @@ std::string to_text(const Kernel& kernel) {
   return out;
 }
 
-Kernel parse(std::string_view text) { return Parser(text).run(); }
+Kernel parse(std::string_view text) {
+  return Parser(text).run();
+}
 
 }  // namespace lazuli::kir

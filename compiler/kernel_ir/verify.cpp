@@ -76,13 +76,20 @@ class Verifier {
     const OpcodeRow& row = row_of(instruction.op);
     for (ValueId operand : instruction.operands) check_visible(operand);
     switch (instruction.op) {
-      case Opcode::constant: check_constant(instruction); break;
-      case Opcode::index: check_index(instruction); break;
+      case Opcode::constant:
+        check_constant(instruction);
+        break;
+      case Opcode::index:
+        check_index(instruction);
+        break;
       case Opcode::load:
       case Opcode::load_imag:
       case Opcode::store:
-      case Opcode::store_complex: check_memory(instruction, row); return;
-      default: break;
+      case Opcode::store_complex:
+        check_memory(instruction, row);
+        return;
+      default:
+        break;
     }
     if (static_cast<int>(instruction.operands.size()) != row.operands) {
       fail("{} operands instead of {}", instruction.operands.size(), row.operands);
@@ -129,8 +136,7 @@ class Verifier {
     }
     for (size_t i = 0; i < instruction.operands.size(); ++i) {
       const Dtype type = kernel_.instructions[instruction.operands[i]].type;
-      const Dtype wanted =
-          i < static_cast<size_t>(row.operands) ? compute_type(access.dtype) : Dtype(int64);
+      const Dtype wanted = i < static_cast<size_t>(row.operands) ? compute_type(access.dtype) : Dtype(int64);
       if (type != wanted) fail("operand {} is {}, not {}", i, dtype_name(type), dtype_name(wanted));
     }
     if (instruction.type != compute_type(access.dtype)) {
@@ -138,8 +144,10 @@ class Verifier {
     }
     const bool needs_complex = instruction.op == Opcode::load_imag || instruction.op == Opcode::store_complex;
     if (needs_complex && access.dtype != complex64) fail("a{} is not complex64", instruction.imm);
-    if (instruction.op == Opcode::store && access.dtype == complex64) fail("a{} is complex64", instruction.imm);
-    if (is_store(instruction.op) && access.kind == Access::Kind::input) fail("a{} is an input", instruction.imm);
+    if (instruction.op == Opcode::store && access.dtype == complex64)
+      fail("a{} is complex64", instruction.imm);
+    if (is_store(instruction.op) && access.kind == Access::Kind::input)
+      fail("a{} is an input", instruction.imm);
     if (block_->per_element) return;
     for (size_t d = 0; d < kernel_.dims.size(); ++d) {
       if (kernel_.dims[d] == Role::reduce && access.strides[d] != StrideClass::zero) {
@@ -159,11 +167,20 @@ class Verifier {
     if (!accepts(instruction.op, type)) fail("not defined for {}", dtype_name(type));
     bool good = true;
     switch (row.result) {
-      case ResultRule::same: good = instruction.type == type; break;
-      case ResultRule::boolean: good = instruction.type == bool_; break;
-      case ResultRule::position: good = instruction.type == int64; break;
-      case ResultRule::chosen: good = type_set(instruction.type) != no_types; break;
-      case ResultRule::none: break;
+      case ResultRule::same:
+        good = instruction.type == type;
+        break;
+      case ResultRule::boolean:
+        good = instruction.type == bool_;
+        break;
+      case ResultRule::position:
+        good = instruction.type == int64;
+        break;
+      case ResultRule::chosen:
+        good = type_set(instruction.type) != no_types;
+        break;
+      case ResultRule::none:
+        break;
     }
     if (instruction.op == Opcode::bitcast) {
       good = good && instruction.type.size() == type.size() && instruction.type != bool_;
@@ -194,6 +211,8 @@ class Verifier {
 
 }  // namespace
 
-void verify(const Kernel& kernel) { Verifier(kernel).run(); }
+void verify(const Kernel& kernel) {
+  Verifier(kernel).run();
+}
 
 }  // namespace lazuli::kir
