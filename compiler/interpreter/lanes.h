@@ -23,7 +23,8 @@ inline constexpr bool has_batch = std::is_floating_point_v<T> || (std::is_integr
 template <typename T>
 using Batch = xsimd::batch<T, Arch>;
 
-#ifdef __FMA__
+/// Whether xsimd has the instruction. (For AVX-512 it multiplies and adds, rounding twice.)
+#if defined(__FMA__) && !defined(__AVX512F__)
 inline constexpr bool has_fma = true;
 #else
 inline constexpr bool has_fma = false;

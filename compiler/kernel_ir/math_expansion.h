@@ -85,12 +85,12 @@ inline Split split(Expression x, long double value) {
   return {high, static_cast<double>(static_cast<float>(value - high))};
 }
 
-/// x = n * ln 2 + r with n = rint(x / ln 2 + offset). The low bits of `bits` are n + 2 * bias.
+/// x = n * ln 2 + r with |r| <= ln 2 / 2. The low bits of `bits` are n + 2 * bias.
 struct ExponentialReduction {
   Expression bits;
   Expression r;
 };
-ExponentialReduction reduce_exponential(Expression x, double offset = 0);
+ExponentialReduction reduce_exponential(Expression x);
 /// e^r for a reduced argument.
 Expression reduced_exp(Expression r);
 /// p * 2^n for `bits` as above, n from far below the least exponent to one above the largest.

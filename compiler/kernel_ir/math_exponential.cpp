@@ -1,4 +1,3 @@
-#include <limits>
 #include <numbers>
 
 #include <lazuli/compiler/kernel_ir/math_coefficients.h>
@@ -20,13 +19,19 @@ Expression reduced_expm1(Expression r) {
   return fma(r * r, p, r);
 }
 
+/// e^a / 2 for a >= 0, which only overflows where sinh and cosh do.
+Expression half_exp(Expression a) {
+  const double limit = pick(a, 90, 711);
+  const ExponentialReduction reduced = reduce_exponential(select(a > limit, limit, a));
+  return scale(reduced_exp(reduced.r), reduced.bits - 1);
+}
+
 }  // namespace
 
-ExponentialReduction reduce_exponential(Expression x, double offset) {
+ExponentialReduction reduce_exponential(Expression x) {
   const Format format = format_of(x);
   const double magic = format.magic() + 2 * format.bias;
-  const Expression shifted =
-      offset == 0 ? fma(x, std::numbers::log2e, magic) : fma(x, std::numbers::log2e, offset) + magic;
+  const Expression shifted = fma(x, std::numbers::log2e, magic);
   const Expression n = shifted - magic;
   const Split ln2 = split(x, std::numbers::ln2_v<long double>);
   // The first step is exact: x and n * ln2.high nearly cancel.
@@ -37,7 +42,7 @@ ExponentialReduction reduce_exponential(Expression x, double offset) {
 Expression reduced_exp(Expression r) {
   const Expression p =
       r.type() == float64 ? polynomial(r, coefficients::exp_64) : polynomial(r, coefficients::exp_short_32);
-  return fma(fma(p, r, 1), r, 1);
+  return fma(r * r, p, r) + 1;
 }
 
 Expression scale(Expression p, Expression bits) {
@@ -69,38 +74,32 @@ Expression expm1(Expression x) {
 }
 
 Expression sinh(Expression x) {
-  // Beyond the limit the result is infinite, and just so here: the power must not be.
-  const double limit = pick(x, 89.5, 710.6);
   const Expression a = abs(x);
-  const ExponentialReduction reduced = reduce_exponential(select(a > limit, limit, a));
-  const Expression power = power_of_two(reduced.bits, format_of(x), -2);
-  const Expression half = fma(power, reduced_expm1(reduced.r), power - 0.25) * 2;  // (e^a - 1) / 2
-  const Expression result = half + half / fma(half, 2, 1);
-  const double small = pick(x, 0x1p-13, 0x1p-28);
-  const Expression finite = select(half < std::numeric_limits<double>::infinity(), result, half);
-  return copy_sign(select(a < small, a, finite), x);
+  const Expression z = a * a;
+  const Expression p =
+      x.type() == float64 ? polynomial(z, coefficients::sinh_64) : polynomial(z, coefficients::sinh_32);
+  const Expression small = fma(a * z, p, a);
+  const Expression half = half_exp(a);
+  return copy_sign(select(a < 1, small, half - 0.25 / half), x);
 }
 
 Expression cosh(Expression x) {
-  const Expression a = abs(x);
-  const ExponentialReduction reduced = reduce_exponential(select(a > pick(x, 90, 711), pick(x, 90, 711), a));
-  const Expression half = scale(reduced_exp(reduced.r), reduced.bits - 1);  // e^a / 2
+  const Expression half = half_exp(abs(x));
   return half + 0.25 / half;
 }
 
 Expression tanh(Expression x) {
-  // t / (t + 2) with t = e^2a - 1; where the argument is cut off, the result is 1.
-  const double limit = pick(x, 9.5, 19.5);
   const Expression a = abs(x);
+  const Expression z = a * a;
+  const Expression p =
+      x.type() == float64 ? polynomial(z, coefficients::tanh_64) : polynomial(z, coefficients::tanh_32);
+  const Expression small = fma(a * z, p, a);
+  // 1 - 2 / (e^2a + 1); where the argument is cut off, that is 1.
+  const double limit = pick(x, 9.5, 19.5);
   const Expression clamped = select(a > limit, limit, a);
-  // Off-centre, so that n is 0 up to an argument where t = 2^n q + 2^n - 1 no longer cancels much.
-  const ExponentialReduction reduced = reduce_exponential(clamped + clamped, -0.25);
-  const Expression r = reduced.r;
-  const Expression p = x.type() == float64 ? polynomial(r, coefficients::exp_tanh_64)
-                                           : polynomial(r, coefficients::exp_tanh_32);
-  const Expression power = power_of_two(reduced.bits, format_of(x), 0);
-  const Expression t = fma(power, fma(r * r, p, r), power - 1);
-  return copy_sign(t / (t + 2), x);
+  const ExponentialReduction reduced = reduce_exponential(clamped + clamped);
+  const Expression e = reduced_exp(reduced.r) * power_of_two(reduced.bits, format_of(x), 0);
+  return copy_sign(select(a < 0.625, small, 1 - 2 / (e + 1)), x);
 }
 
 Expression sigmoid(Expression x) {
