@@ -14,6 +14,9 @@ namespace {
 /// Bytes of weights below which waking another thread costs more than it saves.
 constexpr int64_t bytes_for_a_thread = 64 << 10;
 
+/// Depths taken at a time where lanes are few: their weights fit in the L1 cache.
+constexpr int64_t narrow_depths = 32;
+
 int64_t useful_threads(int64_t bytes) {
   return std::clamp<int64_t>(bytes / bytes_for_a_thread, 1, num_threads());
 }
@@ -83,18 +86,22 @@ void gemv_axpy(const GemvProblem<T>& problem) {
     const int64_t depth_part = part / lane_parts;
     const int64_t depth = std::min(depth_part * depths, problem.k);
     AxpyRows<T> axpy;
-    axpy.k = std::min(depths, problem.k - depth);
-    axpy.x = problem.x + depth;
     axpy.x_row_stride = problem.x_row_stride;
     axpy.x_k_stride = 1;
     axpy.x_rows = problem.x_rows;
-    axpy.w = problem.w.data + (first + depth * problem.w.k_stride) * problem.w.dtype.size();
     axpy.w_row_stride = problem.w.k_stride;
     axpy.columns = std::min(lanes, problem.w_lanes - first);
     axpy.y = sums + depth_part * problem.x_rows * stride + first;
     axpy.y_row_stride = stride;
     for (int64_t r = 0; r < problem.x_rows; ++r) std::fill_n(axpy.y + r * stride, axpy.columns, T{0});
-    run_axpy(table, problem.w.dtype, axpy);
+    const int64_t end = std::min(depth + depths, problem.k);
+    const int64_t step = axpy.columns <= narrow_columns ? narrow_depths : std::max<int64_t>(end - depth, 1);
+    for (int64_t p = depth; p < end; p += step) {
+      axpy.k = std::min(step, end - p);
+      axpy.x = problem.x + p;
+      axpy.w = problem.w.data + (first + p * problem.w.k_stride) * problem.w.dtype.size();
+      run_axpy(table, problem.w.dtype, axpy);
+    }
   });
   for (int64_t r = 0; r < problem.x_rows; ++r) {
     for (int64_t j = 0; j < problem.w_lanes; ++j) {

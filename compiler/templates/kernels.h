@@ -45,6 +45,10 @@ struct DotRows {
   int64_t out_w_stride = 0;
 };
 
+/// Up to so many columns, `AxpyRows` may pass over w several times, a part of the columns at a time; the
+/// caller sees to it that k rows of w are then few enough to stay in cache.
+inline constexpr int64_t narrow_columns = 256;
+
 /// y[r][j] += Σ_p x[r * x_row_stride + p * x_k_stride] * w[p][j], for r < x_rows and j < columns.
 template <typename T>
 struct AxpyRows {
@@ -125,8 +129,10 @@ struct Kernels {
   /// multiples of 32.
   void (*panel_dequantize)(const PanelFormat& format, const std::byte* panel, int64_t first, int64_t count,
                            float* out, int64_t out_stride) = nullptr;
-  /// out[i] = scale * codes[i] + bias.
-  void (*dequantize)(const uint8_t* codes, int64_t count, float scale, float bias, float* out) = nullptr;
+  /// out[i] = scale * q[i] + bias for codes that lie one after another in a bit stream, as in MLX's layout;
+  /// `count` is a multiple of 8 and `src` the byte in which the first code begins.
+  void (*dequantize)(int bits, const uint8_t* src, int64_t count, float scale, float bias,
+                     float* out) = nullptr;
   /// One group of activations as int8, by the formula at `Activations::int8`. Returns the step (NaN if a
   /// value is not finite; the codes are zero then) and sets the sum of the codes.
   float (*quantize_group)(const float* x, int64_t count, int8_t* codes, int32_t* sum) = nullptr;

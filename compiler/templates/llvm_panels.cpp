@@ -54,9 +54,8 @@ class PanelEmitter {
     load_arguments();
     // More accumulators than registers would only go through memory: then the panel, which is in cache
     // by now, is passed over again.
-    const int registers = b_.target().vector_registers;
-    const int accumulators = parts_ * (vnni_ ? static_cast<int>(terms_.size()) : 1);
-    const int rows_at_once = std::clamp((registers - 4) / accumulators, 1, shape_.rows);
+    const int accumulators = parts_ * (shape_.int8 ? static_cast<int>(terms_.size()) : 1);
+    const int rows_at_once = std::clamp((b_.target().vector_registers - 6) / accumulators, 1, shape_.rows);
     for (int row = 0; row < shape_.rows; row += rows_at_once) {
       emit_rows(row, std::min(rows_at_once, shape_.rows - row));
     }
@@ -146,56 +145,74 @@ class PanelEmitter {
 
   /// Σ q x over a group, as floats: [row][part].
   Values emit_group(Value* block, const Values& x, int spans) {
-    const int per_row = parts_ * (vnni_ ? static_cast<int>(terms_.size()) : 1);
-    VectorBuilder::Carried accumulators;
-    for (int i = 0; i < rows_ * per_row; ++i) {
-      accumulators.push_back(b_.zero(shape_.int8 ? words() : floats()));
-    }
-    const auto span_step = [&](Value* span, const VectorBuilder::Carried& before) {
-      Value* codes = b_.element(block, span, span_bytes(shape_.format.bits));
-      Values x_span;
-      for (Value* row : x) x_span.push_back(b_.element(row, span, span_columns * x_bytes_));
-      if (!shape_.int8) return span_float(codes, x_span, before);
-      return vnni_ ? span_vnni(codes, x_span, before) : span_shorts(codes, x_span, before);
-    };
-    if (spans == 1) {
-      accumulators = span_step(b_.i64(0), accumulators);
-    } else {
-      accumulators = b_.loop(b_.i64(0), b_.i64(spans), 1, accumulators, span_step, "span");
-    }
-    if (!shape_.int8) return Values(accumulators.begin(), accumulators.end());
+    if (!shape_.int8) return float_group(block, x, spans);
+    const Values whole = vnni_ ? vnni_group(block, x, spans) : shorts_group(block, x, spans);
     Values products;
-    for (int i = 0; i < rows_ * parts_; ++i) {
-      Value* whole = accumulators[i];
-      if (vnni_ && terms_.size() == 2) {
-        whole = b_.ir.CreateAdd(whole, b_.ir.CreateShl(accumulators[rows_ * parts_ + i],
-                                                       llvm::ConstantInt::get(words(), terms_[1].weight)));
-      }
-      products.push_back(b_.ir.CreateSIToFP(whole, floats()));
-    }
+    for (Value* sum : whole) products.push_back(b_.ir.CreateSIToFP(sum, floats()));
     return products;
   }
 
-  /// The vector that holds quad `quad` of the term's plane, as it lies.
-  Value* plane_vector(const Term& term, Value* span, int quad, int part) {
-    const int vector = quad / (8 / term.plane_width);
-    const int64_t offset = term.plane_offset + vector * plane_vector_bytes + int64_t{part} * lanes_ * 4;
-    return b_.load_raw(b_.ir.getInt32Ty(), b_.offset_bytes(span, offset), lanes_);
+  /// Loops over steps: a step is what one vector of the main plane holds, a few quads. (Unrolling further
+  /// makes code generation keep more values than there are registers.) `body` gets the span, the step in it
+  /// and the activations of the step's first column.
+  using Step = llvm::function_ref<VectorBuilder::Carried(Value* span, Value* step, const Values& x,
+                                                         const VectorBuilder::Carried& before)>;
+  VectorBuilder::Carried steps(Value* span, const Values& x, const VectorBuilder::Carried& initial,
+                               Step body) {
+    const int count = static_cast<int>(span_quads) / step_quads();
+    return b_.loop(
+        b_.i64(0), b_.i64(count), 1, initial,
+        [&](Value* step, const VectorBuilder::Carried& before) {
+          Values x_step;
+          for (Value* row : x) x_step.push_back(b_.element(row, step, step_quads() * 4 * x_bytes_));
+          return body(span, step, x_step, before);
+        },
+        "step");
   }
-  /// Where the term's field of quad `quad` begins in each byte.
-  static int field_bit(const Term& term, int quad) {
-    return term.plane_width * (quad % (8 / term.plane_width)) + term.first_bit;
+  VectorBuilder::Carried spans_loop(
+      Value* block, const Values& x, int spans, const VectorBuilder::Carried& initial,
+      llvm::function_ref<VectorBuilder::Carried(Value* span, const Values& x, const VectorBuilder::Carried&)>
+          body) {
+    return b_.loop(
+        b_.i64(0), b_.i64(spans), 1, initial,
+        [&](Value* span, const VectorBuilder::Carried& before) {
+          Values x_span;
+          for (Value* row : x) x_span.push_back(b_.element(row, span, span_columns * x_bytes_));
+          return body(b_.element(block, span, span_bytes(shape_.format.bits)), x_span, before);
+        },
+        "span");
+  }
+
+  int step_quads() const { return 8 / terms_[0].plane_width; }
+
+  /// The vector with the step's fields of a term, moved down so that those of its first quad come first. A
+  /// vector of the second plane serves several steps.
+  Value* step_vector(const Term& term, Value* span, Value* step, int part) {
+    const int per_vector = 8 / term.plane_width;
+    Value* vector_index = step;
+    Value* shift = nullptr;
+    if (per_vector != step_quads()) {
+      const int steps_a_vector = per_vector / step_quads();
+      vector_index = b_.ir.CreateUDiv(step, b_.i64(steps_a_vector));
+      shift = b_.times(b_.ir.CreateURem(step, b_.i64(steps_a_vector)), term.plane_width * step_quads());
+    }
+    Value* address = b_.element(span, vector_index, plane_vector_bytes);
+    address = b_.offset_bytes(address, term.plane_offset + int64_t{part} * lanes_ * 4);
+    Value* vector = b_.load_raw(b_.ir.getInt32Ty(), address, lanes_);
+    if (shift == nullptr) return vector;
+    return b_.ir.CreateLShr(vector, b_.splat(b_.ir.CreateTrunc(shift, b_.ir.getInt32Ty()), lanes_));
   }
   Value* shift_right(Value* value, int bits) {
-    return bits == 0 ? value : b_.ir.CreateLShr(value, llvm::ConstantInt::get(value->getType(), bits));
+    if (bits == 0) return value;
+    return b_.ir.CreateLShr(value, llvm::ConstantInt::get(value->getType(), static_cast<uint64_t>(bits)));
   }
   Value* mask(Value* value, uint32_t bits) {
     return b_.ir.CreateAnd(value, llvm::ConstantInt::get(value->getType(), bits));
   }
 
-  /// The term's codes of a quad as bytes.
-  Value* code_bytes(const Term& term, Value* span, int quad, int part) {
-    Value* codes = shift_right(plane_vector(term, span, quad, part), field_bit(term, quad));
+  /// The term's codes of the step's quad `quad` as bytes.
+  Value* code_bytes(const Term& term, Value* vector, int quad) {
+    Value* codes = shift_right(vector, term.plane_width * quad + term.first_bit);
     if (term.width < 8) codes = mask(codes, ((1u << term.width) - 1) * 0x01010101u);
     return codes;
   }
@@ -208,84 +225,154 @@ class PanelEmitter {
     return b_.ir.CreateIntrinsic(id, {}, operands);
   }
 
-  VectorBuilder::Carried span_vnni(Value* span, const Values& x, const VectorBuilder::Carried& before) {
-    const auto dot = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
-                                                    : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
+  VectorBuilder::Carried zeros(size_t count, llvm::Type* type) {
+    return VectorBuilder::Carried(count, b_.zero(type));
+  }
+
+  /// Calls `multiply(codes, row, quad, sum)` for each product of a step; sums are [term][row][part].
+  VectorBuilder::Carried each_product(
+      Value* span, Value* step, const VectorBuilder::Carried& before,
+      llvm::function_ref<Value*(Value* codes, int row, int quad, Value* sum)> multiply) {
     VectorBuilder::Carried sums = before;
-    for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
-      for (size_t t = 0; t < terms_.size(); ++t) {
-        for (int part = 0; part < parts_; ++part) {
-          Value* codes = code_bytes(terms_[t], span, quad, part);
-          for (int r = 0; r < rows_; ++r) {
-            Value*& sum = sums[static_cast<int>(t) * rows_ * parts_ + r * parts_ + part];
-            sum = call(dot, {sum, codes, activation_bytes(x[r], quad)});
+    for (size_t t = 0; t < terms_.size(); ++t) {
+      Values vectors;
+      for (int part = 0; part < parts_; ++part) vectors.push_back(step_vector(terms_[t], span, step, part));
+      for (int quad = 0; quad < step_quads(); ++quad) {
+        Values codes;
+        for (Value* vector : vectors) codes.push_back(code_bytes(terms_[t], vector, quad));
+        for (int r = 0; r < rows_; ++r) {
+          for (int part = 0; part < parts_; ++part) {
+            Value*& sum = sums[(t * static_cast<size_t>(rows_) + static_cast<size_t>(r)) * parts_ + part];
+            sum = multiply(codes[part], r, quad, sum);
           }
         }
       }
     }
     return sums;
+  }
+
+  Values vnni_group(Value* block, const Values& x, int spans) {
+    const auto dot = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
+                                                    : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
+    const size_t products = static_cast<size_t>(rows_ * parts_);
+    const auto sums = spans_loop(
+        block, x, spans, zeros(products * terms_.size(), words()),
+        [&](Value* span, const Values& x_span, const VectorBuilder::Carried& before_span) {
+          return steps(
+              span, x_span, before_span,
+              [&](Value* at, Value* step, const Values& x_step, const VectorBuilder::Carried& before) {
+                return each_product(at, step, before, [&](Value* codes, int row, int quad, Value* sum) {
+                  return call(dot, {sum, codes, activation_bytes(x_step[row], quad)});
+                });
+              });
+        });
+    Values whole;
+    for (size_t i = 0; i < products; ++i) {
+      Value* sum = sums[i];
+      if (terms_.size() == 2) {
+        Value* weight = llvm::ConstantInt::get(words(), static_cast<uint64_t>(terms_[1].weight));
+        sum = b_.ir.CreateAdd(sum, b_.ir.CreateShl(sums[products + i], weight));
+      }
+      whole.push_back(sum);
+    }
+    return whole;
   }
 
   /// Without 8-bit dot products: products of bytes are added in pairs to 16 bits. A term's codes have at most
   /// four bits, so over the 8 quads of a span a lane stays within 8 * 2 * 15 * 127 = 30480.
-  VectorBuilder::Carried span_shorts(Value* span, const Values& x, const VectorBuilder::Carried& before) {
+  Values shorts_group(Value* block, const Values& x, int spans) {
     const bool wide = b_.target().vector_bits == 512;
-    const auto multiply =
+    const auto multiply_bytes =
         wide ? llvm::Intrinsic::x86_avx512_pmaddubs_w_512 : llvm::Intrinsic::x86_avx2_pmadd_ub_sw;
     const auto widen = wide ? llvm::Intrinsic::x86_avx512_pmaddw_d_512 : llvm::Intrinsic::x86_avx2_pmadd_wd;
-    VectorBuilder::Carried sums = before;
-    for (const Term& term : terms_) {
-      Values narrow(static_cast<size_t>(rows_ * parts_), nullptr);
-      for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
-        for (int part = 0; part < parts_; ++part) {
-          Value* codes = b_.ir.CreateBitCast(code_bytes(term, span, quad, part), bytes());
-          for (int r = 0; r < rows_; ++r) {
-            Value* activations = b_.ir.CreateBitCast(activation_bytes(x[r], quad), bytes());
-            Value* products = call(multiply, {codes, activations});
-            Value*& sum = narrow[r * parts_ + part];
-            sum = sum == nullptr ? products : b_.ir.CreateAdd(sum, products);
+    const size_t products = static_cast<size_t>(rows_ * parts_);
+    const auto sums = spans_loop(
+        block, x, spans, zeros(products, words()),
+        [&](Value* span, const Values& x_span, const VectorBuilder::Carried& before_span) {
+          const auto narrow = steps(
+              span, x_span, zeros(products * terms_.size(), shorts()),
+              [&](Value* at, Value* step, const Values& x_step, const VectorBuilder::Carried& before) {
+                return each_product(at, step, before, [&](Value* codes, int row, int quad, Value* sum) {
+                  Value* activations = b_.ir.CreateBitCast(activation_bytes(x_step[row], quad), bytes());
+                  Value* pairs = call(multiply_bytes, {b_.ir.CreateBitCast(codes, bytes()), activations});
+                  return b_.ir.CreateAdd(sum, pairs);
+                });
+              });
+          VectorBuilder::Carried after = before_span;
+          for (size_t i = 0; i < narrow.size(); ++i) {
+            const int weight = terms_[i / products].weight;
+            Value* factor = llvm::ConstantInt::get(shorts(), uint64_t{1} << weight);
+            Value*& sum = after[i % products];
+            sum = b_.ir.CreateAdd(sum, call(widen, {narrow[i], factor}));
           }
-        }
-      }
-      Value* weight = llvm::ConstantInt::get(shorts(), uint64_t{1} << term.weight);
-      for (int i = 0; i < rows_ * parts_; ++i) {
-        sums[i] = b_.ir.CreateAdd(sums[i], call(widen, {narrow[i], weight}));
-      }
-    }
-    return sums;
+          return after;
+        });
+    return Values(sums.begin(), sums.end());
   }
 
-  VectorBuilder::Carried span_float(Value* span, const Values& x, const VectorBuilder::Carried& before) {
-    VectorBuilder::Carried sums = before;
-    for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
+  Values float_group(Value* block, const Values& x, int spans) {
+    // As many sums as hide the latency of a multiply-add.
+    const size_t products = static_cast<size_t>(rows_ * parts_);
+    const size_t chains = products >= 8 ? 1 : products >= 4 ? 2 : 4;
+    const auto sums = spans_loop(
+        block, x, spans, zeros(products * chains, floats()),
+        [&](Value* span, const Values& x_span, const VectorBuilder::Carried& before_span) {
+          return steps(span, x_span, before_span,
+                       [&](Value* at, Value* step, const Values& x_step, VectorBuilder::Carried after) {
+                         float_step(at, step, x_step, chains, after);
+                         return after;
+                       });
+        });
+    Values totals;
+    for (size_t i = 0; i < products; ++i) {
+      Value* total = sums[i];
+      for (size_t chain = 1; chain < chains; ++chain)
+        total = b_.ir.CreateFAdd(total, sums[chain * products + i]);
+      totals.push_back(total);
+    }
+    return totals;
+  }
+
+  void float_step(Value* span, Value* step, const Values& x, size_t chains, VectorBuilder::Carried& sums) {
+    const size_t products = static_cast<size_t>(rows_ * parts_);
+    llvm::SmallVector<Values, 2> vectors;
+    for (const Term& term : terms_) {
+      Values parts;
+      for (int part = 0; part < parts_; ++part) parts.push_back(step_vector(term, span, step, part));
+      vectors.push_back(parts);
+    }
+    for (int quad = 0; quad < step_quads(); ++quad) {
       for (int j = 0; j < 4; ++j) {
+        const size_t chain = static_cast<size_t>(j) % chains;
         Values weights;
-        for (int part = 0; part < parts_; ++part) weights.push_back(float_codes(span, quad, j, part));
+        for (int part = 0; part < parts_; ++part) weights.push_back(float_codes(vectors, quad, j, part));
         for (int r = 0; r < rows_; ++r) {
-          Value* activation =
-              b_.broadcast(b_.ir.getFloatTy(), b_.offset_bytes(x[r], int64_t{quad * 4 + j} * 4), lanes_);
+          Value* address = b_.offset_bytes(x[r], int64_t{quad * 4 + j} * 4);
+          Value* activation = b_.broadcast(b_.ir.getFloatTy(), address, lanes_);
           for (int part = 0; part < parts_; ++part) {
-            Value*& sum = sums[r * parts_ + part];
+            Value*& sum = sums[chain * products + static_cast<size_t>(r * parts_ + part)];
             sum = b_.fma(activation, weights[part], sum);
           }
         }
       }
     }
-    return sums;
   }
 
-  /// The codes of column 4 * quad + j as floats.
-  Value* float_codes(Value* span, int quad, int j, int part) {
+  /// The codes of byte `j` of the step's quad `quad` as floats.
+  Value* float_codes(const llvm::SmallVector<Values, 2>& vectors, int quad, int j, int part) {
     if (terms_.size() == 1 && terms_[0].width <= 4) {
-      if (Value* looked_up = look_up(span, quad, j, part)) return looked_up;
+      if (Value* looked_up = look_up(vectors[0][part], quad, j)) return looked_up;
     }
     Value* codes = nullptr;
-    for (const Term& term : terms_) {
-      const int first = field_bit(term, quad) + 8 * j;
-      Value* field = shift_right(plane_vector(term, span, quad, part), first);
+    for (size_t t = 0; t < terms_.size(); ++t) {
+      const Term& term = terms_[t];
+      const int first = term.plane_width * quad + term.first_bit + 8 * j;
+      Value* field = shift_right(vectors[t][part], first);
       if (first + term.width < 32) field = mask(field, (1u << term.width) - 1);
-      if (term.weight > 0)
-        field = b_.ir.CreateShl(field, llvm::ConstantInt::get(field->getType(), term.weight));
+      if (term.weight > 0) {
+        field = b_.ir.CreateShl(field,
+                                llvm::ConstantInt::get(field->getType(), static_cast<uint64_t>(term.weight)));
+      }
       codes = codes == nullptr ? field : b_.ir.CreateOr(codes, field);
     }
     return b_.ir.CreateSIToFP(codes, floats());
@@ -293,7 +380,7 @@ class PanelEmitter {
 
   /// Codes of few bits as floats by a permutation of a table, whose index is the lowest bits of a lane (those
   /// above are passed over): one instruction for a mask and a conversion. Null where there is none.
-  Value* look_up(Value* span, int quad, int j, int part) {
+  Value* look_up(Value* vector, int quad, int j) {
     const Term& term = terms_[0];
     int index_bits = 0;
     llvm::Intrinsic::ID id = llvm::Intrinsic::not_intrinsic;
@@ -311,8 +398,7 @@ class PanelEmitter {
       const int code = i % (1 << index_bits) % (1 << term.width);
       table.push_back(llvm::ConstantFP::get(b_.ir.getFloatTy(), code));
     }
-    Value* index = shift_right(plane_vector(term, span, quad, part), field_bit(term, quad) + 8 * j);
-    return call(id, {llvm::ConstantVector::get(table), index});
+    return call(id, {llvm::ConstantVector::get(table), shift_right(vector, term.plane_width * quad + 8 * j)});
   }
 
   mutable TemplateBuilder b_;

@@ -55,14 +55,13 @@ class DotEmitter : public RowsEmitter {
     out_x_bytes_ = scaled(offsetof(Fields, out_x_stride), bytes_);
     out_w_bytes_ = scaled(offsetof(Fields, out_w_stride), bytes_);
     Value* w_rows = b_.integer(offsetof(Fields, w_rows));
-    // Each element of x and w that is loaded is used by as many products as registers allow.
-    const int registers = b_.target().vector_registers;
-    const int most = registers / 2 + registers / 8;
-    int block = 1;
-    while (block < 4 && 2 * block * shape_.x_rows <= most) block *= 2;
-    chains_ = 1;
-    while (chains_ < 4 && 2 * chains_ * block * shape_.x_rows <= std::min(most, 16)) chains_ *= 2;
-    Value* blocks = b_.ir.CreateAnd(w_rows, b_.i64(-block));
+    // Each element of x and w that is loaded is used by as many products as registers allow; where those are
+    // few, each product has several sums, to hide the latency of a multiply-add.
+    int block = 4;
+    while (block > 1 && (shape_.x_rows + 1) * block + 1 > b_.target().vector_registers) --block;
+    const int products = shape_.x_rows * block;
+    chains_ = products >= 8 ? 1 : products >= 4 ? 2 : 4;
+    Value* blocks = b_.ir.CreateSub(w_rows, b_.ir.CreateSRem(w_rows, b_.i64(block)));
     b_.loop(
         b_.i64(0), blocks, block, [&](Value* first) { emit_block(first, block); }, "block");
     if (block > 1)
@@ -123,15 +122,43 @@ class DotEmitter : public RowsEmitter {
           return values;
         },
         "tail");
-    for (int r = 0; r < shape_.x_rows; ++r) {
-      for (int j = 0; j < block; ++j) {
-        Value* sum = b_.reduce_lanes(totals[static_cast<size_t>(r * block + j)],
-                                     [&](Value* a, Value* c) { return b_.ir.CreateFAdd(a, c); });
-        Value* place = b_.offset_bytes(out_, b_.ir.CreateMul(b_.i64(r), out_x_bytes_));
-        place = b_.offset_bytes(place, b_.ir.CreateMul(b_.ir.CreateAdd(first, b_.i64(j)), out_w_bytes_));
-        b_.store_raw(sum, place);
-      }
+    const auto place = [&](int product) {
+      Value* row = b_.offset_bytes(out_, b_.ir.CreateMul(b_.i64(product / block), out_x_bytes_));
+      return b_.offset_bytes(row,
+                             b_.ir.CreateMul(b_.ir.CreateAdd(first, b_.i64(product % block)), out_w_bytes_));
+    };
+    const auto add = [&](Value* a, Value* c) { return b_.ir.CreateFAdd(a, c); };
+    int done = 0;
+    for (; computed_ == float32 && done + 4 <= products; done += 4) {
+      Value* four = add_lanes_of_four(&totals[static_cast<size_t>(done)]);
+      for (int i = 0; i < 4; ++i) b_.store_raw(b_.lane(four, i), place(done + i));
     }
+    for (; done < products; ++done) {
+      b_.store_raw(b_.reduce_lanes(totals[static_cast<size_t>(done)], add), place(done));
+    }
+  }
+
+  /// The sums of the lanes of four float vectors, as one vector of four: pairs of neighbours are added within
+  /// each 128 bits, twice, and then the parts of 128 bits.
+  Value* add_lanes_of_four(Value* const* vectors) {
+    const auto add_pairs = [&](Value* a, Value* c) {
+      llvm::SmallVector<int, 32> even;
+      llvm::SmallVector<int, 32> odd;
+      for (int part = 0; part < lanes_; part += 4) {
+        for (const int from : {part, lanes_ + part}) {
+          for (const int i : {0, 2}) {
+            even.push_back(from + i);
+            odd.push_back(from + i + 1);
+          }
+        }
+      }
+      return b_.ir.CreateFAdd(b_.ir.CreateShuffleVector(a, c, even), b_.ir.CreateShuffleVector(a, c, odd));
+    };
+    Value* sums = add_pairs(add_pairs(vectors[0], vectors[1]), add_pairs(vectors[2], vectors[3]));
+    for (int count = lanes_; count > 4; count /= 2) {
+      sums = b_.ir.CreateFAdd(b_.slice(sums, 0, count / 2), b_.slice(sums, count / 2, count / 2));
+    }
+    return sums;
   }
 
   /// Adds the products at depths [at, at + lanes) to sums [first, ...).
@@ -174,22 +201,91 @@ class AxpyEmitter : public RowsEmitter {
     columns_ = b_.integer(offsetof(Fields, columns));
     y_ = b_.pointer(offsetof(Fields, y));
     y_row_bytes_ = scaled(offsetof(Fields, y_row_stride), bytes_);
-    Value* k = b_.integer(offsetof(Fields, k));
-    // Rows of w taken together: their factors, one for each row of x, stay in registers.
-    const int registers = b_.target().vector_registers;
-    const int block = std::clamp((registers - 6) / shape_.x_rows, 1, 4) == 3
-                          ? 2
-                          : std::clamp((registers - 6) / shape_.x_rows, 1, 4);
-    Value* blocks = b_.ir.CreateAnd(k, b_.i64(-block));
-    b_.loop(
-        b_.i64(0), blocks, block, [&](Value* first) { emit_block(first, block); }, "block");
-    if (block > 1)
-      b_.loop(
-          blocks, k, 1, [&](Value* first) { emit_block(first, 1); }, "single");
+    k_ = b_.integer(offsetof(Fields, k));
+    llvm::BasicBlock* narrow = b_.block("narrow");
+    llvm::BasicBlock* wide = b_.block("wide");
+    b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(columns_, b_.i64(narrow_columns)), narrow, wide);
+    b_.ir.SetInsertPoint(narrow);
+    emit_narrow();
+    b_.ir.CreateRetVoid();
+    b_.ir.SetInsertPoint(wide);
+    emit_wide();
     b_.ir.CreateRetVoid();
   }
 
  private:
+  /// Few columns: a few vectors of sums stay in registers over all depths.
+  void emit_narrow() {
+    const int vectors = std::clamp((b_.target().vector_registers - 4) / (shape_.x_rows + 1), 1, 8);
+    Value* chunk = b_.i64(int64_t{vectors} * lanes_);
+    Value* chunks = b_.ir.CreateSub(columns_, b_.ir.CreateSRem(columns_, chunk));
+    b_.loop(
+        b_.i64(0), chunks, int64_t{vectors} * lanes_, [&](Value* j) { sum_depths(j, vectors, nullptr); },
+        "chunk");
+    Value* whole = b_.ir.CreateAnd(columns_, b_.i64(-int64_t{lanes_}));
+    if (vectors > 1) {
+      b_.loop(
+          chunks, whole, lanes_, [&](Value* j) { sum_depths(j, 1, nullptr); }, "vector");
+    }
+    b_.loop(
+        whole, columns_, lanes_,
+        [&](Value* j) {
+          const Tail tail = b_.tail(b_.ir.CreateSub(columns_, j), lanes_);
+          sum_depths(j, 1, &tail);
+        },
+        "tail");
+  }
+
+  void sum_depths(Value* j, int vectors, const Tail* tail) {
+    Values places;
+    Values x;
+    VectorBuilder::Carried sums;
+    for (int r = 0; r < shape_.x_rows; ++r) {
+      x.push_back(b_.offset_bytes(x_, b_.ir.CreateMul(b_.i64(r), x_row_bytes_)));
+      Value* row = b_.element(b_.offset_bytes(y_, b_.ir.CreateMul(b_.i64(r), y_row_bytes_)), j, bytes_);
+      for (int v = 0; v < vectors; ++v) {
+        places.push_back(b_.offset_bytes(row, int64_t{v} * lanes_ * bytes_));
+        sums.push_back(b_.load(computed_, places.back(), lanes_, tail));
+      }
+    }
+    Value* w = b_.element(w_, j, w_bytes_);
+    sums = b_.loop(
+        b_.i64(0), k_, 1, sums,
+        [&](Value* p, VectorBuilder::Carried values) {
+          Value* row = b_.offset_bytes(w, b_.ir.CreateMul(p, w_row_bytes_));
+          Value* x_offset = b_.ir.CreateMul(p, x_k_bytes_);
+          Values weights;
+          for (int v = 0; v < vectors; ++v) {
+            weights.push_back(
+                b_.load(shape_.weights, b_.offset_bytes(row, int64_t{v} * lanes_ * w_bytes_), lanes_, tail));
+          }
+          for (int r = 0; r < shape_.x_rows; ++r) {
+            Value* factor = b_.broadcast(scalar(), b_.offset_bytes(x[r], x_offset), lanes_);
+            for (int v = 0; v < vectors; ++v) {
+              Value*& sum = values[static_cast<size_t>(r * vectors + v)];
+              sum = b_.fma(factor, weights[v], sum);
+            }
+          }
+          return values;
+        },
+        "depth");
+    for (size_t i = 0; i < places.size(); ++i) b_.store(computed_, sums[i], places[i], tail);
+  }
+
+  /// Many columns: rows of w are read one after another, a few at a time, so that memory streams; the sums
+  /// pass through the cache.
+  void emit_wide() {
+    // Rows of w taken together: their factors, one for each row of x, stay in registers.
+    int block = std::clamp((b_.target().vector_registers - 6) / shape_.x_rows, 1, 4);
+    if (block == 3) block = 2;
+    Value* blocks = b_.ir.CreateAnd(k_, b_.i64(-block));
+    b_.loop(
+        b_.i64(0), blocks, block, [&](Value* first) { emit_block(first, block); }, "block");
+    if (block > 1)
+      b_.loop(
+          blocks, k_, 1, [&](Value* first) { emit_block(first, 1); }, "single");
+  }
+
   void emit_block(Value* first, int block) {
     Values w;
     Values factors;
@@ -232,6 +328,7 @@ class AxpyEmitter : public RowsEmitter {
   Value* x_ = nullptr;
   Value* x_row_bytes_ = nullptr;
   Value* x_k_bytes_ = nullptr;
+  Value* k_ = nullptr;
   Value* w_ = nullptr;
   Value* w_row_bytes_ = nullptr;
   Value* columns_ = nullptr;

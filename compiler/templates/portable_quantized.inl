@@ -172,13 +172,73 @@ void panel_dequantize(const PanelFormat& format, const std::byte* panel, int64_t
   }
 }
 
-void dequantize(const uint8_t* codes, int64_t count, float scale, float bias, float* out) {
-  int64_t i = 0;
-  for (; i + float_lanes <= count; i += float_lanes) {
-    const IntV q = (IntV) __builtin_convertvector(load_vector<ByteV>(codes + i), UintV);
-    store_vector(out + i, fma(splat(scale), __builtin_convertvector(q, FloatV), splat(bias)));
+/// The `bytes` bytes at `src`, lowest first. (A copy into a zeroed word would be read back before it is
+/// written.)
+template <int bytes>
+LAZULI_INLINE uint64_t load_bytes(const uint8_t* src) {
+  if constexpr (bytes == 3) return load_vector<uint16_t>(src) | uint64_t{src[2]} << 16;
+  if constexpr (bytes == 5) return load_vector<uint32_t>(src) | uint64_t{src[4]} << 32;
+  if constexpr (bytes == 6)
+    return load_vector<uint32_t>(src) | uint64_t{load_vector<uint16_t>(src + 4)} << 32;
+  if constexpr (bytes == 2) return load_vector<uint16_t>(src);
+  if constexpr (bytes == 4) return load_vector<uint32_t>(src);
+  if constexpr (bytes == 8) return load_vector<uint64_t>(src);
+}
+
+/// Eight codes of a row's bit stream, which begin at `src`; no byte behind them is read.
+template <int bits>
+LAZULI_INLINE void dequantize_eight(const uint8_t* src, FloatV scale, FloatV bias, float* out) {
+  uint64_t word = load_bytes<bits>(src);
+#if LAZULI_TEMPLATES_AVX2
+  __m256i codes;
+  if constexpr (bits == 8) {
+    codes = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(word)));
+  } else if constexpr (bits <= 4) {
+    const __m256i shifts =
+        _mm256_setr_epi32(0, bits, 2 * bits, 3 * bits, 4 * bits, 5 * bits, 6 * bits, 7 * bits);
+    codes = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int32_t>(word)), shifts);
+  } else {
+    const __m256i shifts = _mm256_setr_epi32(0, bits, 2 * bits, 3 * bits, 0, bits, 2 * bits, 3 * bits);
+    const __m256i halves = _mm256_set_m128i(_mm_set1_epi32(static_cast<int32_t>(word >> (4 * bits))),
+                                            _mm_set1_epi32(static_cast<int32_t>(word)));
+    codes = _mm256_srlv_epi32(halves, shifts);
   }
-  for (; i < count; ++i) out[i] = fma(scale, static_cast<float>(codes[i]), bias);
+  if constexpr (bits < 8) codes = _mm256_and_si256(codes, _mm256_set1_epi32((1 << bits) - 1));
+  store_vector(out, fma(scale, (FloatV)_mm256_cvtepi32_ps(codes), bias));
+#else
+  constexpr uint32_t mask = (1u << bits) - 1;
+  for (int half = 0; half < 2; ++half) {
+    const UintV codes = {static_cast<uint32_t>(word) & mask, static_cast<uint32_t>(word >> bits) & mask,
+                         static_cast<uint32_t>(word >> (2 * bits)) & mask,
+                         static_cast<uint32_t>(word >> (3 * bits)) & mask};
+    store_vector(out + 4 * half, fma(scale, __builtin_convertvector((IntV)codes, FloatV), bias));
+    word >>= 4 * bits;
+  }
+#endif
+}
+
+template <int bits>
+void dequantize_run(const uint8_t* src, int64_t count, float scale, float bias, float* out) {
+  for (int64_t i = 0; i < count; i += 8, src += bits) {
+    dequantize_eight<bits>(src, splat(scale), splat(bias), out + i);
+  }
+}
+
+void dequantize(int bits, const uint8_t* src, int64_t count, float scale, float bias, float* out) {
+  switch (bits) {
+    case 2:
+      return dequantize_run<2>(src, count, scale, bias, out);
+    case 3:
+      return dequantize_run<3>(src, count, scale, bias, out);
+    case 4:
+      return dequantize_run<4>(src, count, scale, bias, out);
+    case 5:
+      return dequantize_run<5>(src, count, scale, bias, out);
+    case 6:
+      return dequantize_run<6>(src, count, scale, bias, out);
+    default:
+      return dequantize_run<8>(src, count, scale, bias, out);
+  }
 }
 
 float quantize_group(const float* x, int64_t count, int8_t* codes, int32_t* sum) {

@@ -14,7 +14,6 @@ typedef float FloatV __attribute__((vector_size(vector_bytes)));
 typedef double DoubleV __attribute__((vector_size(vector_bytes)));
 typedef int32_t IntV __attribute__((vector_size(vector_bytes)));
 typedef uint32_t UintV __attribute__((vector_size(vector_bytes)));
-typedef uint8_t ByteV __attribute__((vector_size(vector_bytes / 4)));
 typedef int8_t SignedByteV __attribute__((vector_size(vector_bytes / 4)));
 typedef uint16_t HalfV __attribute__((vector_size(vector_bytes / 2)));
 

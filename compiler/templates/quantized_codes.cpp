@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <string>
 
-#include <lazuli/array/half.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/scratch.h>
 
 namespace lazuli::templates {
 
@@ -79,23 +79,26 @@ void unpack_codes(const QuantizedMatrix& w, int64_t row, int64_t first, int64_t 
   }
 }
 
-float read_scale(const std::byte* scales, Dtype dtype, int64_t index) {
-  if (dtype == float16) return reinterpret_cast<const float16_t*>(scales)[index];
-  if (dtype == bfloat16) return reinterpret_cast<const bfloat16_t*>(scales)[index];
-  return reinterpret_cast<const float*>(scales)[index];
-}
-
 void dequantize_row(const QuantizedMatrix& w, int64_t row, int64_t first, int64_t count, float* out) {
-  constexpr int64_t most = 128;
-  const auto dequantize = kernels().dequantize;
-  for (int64_t i = first; i < first + count;) {
-    const int64_t group = i / w.group_size;
-    const int64_t end = std::min((group + 1) * w.group_size, first + count);
-    uint8_t codes[most];
-    unpack_codes(w, row, i, end - i, codes);
-    dequantize(codes, end - i, read_scale(w.scales, w.scale_dtype, row * w.scales_row_stride + group),
-               read_scale(w.biases, w.scale_dtype, row * w.biases_row_stride + group), out + (i - first));
-    i = end;
+  // Groups whose scales are widened at a time.
+  constexpr int64_t most_groups = 16;
+  const Kernels& table = kernels();
+  const auto widen = table.widen[static_cast<size_t>(storage_of(w.scale_dtype))];
+  const int64_t size = w.scale_dtype.size();
+  const uint8_t* codes = reinterpret_cast<const uint8_t*>(w.codes + row * w.codes_row_stride);
+  const int64_t end = first + count;
+  for (int64_t group = first / w.group_size; group * w.group_size < end; group += most_groups) {
+    const int64_t groups = std::min(most_groups, ceil_div(end, w.group_size) - group);
+    float scales[most_groups];
+    float biases[most_groups];
+    widen(w.scales + (row * w.scales_row_stride + group) * size, scales, groups);
+    widen(w.biases + (row * w.biases_row_stride + group) * size, biases, groups);
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t from = std::max((group + g) * w.group_size, first);
+      const int64_t to = std::min((group + g + 1) * w.group_size, end);
+      table.dequantize(w.bits, codes + from / 8 * w.bits, to - from, scales[g], biases[g],
+                       out + (from - first));
+    }
   }
 }
 

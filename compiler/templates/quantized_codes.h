@@ -16,7 +16,4 @@ void unpack_codes(const QuantizedMatrix& w, int64_t row, int64_t first, int64_t 
 /// The same elements as floats, scale * code + bias.
 void dequantize_row(const QuantizedMatrix& w, int64_t row, int64_t first, int64_t count, float* out);
 
-/// A scale or bias as float.
-float read_scale(const std::byte* scales, Dtype dtype, int64_t index);
-
 }  // namespace lazuli::templates
