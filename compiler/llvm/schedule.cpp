@@ -21,6 +21,9 @@ int first_dynamic_operand(Opcode op) {
 
 namespace {
 
+/// Vector instructions of a step that needs no second vector to keep the processor busy.
+constexpr int long_step = 60;
+
 class Scheduler {
  public:
   Scheduler(const Kernel& kernel, const Target& target) : kernel_(kernel), target_(target) {}
@@ -149,22 +152,33 @@ class Scheduler {
   void choose_unroll() {
     const size_t blocks = kernel_.blocks.size();
     schedule_.unroll.assign(blocks, 1);
-    int least = 8;
+    int least = 4;
     for (size_t b = 0; b < blocks; ++b) {
-      const kir::Block& block = kernel_.blocks[b];
-      const int count = vector_work(block);
-      const auto begin = kernel_.instructions.begin();
-      const bool reduces =
-          std::any_of(begin + block.begin, begin + block.end,
-                      [](const Instruction& instruction) { return is_reduce(instruction.op); });
-      const bool chains = reduces && schedule_.form == Schedule::Form::rows;
-      const int unroll = count <= 4 && chains ? 8 : count <= 12 ? 4 : count <= 60 ? 2 : 1;
-      schedule_.unroll[b] = unroll;
-      least = std::min(least, unroll);
+      schedule_.unroll[b] = unroll_of(kernel_.blocks[b]);
+      least = std::min(least, schedule_.unroll[b]);
     }
     if (schedule_.form == Schedule::Form::elementwise) {
       std::fill(schedule_.unroll.begin(), schedule_.unroll.end(), least);
     }
+  }
+
+  int unroll_of(const kir::Block& block) const {
+    const auto begin = kernel_.instructions.begin();
+    const bool reduces =
+        std::any_of(begin + block.begin, begin + block.end,
+                    [](const Instruction& instruction) { return is_reduce(instruction.op); });
+    const int work = vector_work(block);
+    switch (schedule_.form) {
+      case Schedule::Form::elementwise:
+        break;
+      case Schedule::Form::rows:  // a reduction's chains are what has to be hidden
+        if (reduces && work <= 4) return 8;
+        if (!reduces) return work <= long_step ? 2 : 1;
+        break;
+      case Schedule::Form::columns:  // no chains: results so far go through memory
+        return block.per_element && work <= long_step ? 2 : 1;
+    }
+    return work <= 12 ? 4 : work <= long_step ? 2 : 1;
   }
 
   /// Vector instructions of a block, those in wider types counted by the registers they take.
@@ -179,7 +193,7 @@ class Scheduler {
         const Access& access = kernel_.accesses[instruction.imm];
         const bool gathered =
             access.strides[schedule_.vector_dim] == StrideClass::any || access.dynamic_indices > 0;
-        if (gathered) cost *= 8;
+        if (gathered) cost += long_step;  // lanes are moved one by one: that is long enough
       }
       work += cost;
     }
