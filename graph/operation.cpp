@@ -29,6 +29,13 @@ std::string attribute_bytes(const Operation& operation) {
   return writer.result();
 }
 
+std::vector<ArraySpec> specs_of(const std::vector<array>& arrays) {
+  std::vector<ArraySpec> specs;
+  specs.reserve(arrays.size());
+  for (const array& a : arrays) specs.push_back({a.shape(), a.dtype()});
+  return specs;
+}
+
 }  // namespace
 
 uint64_t Operation::hash() const {
@@ -56,10 +63,7 @@ std::string Operation::to_string() const {
 }
 
 std::vector<array> apply_multiple(Ref<const Operation> operation, std::vector<array> inputs) {
-  std::vector<ArraySpec> specs;
-  specs.reserve(inputs.size());
-  for (const array& input : inputs) specs.push_back({input.shape(), input.dtype()});
-  std::vector<ArraySpec> outputs = operation->infer(specs);
+  std::vector<ArraySpec> outputs = operation->infer(specs_of(inputs));
   const size_t count = outputs.size();
   Ref<Node> node = Node::lazy_of(std::move(operation), std::move(inputs), std::move(outputs));
   std::vector<array> results;
@@ -69,7 +73,8 @@ std::vector<array> apply_multiple(Ref<const Operation> operation, std::vector<ar
 }
 
 array apply(Ref<const Operation> operation, std::vector<array> inputs) {
-  return std::move(apply_multiple(std::move(operation), std::move(inputs)).front());
+  std::vector<ArraySpec> outputs = operation->infer(specs_of(inputs));
+  return array(Node::lazy_of_one(std::move(operation), std::move(inputs), std::move(outputs.front())));
 }
 
 }  // namespace lazuli
