@@ -93,7 +93,7 @@ class RandomGraph {
       case 5: return done(sigmoid(as_float(a)));
       case 6: return done(exp(-abs(as_float(a))));
       case 7: return done(where(a > astype(array(0.5f), a.dtype()), a, astype(array(1.0f), a.dtype())));
-      case 8: return rank < 2 ? done(flip(a, 0)) : done(swapaxes(a, 0, rank - 1));
+      case 8: return rank == 0 ? a : rank == 1 ? done(flip(a, 0)) : done(swapaxes(a, 0, rank - 1));
       case 9: {
         Shape start, stop, strides;
         for (Dim dim : a.shape()) {
@@ -104,7 +104,7 @@ class RandomGraph {
         }
         return done(slice(a, start, stop, strides));
       }
-      case 10: return done(reshape(a, {-1}));
+      case 10: return a.size() == 0 ? a : done(reshape(a, {-1}));
       case 11: return rank == 0 ? a : done(sum(tanh(as_float(a)), pick(0, rank - 1), pick(0, 1) == 0));
       case 12: return rank == 0 ? a : done(max(a, pick(0, rank - 1), pick(0, 1) == 0));
       case 13: return rank == 0 ? a : done(softmax(as_float(a), pick(0, rank - 1)));
