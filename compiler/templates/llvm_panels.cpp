@@ -229,10 +229,12 @@ class PanelEmitter {
     return VectorBuilder::Carried(count, b_.zero(type));
   }
 
-  /// Calls `multiply(codes, row, quad, sum)` for each product of a step; sums are [term][row][part].
+  /// Calls `multiply(codes, row, quad, sum)` for each product of a step; sums are [chain][term][row][part],
+  /// and quads, counted from `first_quad`, take the chains in turn.
   VectorBuilder::Carried each_product(
       Value* span, Value* step, const VectorBuilder::Carried& before,
-      llvm::function_ref<Value*(Value* codes, int row, int quad, Value* sum)> multiply) {
+      llvm::function_ref<Value*(Value* codes, int row, int quad, Value* sum)> multiply, size_t chains = 1,
+      int first_quad = 0) {
     VectorBuilder::Carried sums = before;
     for (size_t t = 0; t < terms_.size(); ++t) {
       Values vectors;
@@ -240,9 +242,10 @@ class PanelEmitter {
       for (int quad = 0; quad < step_quads(); ++quad) {
         Values codes;
         for (Value* vector : vectors) codes.push_back(code_bytes(terms_[t], vector, quad));
+        const size_t first = static_cast<size_t>(first_quad + quad) % chains * terms_.size() + t;
         for (int r = 0; r < rows_; ++r) {
           for (int part = 0; part < parts_; ++part) {
-            Value*& sum = sums[(t * static_cast<size_t>(rows_) + static_cast<size_t>(r)) * parts_ + part];
+            Value*& sum = sums[(first * static_cast<size_t>(rows_) + static_cast<size_t>(r)) * parts_ + part];
             sum = multiply(codes[part], r, quad, sum);
           }
         }
@@ -255,23 +258,33 @@ class PanelEmitter {
     const auto dot = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
                                                     : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
     const size_t products = static_cast<size_t>(rows_ * parts_);
-    const auto sums = spans_loop(
-        block, x, spans, zeros(products * terms_.size(), words()),
-        [&](Value* span, const Values& x_span, const VectorBuilder::Carried& before_span) {
-          return steps(
-              span, x_span, before_span,
-              [&](Value* at, Value* step, const Values& x_step, const VectorBuilder::Carried& before) {
-                return each_product(at, step, before, [&](Value* codes, int row, int quad, Value* sum) {
-                  return call(dot, {sum, codes, activation_bytes(x_step[row], quad)});
-                });
-              });
-        });
+    const size_t of_chain = products * terms_.size();
+    // As many sums as hide the latency of a dot product; the quads of a span take turns.
+    const size_t chains = of_chain >= 8 ? 1 : of_chain >= 4 ? 2 : 4;
+    const auto sums =
+        spans_loop(block, x, spans, zeros(of_chain * chains, words()),
+                   [&](Value* span, const Values& x_span, VectorBuilder::Carried after) {
+                     for (int step = 0; step < static_cast<int>(span_quads) / step_quads(); ++step) {
+                       const int first = step * step_quads();
+                       after = each_product(
+                           span, b_.i64(step), after,
+                           [&](Value* codes, int row, int quad, Value* sum) {
+                             return call(dot, {sum, codes, activation_bytes(x_span[row], first + quad)});
+                           },
+                           chains, first);
+                     }
+                     return after;
+                   });
     Values whole;
     for (size_t i = 0; i < products; ++i) {
-      Value* sum = sums[i];
-      if (terms_.size() == 2) {
-        Value* weight = llvm::ConstantInt::get(words(), static_cast<uint64_t>(terms_[1].weight));
-        sum = b_.ir.CreateAdd(sum, b_.ir.CreateShl(sums[products + i], weight));
+      Value* sum = nullptr;
+      for (size_t t = 0; t < terms_.size(); ++t) {
+        Value* term = sums[t * products + i];
+        for (size_t chain = 1; chain < chains; ++chain) {
+          term = b_.ir.CreateAdd(term, sums[chain * of_chain + t * products + i]);
+        }
+        Value* weight = llvm::ConstantInt::get(words(), static_cast<uint64_t>(terms_[t].weight));
+        sum = t == 0 ? term : b_.ir.CreateAdd(sum, b_.ir.CreateShl(term, weight));
       }
       whole.push_back(sum);
     }

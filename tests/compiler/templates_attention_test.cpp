@@ -223,7 +223,7 @@ void expect_matches_reference(const Case& test) {
   }
 }
 
-class AttentionTest : public testing::TestWithParam<JitMode> {
+class TemplateAttentionTest : public testing::TestWithParam<JitMode> {
  protected:
   void SetUp() override {
     before_ = jit_mode();
@@ -235,12 +235,12 @@ class AttentionTest : public testing::TestWithParam<JitMode> {
   JitMode before_ = JitMode::async;
 };
 
-INSTANTIATE_TEST_SUITE_P(Tiers, AttentionTest, testing::Values(JitMode::off, JitMode::sync),
+INSTANTIATE_TEST_SUITE_P(Tiers, TemplateAttentionTest, testing::Values(JitMode::off, JitMode::sync),
                          [](const auto& tier) {
                            return tier.param == JitMode::off ? "Portable" : "Generated";
                          });
 
-TEST_P(AttentionTest, LengthsAroundTileEdges) {
+TEST_P(TemplateAttentionTest, LengthsAroundTileEdges) {
   for (const int64_t queries : {1, 2, 3, 15, 16, 17, 33, 130}) {
     for (const int64_t keys : {1, 5, 16, 127, 128, 129, 300}) {
       for (const bool causal : {false, true}) {
@@ -251,7 +251,7 @@ TEST_P(AttentionTest, LengthsAroundTileEdges) {
   }
 }
 
-TEST_P(AttentionTest, GroupsOfHeads) {
+TEST_P(TemplateAttentionTest, GroupsOfHeads) {
   for (const int64_t group : {1, 2, 3, 4, 7, 8, 9, 16, 20}) {
     for (const int64_t queries : {1, 2, 40}) {
       expect_matches_reference({.batch = 2,
@@ -264,7 +264,7 @@ TEST_P(AttentionTest, GroupsOfHeads) {
   }
 }
 
-TEST_P(AttentionTest, HeadDimensions) {
+TEST_P(TemplateAttentionTest, HeadDimensions) {
   for (const int64_t head_dim : {1, 7, 8, 64, 80, 96, 128, 256}) {
     for (const int64_t value_dim : {1, 12, 64, 100}) {
       for (const int64_t queries : {1, 50}) {
@@ -275,7 +275,7 @@ TEST_P(AttentionTest, HeadDimensions) {
   }
 }
 
-TEST_P(AttentionTest, Dtypes) {
+TEST_P(TemplateAttentionTest, Dtypes) {
   for (const Dtype dtype : {float16, bfloat16, float32}) {
     for (const Dtype out : {float16, bfloat16, float32}) {
       for (const int64_t queries : {1, 40}) {
@@ -298,7 +298,7 @@ TEST_P(AttentionTest, Dtypes) {
   }
 }
 
-TEST_P(AttentionTest, CacheWithSpareCapacityAndOtherLayouts) {
+TEST_P(TemplateAttentionTest, CacheWithSpareCapacityAndOtherLayouts) {
   for (const int64_t queries : {1, 5, 60}) {
     for (const bool length_major : {false, true}) {
       expect_matches_reference({.batch = 2,
@@ -315,7 +315,7 @@ TEST_P(AttentionTest, CacheWithSpareCapacityAndOtherLayouts) {
   }
 }
 
-TEST_P(AttentionTest, Windows) {
+TEST_P(TemplateAttentionTest, Windows) {
   for (const int64_t window : {1, 2, 40, 128, 500}) {
     for (const int64_t queries : {1, 4, 200}) {
       for (const bool causal : {true, false}) {
@@ -330,7 +330,7 @@ TEST_P(AttentionTest, Windows) {
   }
 }
 
-TEST_P(AttentionTest, SoftCapsSinksAndMasksTogether) {
+TEST_P(TemplateAttentionTest, SoftCapsSinksAndMasksTogether) {
   for (const int64_t queries : {1, 3, 70}) {
     for (const MaskKind mask : {MaskKind::none, MaskKind::boolean, MaskKind::additive}) {
       for (const bool causal : {false, true}) {
@@ -349,7 +349,7 @@ TEST_P(AttentionTest, SoftCapsSinksAndMasksTogether) {
   }
 }
 
-TEST_P(AttentionTest, MoreQueriesThanKeysLeaveRowsOfZeros) {
+TEST_P(TemplateAttentionTest, MoreQueriesThanKeysLeaveRowsOfZeros) {
   // Query i stands at i + key_length - query_length: the first ones stand before every key.
   expect_matches_reference({.heads = 2, .query_length = 10, .key_length = 4, .causal = true});
   expect_matches_reference({.heads = 2, .query_length = 100, .key_length = 30, .causal = true});
@@ -358,7 +358,7 @@ TEST_P(AttentionTest, MoreQueriesThanKeysLeaveRowsOfZeros) {
   expect_matches_reference({.heads = 2, .query_length = 3, .key_length = 0});
 }
 
-TEST_P(AttentionTest, FullyMaskedRowsAreZero) {
+TEST_P(TemplateAttentionTest, FullyMaskedRowsAreZero) {
   for (const int64_t queries : {1, 40}) {
     for (const bool additive : {false, true}) {
       std::vector<float> q(queries * 16, 1), k(200 * 16, 1), v(200 * 16, 1), out(queries * 16, 7);
@@ -383,7 +383,7 @@ TEST_P(AttentionTest, FullyMaskedRowsAreZero) {
   }
 }
 
-TEST_P(AttentionTest, NonFiniteValuesPropagate) {
+TEST_P(TemplateAttentionTest, NonFiniteValuesPropagate) {
   for (const int64_t queries : {1, 40}) {
     for (const int64_t keys : {3, 200}) {
       std::vector<float> q(queries * 16, 0.1f), k(keys * 16, 0.1f), v(keys * 16, 1), out(queries * 16);
@@ -411,7 +411,7 @@ TEST_P(AttentionTest, NonFiniteValuesPropagate) {
   }
 }
 
-TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
+TEST_P(TemplateAttentionTest, LargeScoresDoNotOverflow) {
   for (const int64_t queries : {1, 40}) {
     std::vector<float> q(queries * 16, 100), k(300 * 16), v(300 * 16), out(queries * 16);
     for (int64_t j = 0; j < 300; ++j) {
@@ -432,7 +432,7 @@ TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
   }
 }
 
-TEST_P(AttentionTest, KeysSplitAmongThreads) {
+TEST_P(TemplateAttentionTest, KeysSplitAmongThreads) {
   const int before = num_threads();
   for (const int threads : {1, 2, 3, 8}) {
     set_num_threads(threads);
@@ -459,7 +459,7 @@ TEST_P(AttentionTest, KeysSplitAmongThreads) {
   set_num_threads(before);
 }
 
-TEST(AttentionErrors, BadArgumentsAreRefused) {
+TEST(TemplateAttentionErrors, BadArgumentsAreRefused) {
   AttentionProblem problem;
   problem.heads = 3;
   problem.kv_heads = 2;
@@ -473,7 +473,7 @@ TEST(AttentionErrors, BadArgumentsAreRefused) {
 }
 
 /// The softmax kernels of each table, against the functions of the standard library.
-TEST(AttentionKernels, ExponentialsMaximaAndCaps) {
+TEST(TemplateAttentionKernels, ExponentialsMaximaAndCaps) {
   for (const Kernels* table : {&baseline_kernels(), &portable_kernels(), &kernels()}) {
     SCOPED_TRACE(table->name);
     std::vector<float> inputs;

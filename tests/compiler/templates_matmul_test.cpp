@@ -235,7 +235,7 @@ void expect_matches_reference(const Case& test) {
 constexpr Dtype all_dtypes[] = {float16, bfloat16, float32, float64, complex64};
 
 /// Runs each test with both kinds of kernels.
-class MatmulTest : public testing::TestWithParam<JitMode> {
+class TemplateMatmulTest : public testing::TestWithParam<JitMode> {
  protected:
   void SetUp() override {
     before_ = jit_mode();
@@ -247,12 +247,12 @@ class MatmulTest : public testing::TestWithParam<JitMode> {
   JitMode before_ = JitMode::async;
 };
 
-INSTANTIATE_TEST_SUITE_P(Tiers, MatmulTest, testing::Values(JitMode::off, JitMode::sync),
+INSTANTIATE_TEST_SUITE_P(Tiers, TemplateMatmulTest, testing::Values(JitMode::off, JitMode::sync),
                          [](const auto& tier) {
                            return tier.param == JitMode::off ? "Portable" : "Generated";
                          });
 
-TEST_P(MatmulTest, ExtentsAroundTileAndVectorEdges) {
+TEST_P(TemplateMatmulTest, ExtentsAroundTileAndVectorEdges) {
   for (const int64_t m : {1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 17, 33}) {
     for (const int64_t n : {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 65}) {
       for (const int64_t k : {1, 2, 3, 8, 15, 16, 17, 65}) {
@@ -263,7 +263,7 @@ TEST_P(MatmulTest, ExtentsAroundTileAndVectorEdges) {
   }
 }
 
-TEST_P(MatmulTest, LargeEnoughForBlocksAndThreads) {
+TEST_P(TemplateMatmulTest, LargeEnoughForBlocksAndThreads) {
   expect_matches_reference({.m = 257, .n = 263, .k = 300});
   expect_matches_reference({.m = 130, .n = 1031, .k = 777, .a_layout = Layout::columns});
   expect_matches_reference({.m = 1500, .n = 20, .k = 40, .b_layout = Layout::columns});
@@ -272,7 +272,7 @@ TEST_P(MatmulTest, LargeEnoughForBlocksAndThreads) {
   expect_matches_reference({.m = 70, .n = 81, .k = 290, .a = complex64, .b = complex64, .out = complex64});
 }
 
-TEST_P(MatmulTest, EveryPairOfDtypes) {
+TEST_P(TemplateMatmulTest, EveryPairOfDtypes) {
   for (const Dtype a : all_dtypes) {
     for (const Dtype b : all_dtypes) {
       for (const Dtype out : all_dtypes) {
@@ -288,7 +288,7 @@ TEST_P(MatmulTest, EveryPairOfDtypes) {
   }
 }
 
-TEST_P(MatmulTest, EveryLayout) {
+TEST_P(TemplateMatmulTest, EveryLayout) {
   const Layout layouts[] = {
       Layout::rows,     Layout::columns,        Layout::padded,           Layout::spread,
       Layout::reversed, Layout::broadcast_rows, Layout::broadcast_columns};
@@ -309,7 +309,7 @@ TEST_P(MatmulTest, EveryLayout) {
   }
 }
 
-TEST_P(MatmulTest, VectorsAgainstLargeWeights) {
+TEST_P(TemplateMatmulTest, VectorsAgainstLargeWeights) {
   for (const Dtype weights : {float32, bfloat16, float16, float64}) {
     for (const Layout layout : {Layout::rows, Layout::columns}) {
       for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8}) {
@@ -323,7 +323,7 @@ TEST_P(MatmulTest, VectorsAgainstLargeWeights) {
   }
 }
 
-TEST_P(MatmulTest, Batches) {
+TEST_P(TemplateMatmulTest, Batches) {
   for (const bool broadcast : {false, true}) {
     expect_matches_reference({.batch = 3, .m = 5, .n = 6, .k = 7, .broadcast_b = broadcast});
     expect_matches_reference({.batch = 33, .m = 9, .n = 20, .k = 11, .broadcast_b = broadcast});
@@ -333,7 +333,7 @@ TEST_P(MatmulTest, Batches) {
   }
 }
 
-TEST_P(MatmulTest, RowsOfABatchThatSharesWeightsFollowOn) {
+TEST_P(TemplateMatmulTest, RowsOfABatchThatSharesWeightsFollowOn) {
   // Dense a and out, one b: folded into a single product.
   const int64_t batch = 3, m = 4, n = 19, k = 21;
   std::vector<float> a(batch * m * k), b(k * n), out(batch * m * n, -1);
@@ -360,7 +360,7 @@ TEST_P(MatmulTest, RowsOfABatchThatSharesWeightsFollowOn) {
   }
 }
 
-TEST_P(MatmulTest, BatchOffsets) {
+TEST_P(TemplateMatmulTest, BatchOffsets) {
   const int64_t m = 3, n = 18, k = 5;
   std::vector<float> a(4 * m * k), b(2 * k * n), out(3 * m * n);
   for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 11);
@@ -392,7 +392,7 @@ TEST_P(MatmulTest, BatchOffsets) {
   }
 }
 
-TEST_P(MatmulTest, AlphaBetaAndAddend) {
+TEST_P(TemplateMatmulTest, AlphaBetaAndAddend) {
   for (const Dtype out : all_dtypes) {
     for (const Dtype c : all_dtypes) {
       expect_matches_reference({.m = 1, .n = 300, .k = 20, .out = out, .c = c, .alpha = 2, .beta = -0.5});
@@ -404,7 +404,7 @@ TEST_P(MatmulTest, AlphaBetaAndAddend) {
   }
 }
 
-TEST_P(MatmulTest, NoDepthGivesZeros) {
+TEST_P(TemplateMatmulTest, NoDepthGivesZeros) {
   for (const Dtype out : all_dtypes) {
     expect_matches_reference({.m = 3, .n = 5, .k = 0, .out = out});
     expect_matches_reference({.m = 1, .n = 40, .k = 0, .out = out, .beta = 2});
@@ -413,7 +413,7 @@ TEST_P(MatmulTest, NoDepthGivesZeros) {
   }
 }
 
-TEST_P(MatmulTest, EmptyResultsTouchNothing) {
+TEST_P(TemplateMatmulTest, EmptyResultsTouchNothing) {
   float sentinel = 5;
   MatmulProblem problem;
   problem.out = reinterpret_cast<std::byte*>(&sentinel);
@@ -427,7 +427,7 @@ TEST_P(MatmulTest, EmptyResultsTouchNothing) {
   }
 }
 
-TEST_P(MatmulTest, NonFiniteValuesReachTheirRowsAndColumnsOnly) {
+TEST_P(TemplateMatmulTest, NonFiniteValuesReachTheirRowsAndColumnsOnly) {
   const float inf = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const auto& extents :
@@ -465,7 +465,7 @@ TEST_P(MatmulTest, NonFiniteValuesReachTheirRowsAndColumnsOnly) {
   }
 }
 
-TEST_P(MatmulTest, OverflowOfHalvesHappensOnlyAtTheEnd) {
+TEST_P(TemplateMatmulTest, OverflowOfHalvesHappensOnlyAtTheEnd) {
   // The sum passes 65504 on its way and comes back.
   std::vector<float16_t> a = {float16_t(300.0f), float16_t(300.0f), float16_t(-300.0f)};
   std::vector<float16_t> b(3, float16_t(300.0f));
@@ -486,7 +486,7 @@ TEST_P(MatmulTest, OverflowOfHalvesHappensOnlyAtTheEnd) {
   EXPECT_EQ(static_cast<float>(out), 0);
 }
 
-TEST_P(MatmulTest, SameBitsEachTime) {
+TEST_P(TemplateMatmulTest, SameBitsEachTime) {
   const int64_t m = 100, n = 120, k = 400;
   std::mt19937 random(3);
   Operand a = make_operand(Layout::rows, float32, 1, m, k, random);
@@ -510,7 +510,7 @@ TEST_P(MatmulTest, SameBitsEachTime) {
   }
 }
 
-TEST_P(MatmulTest, ThreadCountsAgree) {
+TEST_P(TemplateMatmulTest, ThreadCountsAgree) {
   const int before = num_threads();
   for (const int threads : {1, 2, 3, 7}) {
     set_num_threads(threads);
@@ -522,7 +522,7 @@ TEST_P(MatmulTest, ThreadCountsAgree) {
   set_num_threads(before);
 }
 
-TEST(MatmulErrors, OtherDtypesAreRefused) {
+TEST(TemplateMatmulErrors, OtherDtypesAreRefused) {
   int32_t value = 1;
   MatmulProblem problem;
   problem.m = problem.n = problem.k = 1;
@@ -533,7 +533,7 @@ TEST(MatmulErrors, OtherDtypesAreRefused) {
 }
 
 /// Each table of kernels that this machine can run, against the formulas in kernels.h.
-TEST(MatmulKernels, BaselineTableComputesTheSame) {
+TEST(TemplateMatmulKernels, BaselineTableComputesTheSame) {
   for (const Kernels* table : {&baseline_kernels(), &portable_kernels(), &kernels()}) {
     SCOPED_TRACE(table->name);
     const auto& kernel = table->gemm_float;
@@ -568,7 +568,7 @@ TEST(MatmulKernels, BaselineTableComputesTheSame) {
   }
 }
 
-TEST(MatmulKernels, ConversionsRoundLikeTheScalarTypes) {
+TEST(TemplateMatmulKernels, ConversionsRoundLikeTheScalarTypes) {
   std::vector<float> values;
   for (uint32_t i = 0; i < 4096; ++i) values.push_back(std::bit_cast<float>(i * 0x100401u + i));
   for (const float special :
@@ -609,7 +609,7 @@ TEST(MatmulKernels, ConversionsRoundLikeTheScalarTypes) {
   }
 }
 
-TEST(MatmulKernels, Transpose) {
+TEST(TemplateMatmulKernels, Transpose) {
   for (const Kernels* table : {&baseline_kernels(), &portable_kernels()}) {
     for (const int64_t rows : {1, 4, 6, 8, 11, 16}) {
       for (const int64_t columns : {1, 3, 8, 13, 40}) {
@@ -626,7 +626,7 @@ TEST(MatmulKernels, Transpose) {
   }
 }
 
-TEST(MatmulGemm, OperandsAndResultsComeThroughFunctions) {
+TEST(TemplateMatmulGemm, OperandsAndResultsComeThroughFunctions) {
   // a[i][p] = i + p and b[p][j] = p - j exist nowhere; the result is reduced on the way out.
   const int64_t m = 50, n = 70, k = 30;
   const auto pack_a = [](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,

@@ -144,7 +144,7 @@ std::string describe(int64_t m, const Weights& w, Dtype dtype) {
          std::string(dtype_name(w.scale_dtype)) + ", x " + std::string(dtype_name(dtype));
 }
 
-class QuantizedTest : public testing::TestWithParam<JitMode> {
+class TemplateQuantizedTest : public testing::TestWithParam<JitMode> {
  protected:
   void SetUp() override {
     before_ = jit_mode();
@@ -156,7 +156,7 @@ class QuantizedTest : public testing::TestWithParam<JitMode> {
   JitMode before_ = JitMode::async;
 };
 
-INSTANTIATE_TEST_SUITE_P(Tiers, QuantizedTest, testing::Values(JitMode::off, JitMode::sync),
+INSTANTIATE_TEST_SUITE_P(Tiers, TemplateQuantizedTest, testing::Values(JitMode::off, JitMode::sync),
                          [](const auto& tier) {
                            return tier.param == JitMode::off ? "Portable" : "Generated";
                          });
@@ -203,7 +203,7 @@ void for_each_format(const Check& check) {
   }
 }
 
-TEST_P(QuantizedTest, DirectEveryFormat) {
+TEST_P(TemplateQuantizedTest, DirectEveryFormat) {
   for_each_format([](int bits, int group, Dtype scales) {
     for (const int64_t m : {1, 3, 11}) {
       check_direct(m, Weights(7, 256, bits, group, scales), float32, true);
@@ -212,7 +212,7 @@ TEST_P(QuantizedTest, DirectEveryFormat) {
   });
 }
 
-TEST_P(QuantizedTest, DirectShapesAndDtypes) {
+TEST_P(TemplateQuantizedTest, DirectShapesAndDtypes) {
   for (const Dtype dtype : all_dtypes) {
     for (const bool transpose : {true, false}) {
       for (const int64_t m : {1, 2, 5, 8, 9, 30}) {
@@ -225,7 +225,7 @@ TEST_P(QuantizedTest, DirectShapesAndDtypes) {
   }
 }
 
-TEST_P(QuantizedTest, DirectRowsApart) {
+TEST_P(TemplateQuantizedTest, DirectRowsApart) {
   // Every other row of a matrix twice as tall.
   const Weights w(20, 128, 4, 64, float32);
   QuantizedMatmulProblem problem;
@@ -273,13 +273,13 @@ void check_packed_float(int64_t m, const Weights& w, Dtype dtype) {
   }
 }
 
-TEST_P(QuantizedTest, PackedFloatEveryFormat) {
+TEST_P(TemplateQuantizedTest, PackedFloatEveryFormat) {
   for_each_format([](int bits, int group, Dtype scales) {
     for (const int64_t m : {1, 3, 13}) check_packed_float(m, Weights(18, 256, bits, group, scales), float32);
   });
 }
 
-TEST_P(QuantizedTest, PackedFloatShapesAndDtypes) {
+TEST_P(TemplateQuantizedTest, PackedFloatShapesAndDtypes) {
   for (const Dtype dtype : all_dtypes) {
     for (const int64_t m : {1, 2, 4, 5, 8, 11, 12, 40}) {
       for (const int64_t n : {1, 15, 16, 17, 100})
@@ -334,13 +334,13 @@ void check_packed_int8(int64_t m, const Weights& w, Dtype dtype) {
   }
 }
 
-TEST_P(QuantizedTest, PackedInt8EveryFormat) {
+TEST_P(TemplateQuantizedTest, PackedInt8EveryFormat) {
   for_each_format([](int bits, int group, Dtype scales) {
     for (const int64_t m : {1, 3, 13}) check_packed_int8(m, Weights(18, 256, bits, group, scales), float32);
   });
 }
 
-TEST_P(QuantizedTest, PackedInt8ShapesAndDtypes) {
+TEST_P(TemplateQuantizedTest, PackedInt8ShapesAndDtypes) {
   for (const Dtype dtype : all_dtypes) {
     for (const int64_t m : {1, 2, 4, 5, 7, 8, 9, 70, 130}) {
       for (const int64_t n : {1, 16, 17, 100}) check_packed_int8(m, Weights(n, 192, 4, 64, float16), dtype);
@@ -349,7 +349,7 @@ TEST_P(QuantizedTest, PackedInt8ShapesAndDtypes) {
   }
 }
 
-TEST_P(QuantizedTest, Int8ExtremesDoNotSaturate) {
+TEST_P(TemplateQuantizedTest, Int8ExtremesDoNotSaturate) {
   // All codes and activations at their ends: the sums of products that a 16-bit lane could not hold.
   for (const int bits : all_bits) {
     for (const float sign : {1.0f, -1.0f}) {
@@ -373,7 +373,7 @@ TEST_P(QuantizedTest, Int8ExtremesDoNotSaturate) {
   }
 }
 
-TEST_P(QuantizedTest, Int8ZeroAndTinyGroups) {
+TEST_P(TemplateQuantizedTest, Int8ZeroAndTinyGroups) {
   const Weights w(16, 128, 4, 64, float32);
   std::vector<std::byte> buffer = w.packed();
   std::vector<float> x(128, 0.0f), out(16, 1.0f);
@@ -384,7 +384,7 @@ TEST_P(QuantizedTest, Int8ZeroAndTinyGroups) {
   for (const float value : out) EXPECT_EQ(value, 0);
 }
 
-TEST_P(QuantizedTest, NonFiniteActivationsReachTheirRow) {
+TEST_P(TemplateQuantizedTest, NonFiniteActivationsReachTheirRow) {
   const Weights w(20, 128, 4, 64, float32, false);
   std::vector<std::byte> buffer = w.packed();
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
@@ -408,7 +408,7 @@ TEST_P(QuantizedTest, NonFiniteActivationsReachTheirRow) {
   }
 }
 
-TEST_P(QuantizedTest, ThreadCountsGiveTheSameBits) {
+TEST_P(TemplateQuantizedTest, ThreadCountsGiveTheSameBits) {
   const Weights w(300, 512, 4, 64, float16);
   std::vector<std::byte> buffer = w.packed();
   const int before = num_threads();
@@ -430,7 +430,7 @@ TEST_P(QuantizedTest, ThreadCountsGiveTheSameBits) {
   set_num_threads(before);
 }
 
-TEST_P(QuantizedTest, UnpackingGivesTheWeights) {
+TEST_P(TemplateQuantizedTest, UnpackingGivesTheWeights) {
   for (const int bits : all_bits) {
     const Weights w(37, 192, bits, 32, bfloat16);
     std::vector<std::byte> buffer = w.packed();
@@ -448,7 +448,7 @@ TEST_P(QuantizedTest, UnpackingGivesTheWeights) {
   }
 }
 
-TEST(QuantizedFormat, HeaderSaysWhatIsPacked) {
+TEST(TemplateQuantizedFormat, HeaderSaysWhatIsPacked) {
   const Weights w(19, 256, 6, 128, float16);
   std::vector<std::byte> buffer = w.packed();
   const PackedQuantizedInfo info = packed_quantized_info(Weights::aligned(buffer));
@@ -464,7 +464,7 @@ TEST(QuantizedFormat, HeaderSaysWhatIsPacked) {
   EXPECT_THROW(packed_quantized_info(Weights::aligned(buffer)), std::invalid_argument);
 }
 
-TEST(QuantizedFormat, OthersAreRefused) {
+TEST(TemplateQuantizedFormat, OthersAreRefused) {
   EXPECT_THROW(packed_quantized_size(16, 64, 7, 64, float32), std::invalid_argument);
   EXPECT_THROW(packed_quantized_size(16, 64, 4, 16, float32), std::invalid_argument);
   EXPECT_THROW(packed_quantized_size(16, 96, 4, 64, float32), std::invalid_argument);
@@ -476,7 +476,7 @@ TEST(QuantizedFormat, OthersAreRefused) {
   EXPECT_THROW(quantized_matmul(problem), std::invalid_argument);
 }
 
-TEST(QuantizedFormat, NoRowsTouchNothing) {
+TEST(TemplateQuantizedFormat, NoRowsTouchNothing) {
   const Weights w(16, 64, 4, 64, float32);
   std::vector<std::byte> buffer = w.packed();
   float sentinel = 3;
