@@ -44,31 +44,47 @@ void step(const StepArguments& arguments) {
 struct Select {
   template <typename T>
   static T apply(bool condition, T a, T b) {
-    return condition ? a : b;
+    if constexpr (kir::scalar::is_bool<T>) return (condition & a) | (!condition & b);
+    else return condition ? a : b;
   }
 };
 
+/// `kir::scalar::convert` in forms without branches, of which compilers make vector code.
 template <typename To>
 struct Convert {
   template <typename From>
   static To apply(From a) {
-    if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To> && sizeof(To) <= 4 &&
-                  !kir::scalar::is_bool<To>) {
-      // Clamped first, without branches. The limits are exact in double, and truncation brings back what
-      // lies between them and the next integer.
-      constexpr double low = std::numeric_limits<To>::lowest();
-      constexpr double high = std::numeric_limits<To>::max();
-      double value = a;
-      value = value < low ? low : value;
-      value = value > high ? high : value;
-      value = value == value ? value : 0;
-      if constexpr (sizeof(To) == 4 && !std::is_signed_v<To>) {
-        return static_cast<To>(static_cast<int64_t>(value));
-      } else {
-        return static_cast<To>(static_cast<int32_t>(value));
-      }
+    constexpr bool to_integer = std::is_integral_v<To> && !kir::scalar::is_bool<To>;
+    if constexpr (kir::scalar::is_bool<From> && !kir::scalar::is_bool<To>) {
+      return static_cast<To>(static_cast<int32_t>(a));
+    } else if constexpr (std::is_floating_point_v<From> && to_integer && sizeof(To) <= 4) {
+      return saturate(a);
     } else {
       return kir::scalar::convert<To>(a);
+    }
+  }
+
+ private:
+  template <typename From>
+  static To saturate(From a) {
+    constexpr From half = 0x1p31;
+    const From number = a == a ? a : From{0};
+    if constexpr (sizeof(To) < 4) {
+      constexpr From low = std::numeric_limits<To>::lowest();
+      constexpr From high = std::numeric_limits<To>::max();
+      const From raised = number < low ? low : number;
+      return static_cast<To>(static_cast<int32_t>(raised > high ? high : raised));
+    } else if constexpr (std::is_signed_v<To>) {
+      const From raised = number < -half ? -half : number;
+      const auto converted = static_cast<int32_t>(raised >= half ? From{0} : raised);
+      return raised >= half ? std::numeric_limits<To>::max() : converted;
+    } else {
+      // The upper half of the range is converted as if it were the lower one.
+      const From raised = number < From{0} ? From{0} : number;
+      const From excess = raised >= half ? raised - half : raised;
+      const auto converted = static_cast<uint32_t>(static_cast<int32_t>(excess >= half ? From{0} : excess));
+      const uint32_t placed = raised >= half ? converted + 0x80000000u : converted;
+      return excess >= half ? std::numeric_limits<To>::max() : placed;
     }
   }
 };

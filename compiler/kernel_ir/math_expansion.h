@@ -66,9 +66,19 @@ inline double pick(Expression x, double for_float32, double for_float64) {
 /// coefficients[0] + x * (coefficients[1] + x * ...)
 template <size_t n>
 Expression polynomial(Expression x, const std::array<double, n>& coefficients) {
-  Expression result = x.like(coefficients[n - 1]);
-  for (size_t i = n - 1; i-- > 0;) result = fma(result, x, coefficients[i]);
-  return result;
+  if constexpr (n < 6) {
+    Expression result = x.like(coefficients[n - 1]);
+    for (size_t i = n - 1; i-- > 0;) result = fma(result, x, coefficients[i]);
+    return result;
+  } else {
+    // Even and odd terms side by side: half as long a chain of dependent steps for one more multiplication.
+    const Expression square = x * x;
+    Expression even = x.like(coefficients[(n - 1) / 2 * 2]);
+    Expression odd = x.like(coefficients[n / 2 * 2 - 1]);
+    for (size_t i = (n - 1) / 2 * 2; i >= 2; i -= 2) even = fma(even, square, coefficients[i - 2]);
+    for (size_t i = n / 2 * 2 - 1; i >= 3; i -= 2) odd = fma(odd, square, coefficients[i - 2]);
+    return fma(odd, x, even);
+  }
 }
 
 /// A number as the sum of two of the type, for constants that need more bits than it has.
@@ -100,5 +110,11 @@ Expression power_of_two(Expression bits, Format format, int extra);
 
 /// log(x) for normal, positive, finite x.
 Expression log_of_normal(Expression x);
+/// The same, and what its rounding lost.
+struct LogarithmInParts {
+  Expression high;
+  Expression low;
+};
+LogarithmInParts log_of_normal_in_parts(Expression x);
 
 }  // namespace lazuli::kir::math

@@ -42,7 +42,7 @@ ExponentialReduction reduce_exponential(Expression x) {
 Expression reduced_exp(Expression r) {
   const Expression p =
       r.type() == float64 ? polynomial(r, coefficients::exp_64) : polynomial(r, coefficients::exp_short_32);
-  return fma(r * r, p, r) + 1;
+  return fma(fma(p, r, 1), r, 1);
 }
 
 Expression scale(Expression p, Expression bits) {
@@ -108,7 +108,9 @@ Expression sigmoid(Expression x) {
   const double limit = pick(x, -104, -746);
   const ExponentialReduction reduced = reduce_exponential(select(negative < limit, limit, negative));
   const Expression e = scale(reduced_exp(reduced.r), reduced.bits);
-  return select(x < 0, e, 1) / (e + 1);
+  // e / (1 + e) for negative x would round thrice; so it corrects e instead.
+  const Expression w = e / (e + 1);
+  return select(x < 0, fma(-e, w, e), 1 - w);
 }
 
 }  // namespace lazuli::kir::math

@@ -166,6 +166,14 @@ Expression log_of_normal(Expression x) {
   return natural(decompose_normal(x));
 }
 
+LogarithmInParts log_of_normal_in_parts(Expression x) {
+  const Decomposition d = decompose_normal(x);
+  const Split ln2 = split(d.f, std::numbers::ln2_v<long double>);
+  const Expression rest = d.f + fma(d.e, ln2.low, log_tail(d.f));
+  const Expression high = fma(d.e, ln2.high, rest);
+  return {high, fma(d.e, ln2.high, -high) + rest};
+}
+
 Expression log(Expression x) {
   return with_special_cases(x, natural(decompose(x)));
 }
