@@ -5,6 +5,7 @@
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/fast.h>
+#include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/shape.h>
 
 namespace lazuli::fast {
@@ -51,7 +52,7 @@ array attend(const array& queries, const array& keys, const array& values, const
            std::string(dtype_name(dtype)));
     }
     const Shape full{queries.shape(0), queries.shape(1), queries.shape(2), keys.shape(2)};
-    if (mask->ndim() > 4 || !(broadcast_shapes(mask->shape(), full) == full)) {
+    if (!broadcasts_to(mask->shape(), full)) {
       fail("a mask of shape " + shape_to_string(mask->shape()) + " does not broadcast to " +
            shape_to_string(full));
     }

@@ -9,6 +9,7 @@
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/extent_source.h>
+#include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/shape.h>
 
 namespace lazuli {
@@ -156,7 +157,7 @@ array full(Shape shape, array vals, Dtype dtype, StreamOrDevice s) {
     if (extent < 0) throw std::invalid_argument("[full] an extent is negative: " + shape_to_string(shape));
   }
   const array values = promoted(vals, dtype, s);
-  if (!(broadcast_shapes(values.shape(), shape) == shape)) {
+  if (!broadcasts_to(values.shape(), shape)) {
     throw std::invalid_argument("[full] values of shape " + shape_to_string(values.shape()) +
                                 " cannot fill shape " + shape_to_string(shape));
   }

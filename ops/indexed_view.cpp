@@ -48,6 +48,15 @@ array view_of(const array& a, std::string_view name, Shape shape, IndexMap map, 
   return lazuli::apply(make_ref<IndexedView>(name, std::move(shape), std::move(map)), {a});
 }
 
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  if (from.size() > to.size()) return false;
+  const size_t lead = to.size() - from.size();
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (!from[i].same_as(Dim(1)) && from[i] != to[lead + i] && from[i] != 1) return false;
+  }
+  return true;
+}
+
 int normalize_axis(int axis, size_t ndim, std::string_view name) {
   const int rank = static_cast<int>(ndim);
   if (axis < -rank || axis >= rank) {

@@ -51,6 +51,9 @@ class IndexedUpdate final : public UpdateOperation {
 /// A view of `a` without dynamic indices.
 array view_of(const array& a, std::string_view name, Shape shape, IndexMap map, StreamOrDevice s);
 
+/// Whether an array of shape `from` can be broadcast to shape `to`.
+bool broadcasts_to(const Shape& from, const Shape& to);
+
 /// Axes counted from the front; throws std::invalid_argument `[name] ...` for those out of range or given
 /// twice.
 std::vector<int> normalize_axes(const std::vector<int>& axes, size_t ndim, std::string_view name);

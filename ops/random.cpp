@@ -26,7 +26,7 @@ void require_floating(Dtype dtype, const char* name) {
 }
 
 void require_fit(const Shape& parameters, const Shape& shape, const char* name) {
-  if (!(broadcast_shapes(shape, parameters) == shape)) {
+  if (!broadcasts_to(parameters, shape)) {
     throw std::invalid_argument("[" + std::string(name) + "] parameters of shape " +
                                 shape_to_string(parameters) + " do not broadcast to " +
                                 shape_to_string(shape));

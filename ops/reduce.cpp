@@ -155,7 +155,7 @@ array position(Opcode op, const array& a, int axis, bool keepdims, const char* n
   require_real(a, name);
   axis = normalize_axis(axis, a.ndim(), name);
   require_elements(a, {axis}, name);
-  return reduce(op, a, {axis}, keepdims, uint32, name, s);
+  return astype(reduce(op, a, {axis}, keepdims, int64, name, s), uint32, s);
 }
 
 array position(Opcode op, const array& a, bool keepdims, const char* name, StreamOrDevice s) {

@@ -46,8 +46,8 @@ Shape complete_shape(const Shape& from, Shape shape, const char* name) {
       shape[open] = 1;
       const int64_t rest = element_count(shape);
       shape[open] = -1;
-      if (rest == 0 ? count != 0 : count % rest != 0) fail();
-      shape[open] = rest == 0 ? Dim(0) : Dim(count / rest);
+      if (rest == 0 || count % rest != 0) fail();
+      shape[open] = count / rest;
     } else if (element_count(shape) != count) {
       fail();
     }
@@ -244,14 +244,9 @@ array moveaxis(const array& a, int source, int destination, StreamOrDevice s) {
 
 array broadcast_to(const array& a, const Shape& shape, StreamOrDevice s) {
   if (same_shape(a.shape(), shape)) return a;
-  const auto fail = [&] {
+  if (!broadcasts_to(a.shape(), shape)) {
     throw std::invalid_argument("[broadcast_to] an array of shape " + shape_to_string(a.shape()) +
                                 " cannot be broadcast to " + shape_to_string(shape));
-  };
-  if (a.ndim() > shape.size()) fail();
-  const size_t lead = shape.size() - a.ndim();
-  for (size_t i = 0; i < a.ndim(); ++i) {
-    if (!a.shape()[i].same_as(Dim(1)) && a.shape()[i] != shape[lead + i] && a.shape()[i] != 1) fail();
   }
   return view_of(a, "broadcast_to", shape, broadcast_map(a.shape(), shape), s);
 }
