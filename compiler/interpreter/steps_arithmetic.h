@@ -44,8 +44,10 @@ void step(const StepArguments& arguments) {
 struct Select {
   template <typename T>
   static T apply(bool condition, T a, T b) {
-    if constexpr (kir::scalar::is_bool<T>) return (condition & a) | (!condition & b);
-    else return condition ? a : b;
+    if constexpr (kir::scalar::is_bool<T>)
+      return (condition & a) | (!condition & b);
+    else
+      return condition ? a : b;
   }
 };
 

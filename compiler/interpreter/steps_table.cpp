@@ -1,5 +1,3 @@
-#include <xsimd/config/xsimd_cpuid.hpp>
-
 #include <lazuli/compiler/interpreter/steps.h>
 
 namespace lazuli::interpreter {
@@ -7,12 +5,12 @@ namespace {
 
 const StepTable& choose() {
 #if defined(__x86_64__)
-  // What the files are compiled with, see cmake/LazuliInterpreter.cmake.
-  const bool avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  const bool avx512 = avx2 && xsimd::available_architectures().avx512bw &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                      __builtin_cpu_supports("avx512cd");
+  // What the files are compiled with, see cmake/LazuliInterpreter.cmake. (Whatever has AVX2 and FMA has F16C
+  // and BMI, which not every compiler lets one ask for.)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq");
   if (avx512) return step_table_avx512();
   if (avx2) return step_table_avx2();
 #endif
