@@ -1,5 +1,6 @@
 #include <lazuli/compiler/background.h>
 
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -18,6 +19,7 @@ class Background {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
     if (owner_ != getpid()) start();
+    if (gettid() == getpid()) static_cast<void>(&stop_with_main_thread);
     jobs_.push_back(std::move(job));
     changed_.notify_all();
   }
@@ -46,6 +48,16 @@ class Background {
     jobs_.clear();
     std::thread([this] { work(); }).detach();
   }
+
+  /// exit() destroys the main thread's thread-local objects before any static one, whenever that was made:
+  /// LLVM's own statics, which come to be while jobs run, are still there when this waits for the last job.
+  struct StopWithMainThread {
+    StopWithMainThread() = default;
+    StopWithMainThread(const StopWithMainThread&) = delete;
+    StopWithMainThread& operator=(const StopWithMainThread&) = delete;
+    ~StopWithMainThread() { instance().stop(); }
+  };
+  static thread_local StopWithMainThread stop_with_main_thread;
 
   void work() {
     std::unique_lock lock(mutex_);
@@ -78,6 +90,8 @@ class Background {
   bool stopping_ = false;
   pid_t owner_ = 0;  // the process that the thread runs in
 };
+
+thread_local Background::StopWithMainThread Background::stop_with_main_thread;
 
 }  // namespace
 

@@ -137,7 +137,7 @@ struct CompiledState {
     if (prints(Stage::graph)) print_stage(Stage::graph, "compile, as traced", graph.to_text());
     const Graph simplified = simplify(graph);
     if (prints(Stage::graph)) print_stage(Stage::graph, "compile, simplified", simplified.to_text());
-    trace->program = Program::create(simplified, "compile");
+    trace->program = Program::create(simplified, "compile", &scope);
     trace->dim_base = scope.base();
     trace->dims = scope.table();
     return trace;

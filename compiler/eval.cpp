@@ -1,11 +1,8 @@
-#include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <stdexcept>
-#include <thread>
 
 #include <lazuli/array/evaluator.h>
-#include <lazuli/compiler/kernel_cache.h>
+#include <lazuli/compiler/background.h>
 #include <lazuli/compiler/lru_cache.h>
 #include <lazuli/compiler/program/program.h>
 #include <lazuli/compiler/settings.h>
@@ -69,18 +66,6 @@ StructureKey key_of(const PendingNodes& pending) {
 
 class GraphEvaluator final : public Evaluator {
  public:
-  GraphEvaluator() {
-    // What the worker uses must outlive it.
-    num_threads();
-    kernel_cache_statistics();
-    worker_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
-  }
-
-  ~GraphEvaluator() override {
-    worker_.request_stop();
-    wake_.notify_all();
-  }
-
   void eval(std::span<const array> arrays) override {
     const std::lock_guard lock(mutex_);
     const PendingNodes pending = collect_pending(arrays);
@@ -98,11 +83,13 @@ class GraphEvaluator final : public Evaluator {
   }
 
   void async_eval(std::span<const array> arrays) override {
-    {
-      const std::lock_guard lock(queue_mutex_);
-      queue_.emplace_back(arrays.begin(), arrays.end());
-    }
-    wake_.notify_one();
+    run_in_background([this, kept = std::vector<array>(arrays.begin(), arrays.end())] {
+      try {
+        eval(kept);
+      } catch (const std::exception&) {
+        // Whoever asks for the value evaluates again, and gets the error.
+      }
+    });
   }
 
  private:
@@ -153,38 +140,16 @@ class GraphEvaluator final : public Evaluator {
     return {Program::create(simplified, "eval"), std::move(traced.output_entries), std::move(traced.output_indices)};
   }
 
-  void work(const std::stop_token& stop) {
-    while (true) {
-      std::vector<array> arrays;
-      {
-        std::unique_lock lock(queue_mutex_);
-        wake_.wait(lock, [&] { return stop.stop_requested() || !queue_.empty(); });
-        if (stop.stop_requested()) return;
-        arrays = std::move(queue_.front());
-        queue_.pop_front();
-      }
-      try {
-        eval(arrays);
-      } catch (const std::exception&) {
-        // Whoever asks for the value evaluates again, and gets the error.
-      }
-    }
-  }
-
   // One evaluation at a time: graphs may share nodes.
   std::recursive_mutex mutex_;
   LruCache<StructureKey, CachedProgram, StructureKeyHash> programs_{programs_kept};
-  std::mutex queue_mutex_;
-  std::condition_variable wake_;
-  std::deque<std::vector<array>> queue_;
-  std::jthread worker_;
 };
 
 }  // namespace
 
 Evaluator& evaluator() {
-  static GraphEvaluator instance;
-  return instance;
+  static GraphEvaluator* const instance = new GraphEvaluator;  // never destroyed: background work may use it
+  return *instance;
 }
 
 }  // namespace lazuli

@@ -28,7 +28,7 @@ Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value) {
 
 Program::~Program() = default;
 
-std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& title) {
+std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& title, DimScope* scope) {
   std::shared_ptr<Program> program(new Program);
   program->plan_ = plan_fusion(prepare_for_fusion(graph), num_threads());
   if (prints(Stage::groups)) print_stage(Stage::groups, title, program->plan_.to_text());
@@ -59,7 +59,8 @@ std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& 
     }
     program->steps_.push_back(std::move(step));
   }
-  if (DimScope* scope = DimScope::current()) program->plan_.prepared.graph.dims = scope->table();
+  // Planning computes with extents, so the table is complete only now.
+  if (scope != nullptr) program->plan_.prepared.graph.dims = scope->table();
   return program;
 }
 

@@ -44,8 +44,8 @@ struct ProgramStep {
 /// bound to each set of input layouts it meets (the last few are kept), then run. Thread-safe.
 class Program {
  public:
-  /// Plans the graph. The DimScope that the graph was traced in must still be open, if it has symbols.
-  static std::shared_ptr<Program> create(const Graph& graph, const std::string& title);
+  /// Plans the graph. `scope` is the one that the graph was traced in, still open; null if it has no symbols.
+  static std::shared_ptr<Program> create(const Graph& graph, const std::string& title, DimScope* scope = nullptr);
   ~Program();
 
   /// Runs on inputs whose extents give the symbols these values; blocks until done. Donated inputs may be
