@@ -206,7 +206,10 @@ void convert_to(const fs::path& model, const fs::path& out, const ConvertOptions
   write_weights(folder.path(), conversions);
   write_json(folder.path() / "config.json", converted_config(read_json_file(model / "config.json"), options));
   for (const char* name : kCompanions) {
-    if (fs::exists(model / name)) fs::copy_file(model / name, folder.path() / name);
+    if (!fs::exists(model / name)) continue;
+    fs::copy_file(model / name, folder.path() / name);
+    // The copy of a protected file is the user's own.
+    fs::permissions(folder.path() / name, fs::perms::owner_write, fs::perm_options::add);
   }
   folder.finish();
 }
