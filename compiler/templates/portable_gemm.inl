@@ -193,10 +193,8 @@ void narrow(const float* src, void* dst, int64_t count) {
 
 #if LAZULI_TEMPLATES_AVX2
 constexpr int64_t transpose_block = 8;
-LAZULI_INLINE void transpose_square(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
-  __m256 r[8];
-  LAZULI_UNROLL
-  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(src + i * src_stride);
+/// Writes the columns of eight rows, the first column first.
+LAZULI_INLINE void store_transposed(const __m256 (&r)[8], float* dst, int64_t dst_stride) {
   __m256 pairs[8];
   LAZULI_UNROLL
   for (int i = 0; i < 8; i += 2) {
@@ -214,8 +212,18 @@ LAZULI_INLINE void transpose_square(const float* src, int64_t src_stride, float*
   LAZULI_UNROLL
   for (int i = 0; i < 4; ++i) {
     _mm256_storeu_ps(dst + i * dst_stride, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20));
+  }
+  LAZULI_UNROLL
+  for (int i = 0; i < 4; ++i) {
     _mm256_storeu_ps(dst + (i + 4) * dst_stride, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31));
   }
+}
+
+LAZULI_INLINE void transpose_square(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+  __m256 r[8];
+  LAZULI_UNROLL
+  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(src + i * src_stride);
+  store_transposed(r, dst, dst_stride);
 }
 #else
 constexpr int64_t transpose_block = 4;
@@ -231,11 +239,41 @@ LAZULI_INLINE void transpose_square(const float* src, int64_t src_stride, float*
 }
 #endif
 
+/// A few rows, fewer than a block. Where nothing lies between them and the next column (`dense`), whole
+/// blocks of columns are transposed with the last row repeated: what that writes behind the rows, the next
+/// column overwrites. The last columns are done one by one.
+LAZULI_INLINE void transpose_narrow(const float* src, int64_t src_row_stride, int64_t rows, int64_t columns,
+                                    float* dst, int64_t dst_row_stride, bool dense) {
+  int64_t c = 0;
+#if LAZULI_TEMPLATES_AVX2
+  constexpr int64_t block = transpose_block;
+  if (dense && rows > block / 2) {
+    for (; c + block < columns; c += block) {
+      __m256 r[8];
+      LAZULI_UNROLL
+      for (int i = 0; i < 8; ++i) {
+        r[i] = _mm256_loadu_ps(src + (i < rows ? i : rows - 1) * src_row_stride + c);
+      }
+      store_transposed(r, dst + c * dst_row_stride, dst_row_stride);
+    }
+  }
+#endif
+  (void)dense;
+  for (; c < columns; ++c) {
+    for (int64_t i = 0; i < rows; ++i) dst[c * dst_row_stride + i] = src[i * src_row_stride + c];
+  }
+}
+
 void transpose(const float* src, int64_t src_row_stride, int64_t rows, int64_t columns, float* dst,
                int64_t dst_row_stride) {
   constexpr int64_t block = transpose_block;
-  int64_t r = 0;
-  for (; r + block <= rows; r += block) {
+  const int64_t whole = rows / block * block;
+  // The rows left over come first, since they may write into the next column's first lanes.
+  if (whole < rows) {
+    transpose_narrow(src + whole * src_row_stride, src_row_stride, rows - whole, columns, dst + whole,
+                     dst_row_stride, rows == dst_row_stride);
+  }
+  for (int64_t r = 0; r < whole; r += block) {
     int64_t c = 0;
     for (; c + block <= columns; c += block) {
       transpose_square(src + r * src_row_stride + c, src_row_stride, dst + c * dst_row_stride + r,
@@ -244,8 +282,5 @@ void transpose(const float* src, int64_t src_row_stride, int64_t rows, int64_t c
     for (; c < columns; ++c) {
       for (int64_t i = r; i < r + block; ++i) dst[c * dst_row_stride + i] = src[i * src_row_stride + c];
     }
-  }
-  for (int64_t c = 0; c < columns && r < rows; ++c) {
-    for (int64_t i = r; i < rows; ++i) dst[c * dst_row_stride + i] = src[i * src_row_stride + c];
   }
 }

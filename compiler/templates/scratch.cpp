@@ -1,8 +1,10 @@
 #include <lazuli/compiler/templates/scratch.h>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -12,7 +14,19 @@ namespace lazuli::templates {
 
 namespace {
 
-constexpr std::align_val_t alignment{64};
+/// Large buffers ask for huge pages: packed panels are read in an order that misses in the TLB otherwise.
+std::pair<std::byte*, size_t> allocate(size_t bytes) {
+  constexpr size_t page = 4096;
+  constexpr size_t huge_page = size_t{2} << 20;
+  const size_t unit = bytes >= huge_page / 2 ? huge_page : page;
+  const size_t capacity = (bytes + unit - 1) / unit * unit;
+  void* data = std::aligned_alloc(unit, capacity);
+  if (data == nullptr) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+  if (unit == huge_page) madvise(data, capacity, MADV_HUGEPAGE);  // only a wish
+#endif
+  return {static_cast<std::byte*>(data), capacity};
+}
 
 /// Buffers that nobody uses, most recently used last.
 class Stock {
@@ -35,8 +49,7 @@ class Stock {
         }
       }
     }
-    const size_t capacity = (bytes + 4095) / 4096 * 4096;
-    return {static_cast<std::byte*>(::operator new(capacity, alignment)), capacity};
+    return allocate(bytes);
   }
 
   void give(std::byte* data, size_t capacity) {
@@ -51,7 +64,7 @@ class Stock {
         free_.erase(free_.begin());
       }
     }
-    for (std::byte* buffer : dropped) ::operator delete(buffer, alignment);
+    for (std::byte* buffer : dropped) std::free(buffer);
   }
 
  private:

@@ -611,14 +611,17 @@ TEST(TemplateMatmulKernels, ConversionsRoundLikeTheScalarTypes) {
 
 TEST(TemplateMatmulKernels, Transpose) {
   for (const Kernels* table : {&baseline_kernels(), &portable_kernels()}) {
-    for (const int64_t rows : {1, 4, 6, 8, 11, 16}) {
-      for (const int64_t columns : {1, 3, 8, 13, 40}) {
-        std::vector<float> src(rows * (columns + 1)), dst(columns * (rows + 2), -1);
-        for (size_t i = 0; i < src.size(); ++i) src[i] = static_cast<float>(i);
-        table->transpose(src.data(), columns + 1, rows, columns, dst.data(), rows + 2);
-        for (int64_t c = 0; c < columns; ++c) {
-          for (int64_t r = 0; r < rows + 2; ++r) {
-            EXPECT_EQ(dst[c * (rows + 2) + r], r < rows ? src[r * (columns + 1) + c] : -1);
+    for (const int64_t rows : {1, 4, 6, 8, 11, 14, 16}) {
+      for (const int64_t columns : {1, 3, 8, 9, 13, 40}) {
+        for (const int64_t gap : {0, 2}) {
+          const int64_t stride = rows + gap;
+          std::vector<float> src(rows * (columns + 1)), dst(columns * stride + 8, -1);
+          for (size_t i = 0; i < src.size(); ++i) src[i] = static_cast<float>(i);
+          table->transpose(src.data(), columns + 1, rows, columns, dst.data(), stride);
+          for (int64_t i = 0; i < static_cast<int64_t>(dst.size()); ++i) {
+            const int64_t c = i / stride, r = i % stride;
+            EXPECT_EQ(dst[i], c < columns && r < rows ? src[r * (columns + 1) + c] : -1)
+                << rows << " x " << columns;
           }
         }
       }
