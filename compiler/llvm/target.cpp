@@ -67,11 +67,15 @@ Target target_for(const std::string& cpu, const std::string& features) {
   std::string error;
   const llvm::Target* found = llvm::TargetRegistry::lookupTarget(target.triple, error);
   if (found == nullptr) throw std::runtime_error("[target_for] " + error);
-  const std::unique_ptr<llvm::MCSubtargetInfo> info(
-      found->createMCSubtargetInfo(target.triple, cpu, features));
-  if (info == nullptr || !info->isCPUStringValid(cpu)) {
+  const auto describe = [&](const std::string& name, const std::string& with) {
+    return std::unique_ptr<llvm::MCSubtargetInfo>(found->createMCSubtargetInfo(target.triple, name, with));
+  };
+  const std::unique_ptr<llvm::MCSubtargetInfo> any =
+      describe("", "");  // asked first, lest LLVM print a warning
+  if (any == nullptr || !any->isCPUStringValid(cpu)) {
     throw std::runtime_error("[target_for] LLVM knows no CPU '" + cpu + "'");
   }
+  const std::unique_ptr<llvm::MCSubtargetInfo> info = describe(cpu, features);
   derive(target, [&](const char* name) { return info->checkFeatures(std::string("+") + name); });
   return target;
 }

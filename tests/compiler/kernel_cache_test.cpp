@@ -64,7 +64,7 @@ JitStatistics statistics() {
 }
 
 /// A cache directory of its own, empty caches, and settings that are put back.
-class KernelCache : public testing::Test {
+class KernelCache : public ::testing::Test {
  protected:
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "lazuli-kernel-cache-XXXXXX").string();
