@@ -168,7 +168,13 @@ constexpr ElementwiseRow rows[] = {
      [](Builder& b, Operands x) { return b.select(x[0], x[1], x[2]); }},
 };
 
-static_assert(std::size(rows) == elementwise_count);
+constexpr bool in_order() {
+  for (size_t i = 0; i < std::size(rows); ++i) {
+    if (rows[i].id != static_cast<Elementwise>(i)) return false;
+  }
+  return std::size(rows) == elementwise_count;
+}
+static_assert(in_order(), "a row is missing or out of place");
 
 [[noreturn]] void throw_dtype(const ElementwiseRow& row, Dtype dtype, const char* what) {
   throw std::invalid_argument("[" + std::string(row.name) + "] " + std::string(dtype_name(dtype)) +

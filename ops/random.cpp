@@ -275,4 +275,12 @@ array laplace(const Shape& shape, Dtype dtype, const float loc, const float scal
   return loc == 0 ? samples : add(array(loc, dtype), samples, s);
 }
 
+array permutation(const array&, int, const std::optional<array>&, StreamOrDevice) {
+  throw std::runtime_error("[permutation] sorting is not available yet");
+}
+
+array permutation(int, const std::optional<array>&, StreamOrDevice) {
+  throw std::runtime_error("[permutation] sorting is not available yet");
+}
+
 }  // namespace lazuli::random

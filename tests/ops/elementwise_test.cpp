@@ -1,6 +1,9 @@
 // Elementwise operations against scalar functions of the host, over dtypes and shapes.
 
 #include <complex>
+#include <set>
+
+#include <lazuli/ops/elementwise_table.h>
 
 #include "helpers.h"
 
@@ -359,6 +362,20 @@ TEST(Elementwise, ReadsThroughViews) {
   expect_array(flipped * array(1.0f), {4, 3}, float32, {23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1});
   expect_array(broadcast_to(slice(base, {1, 0}, {2, 6}), {3, 6}) - array(6.0f), {3, 6}, float32,
                {0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5});
+}
+
+TEST(Elementwise, RowsAreOperationsOfTheirOwn) {
+  std::set<std::string> names;
+  std::set<uint64_t> hashes;
+  for (const ElementwiseRow& row : elementwise_table()) {
+    const Ref<const Operation>& operation = elementwise_operation(row.id);
+    EXPECT_EQ(operation->name(), row.name);
+    EXPECT_EQ(operation.get(), elementwise_operation(row.id).get());
+    names.emplace(row.name);
+    hashes.insert(operation->hash());
+  }
+  EXPECT_EQ(names.size(), static_cast<size_t>(elementwise_count));
+  EXPECT_EQ(hashes.size(), static_cast<size_t>(elementwise_count));
 }
 
 TEST(Elementwise, Errors) {

@@ -216,6 +216,11 @@ TEST(Random, Categorical) {
   expect_error([&] { random::categorical(rows, 0, Shape{3}); }, "[categorical]");
 }
 
+TEST(Random, PermutationsSayThatTheyAreMissing) {
+  expect_error<std::runtime_error>([] { random::permutation(5); }, "[permutation]");
+  expect_error<std::runtime_error>([] { random::permutation(zeros({2, 3}), 1); }, "[permutation]");
+}
+
 TEST(Random, CompiledFunctionsDrawByTheirKey) {
   const CompiledFunction f = compile(
       [](const std::vector<array>& in) { return std::vector<array>{random::bits(in[0].shape(), in[1])}; });
