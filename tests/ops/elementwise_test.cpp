@@ -198,7 +198,9 @@ TEST(Elementwise, BinaryFunctionsBroadcast) {
   };
   for (const BinaryCase& c : binary_cases) {
     for (Dtype dtype : float_dtypes) {
-      for (const auto& [a_shape, b_shape] : shapes) {
+      for (const auto& shape_pair : shapes) {
+        const Shape& a_shape = shape_pair.first;
+        const Shape& b_shape = shape_pair.second;
         const array a = make_numbers(a_shape, dtype);
         // Quotients that are no whole numbers, so that rounding does not decide what `floor` gives.
         const array b = make_numbers(b_shape, dtype, 1.7);

@@ -67,7 +67,7 @@ TEST(Index, Gather) {
   expect_array(gather(a, {reshape(rows, {2, 1}), columns}, {0, 1}, {1, 1}), {2, 2, 1, 1}, float32,
                {11, 13, 1, 3});
   // A slice that does not fit where it should start is moved to where it does.
-  expect_array(gather(a, {array(9)}, {1}, {1, 2}), {1, 2}, float32, {3, 4});
+  expect_array(gather(a, array(9), 1, {1, 2}), {1, 2}, float32, {3, 4});
   expect_array(gather(a, std::vector<array>{}, {}, {1, 2}), {1, 2}, float32, {0, 1});
   expect_error([&] { gather(a, {rows}, {0, 1}, {1, 1}); }, "[gather]");
   expect_error([&] { gather(a, rows, 0, {1}); }, "[gather]");
