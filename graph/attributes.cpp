@@ -59,6 +59,7 @@ void AttributeWriter::write(std::string_view name, Dtype value) {
 
 void AttributeWriter::write(std::string_view name, Dim value) {
   begin(name);
+  met_symbol_ = met_symbol_ || value.is_symbolic();
   if (form_ == Form::bytes) {
     put((static_cast<uint64_t>(value.symbol()) << 32) |
         (value.is_symbolic() ? 0 : static_cast<uint32_t>(value.hint())));

@@ -31,6 +31,8 @@ class AttributeWriter {
   void write(std::string_view name, std::span<const int> values);
 
   const std::string& result() const { return result_; }
+  /// Whether an extent among them is symbolic.
+  bool met_symbol() const { return met_symbol_; }
 
  private:
   void write_integer(std::string_view name, int64_t value);
@@ -38,6 +40,7 @@ class AttributeWriter {
   void put(uint64_t word);
 
   Form form_;
+  bool met_symbol_ = false;
   std::string result_;
 };
 

@@ -54,6 +54,12 @@ bool Operation::equals(const Operation& other) const {
   return hash() == other.hash() && name() == other.name() && attribute_bytes(*this) == attribute_bytes(other);
 }
 
+bool Operation::has_symbols() const {
+  AttributeWriter writer(AttributeWriter::Form::bytes);
+  attributes(writer);
+  return writer.met_symbol();
+}
+
 std::string Operation::to_string() const {
   AttributeWriter writer(AttributeWriter::Form::text);
   attributes(writer);

@@ -37,6 +37,8 @@ class Operation : public Producer {
   /// Equal for equal operations.
   uint64_t hash() const;
   bool equals(const Operation& other) const;
+  /// Whether an attribute depends on an extent that is a symbol.
+  bool has_symbols() const;
   /// "name(attribute=value, ...)"
   std::string to_string() const;
 

@@ -221,6 +221,7 @@ Graph build_function_graph(std::span<const array> arguments, std::span<const arr
       all = all && constant[inputs[i]];
       all_light = all_light && light[inputs[i]];
     }
+    all = all && !operation_of(node).has_symbols();
     constant[entry] = all;
     light[entry] = all_light;
     if (!all) {

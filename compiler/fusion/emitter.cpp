@@ -362,7 +362,9 @@ class Emitter {
       std::vector<kir::Value> operands;
       for (ValueId operand : node->inputs) operands.push_back(emit(operand, operand_place(operand, value, at)));
       Context context(*this, graph_.spec(value).shape, at);
-      return builder_.cast(operation.expression(context, operands), kir::compute_type(graph_.spec(value).dtype));
+      const Dtype dtype = graph_.spec(value).dtype;
+      return builder_.cast(operation.expression(context, operands),
+                           dtype == complex64 ? dtype : kir::compute_type(dtype));
     }
     if (is_member(value)) throw std::logic_error("[fusion] a reduction is needed away from its place");
     return load(value, at);

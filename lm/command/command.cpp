@@ -68,12 +68,11 @@ std::vector<std::int32_t> parse_token_ids(std::string_view text, const std::stri
 std::string read_text(const std::string& file) {
   if (file == "-") return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   std::ifstream stream(file, std::ios::binary);
-  std::string text;
-  // A folder can be opened, but not read.
-  if (stream) text.assign(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
-  if (!stream || std::filesystem::is_directory(file))
+  // A folder can be opened, but reading it throws.
+  if (!stream || std::filesystem::is_directory(file)) {
     throw std::runtime_error(fmt::format("{} cannot be read", file));
-  return text;
+  }
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
 void print(std::string_view text) {

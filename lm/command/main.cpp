@@ -17,7 +17,8 @@ int fail(ExitStatus status, const std::string& message) {
 int run(int argc, char** argv) {
   CLI::App app("Runs language models through Lazuli's graph compiler.", "lazuli");
   app.set_version_flag("--version", "lazuli " LAZULI_VERSION);
-  app.require_subcommand(1);
+  // Not required by CLI11, which would then not name an unknown one.
+  app.require_subcommand(0, 1);
   app.get_formatter()->column_width(34);
   lazuli::command::add_generate(app);
   lazuli::command::add_tokenize(app);
@@ -26,6 +27,7 @@ int run(int argc, char** argv) {
   lazuli::command::add_convert(app);
   try {
     app.parse(argc, argv);
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A subcommand");
     return kSuccess;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version

@@ -128,7 +128,7 @@ TEST(Convert, EightBitsAreClose) {
   options.quantization = Quantization{32, 8};
   convert(model_folder("codellama"), folder / "out", options);
   EXPECT_LT(distance(run_model(folder / "out", Activations::float32), run_model(model_folder("codellama"))),
-            0.02);
+            0.03);
 }
 
 TEST(Convert, LeavesLayersThatTheGroupDoesNotDivide) {
