@@ -29,7 +29,8 @@ struct Half {
     return _cvtsh_ss(bits);
   }
   static uint16_t narrow(float value) {
-    return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT);
+    const __m128i halves = _mm_cvtps_ph(_mm_set_ss(value), _MM_FROUND_TO_NEAREST_INT);
+    return static_cast<uint16_t>(_mm_cvtsi128_si32(halves));
   }
 #else
   static float widen(uint16_t bits) {
