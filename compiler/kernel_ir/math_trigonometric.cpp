@@ -176,14 +176,13 @@ Expression cos(Expression x) {
 
 Expression tan(Expression x) {
   const Quarter q = reduce(x);
-  // In float32 the quotient of two rounded numbers has no error to spare for their own.
-  SineAndCosine both = x.type() == float64
+  // The quotient of two rounded numbers has no error to spare for their own, so float32 divides in float64.
+  const SineAndCosine both = x.type() == float64
                            ? sine_and_cosine_64(q)
                            : reduced_sine_and_cosine(q.r, coefficients::sin_36, coefficients::cos_36);
-  both = {both.sine.cast(x.type()), both.cosine.cast(x.type())};
   const Expression odd = has_bit(q.quadrant, 0);
   const Expression quotient = select(odd, -both.cosine, both.sine) / select(odd, both.sine, both.cosine);
-  return with_flipped_sign(quotient, sign_bits_of(x));
+  return with_flipped_sign(quotient.cast(x.type()), sign_bits_of(x));
 }
 
 Expression asin(Expression x) {
@@ -194,7 +193,10 @@ Expression asin(Expression x) {
   const Expression s = select(large, sqrt(z), a);
   const Expression tail = asin_tail(s, z);
   const Split half_pi = split(x, pi / 2);
-  const Expression from_right = fma(s, -2, half_pi.high) - fma(tail, 2, -half_pi.low);
+  // The first difference may lie in the binade above the result's: what it loses is put back.
+  const Expression first = fma(s, -2, half_pi.high);
+  const Expression lost = fma(s, -2, half_pi.high - first);
+  const Expression from_right = first - (fma(tail, 2, -half_pi.low) - lost);
   return copy_sign(select(large, from_right, s + tail), x);
 }
 
