@@ -21,23 +21,41 @@ Expression times_polynomial(Expression x, Expression t, const std::array<double,
   return times_polynomial(x, t, coefficients, x.like(-0.0));
 }
 
-}  // namespace
+/// 1 - 2^u with u = log2(1 - erf(a)), which is 0 at 0: u has full relative accuracy there, and so has the
+/// result, since 2^u - 1 = 2^n (2^r - 1) + (2^n - 1) keeps that of r = u where n is 0. One path for every
+/// argument.
+Expression erf_32(Expression x) {
+  constexpr double limit = 4;  // where the result rounds to 1
+  const Expression a = abs(x);
+  const Expression clamped = select(a > limit, limit, a);
+  const Expression u = fma(clamped, horner(clamped, coefficients::erf_exponent_32), -clamped);
+  const Format format = format_of(x);
+  const double magic = format.magic() + format.bias;
+  const Expression shifted = u + magic;
+  const Expression r = u - (shifted - magic);
+  const Expression power = shifted.bitcast(int32).shift_left(format.mantissa).bitcast(float32);
+  const Expression q = fma(r, horner(r, coefficients::exp2_minus_1_32), r);
+  return copy_sign(fma(-power, q, 1 - power), x);
+}
 
-Expression erf(Expression x) {
-  const bool wide = x.type() == float64;
-  const double limit = pick(x, 4, 6);  // where the result rounds to 1
+Expression erf_64(Expression x) {
+  constexpr double limit = 6;
   const Expression a = abs(x);
   const Expression clamped = select(a > limit, limit, a);
   const Expression z = clamped * clamped;
-  const Expression small =
-      fma(wide ? polynomial(z, coefficients::erf_small_64) : polynomial(z, coefficients::erf_small_32), a, a);
+  const Expression small = fma(polynomial(z, coefficients::erf_small_64), a, a);
   // 1 - e^-g, the power's argument being its logarithm's polynomial.
-  const Expression g = wide ? polynomial(clamped, coefficients::erf_large_64)
-                            : polynomial(clamped, coefficients::erf_large_32);
+  const Expression g = polynomial(clamped, coefficients::erf_large_64);
   const ExponentialReduction reduced = reduce_exponential(-g);
   const Expression power = power_of_two(reduced.bits, format_of(x), 0);
   const Expression large = 1 - reduced_exp(reduced.r) * power;
-  return copy_sign(select(a < pick(x, 0.93, 1), small, large), x);
+  return copy_sign(select(a < 1, small, large), x);
+}
+
+}  // namespace
+
+Expression erf(Expression x) {
+  return x.type() == float64 ? erf_64(x) : erf_32(x);
 }
 
 Expression erfinv(Expression x) {

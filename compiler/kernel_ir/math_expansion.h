@@ -63,13 +63,19 @@ inline double pick(Expression x, double for_float32, double for_float64) {
   return x.type() == float64 ? for_float64 : for_float32;
 }
 
-/// coefficients[0] + x * (coefficients[1] + x * ...)
+/// coefficients[0] + x * (coefficients[1] + x * ...), with the fewest operations and roundings.
+template <size_t n>
+Expression horner(Expression x, const std::array<double, n>& coefficients) {
+  Expression result = x.like(coefficients[n - 1]);
+  for (size_t i = n - 1; i-- > 0;) result = fma(result, x, coefficients[i]);
+  return result;
+}
+
+/// The same polynomial; a long one with a shorter chain of dependent steps.
 template <size_t n>
 Expression polynomial(Expression x, const std::array<double, n>& coefficients) {
   if constexpr (n < 6) {
-    Expression result = x.like(coefficients[n - 1]);
-    for (size_t i = n - 1; i-- > 0;) result = fma(result, x, coefficients[i]);
-    return result;
+    return horner(x, coefficients);
   } else {
     // Even and odd terms side by side: half as long a chain of dependent steps for one more multiplication.
     const Expression square = x * x;
