@@ -20,6 +20,7 @@ void add_tokenize(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_bench(CLI::App& app);
 
 /// What all subcommands that run a model take.
 struct ModelOptions {

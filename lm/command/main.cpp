@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   lazuli::command::add_logits(app);
   lazuli::command::add_perplexity(app);
   lazuli::command::add_convert(app);
+  lazuli::command::add_bench(app);
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty()) throw CLI::RequiredError("A subcommand");

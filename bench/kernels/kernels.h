@@ -1,0 +1,14 @@
+#pragma once
+
+#include "../table.h"
+
+/// The rows of `lazuli bench kernels`, a function for each kind of work.
+namespace lazuli::bench {
+
+void bench_elementwise(Table& table);
+void bench_reductions(Table& table);
+void bench_rows(Table& table);      ///< softmax and norms
+void bench_movement(Table& table);  ///< transposes, gathers, concatenation
+void bench_overhead(Table& table);  ///< small work, dispatch, compile time
+
+}  // namespace lazuli::bench

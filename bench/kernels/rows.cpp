@@ -1,0 +1,66 @@
+// Softmax and norms over the rows of 4096 x 4096, written from plain operations and as fast::.
+
+#include <lazuli/lazuli.h>
+
+#include "kernels.h"
+
+namespace lazuli::bench {
+namespace {
+
+constexpr int side = 4096;
+
+using Function = std::function<array(const std::vector<array>&)>;
+
+void row(Table& table, const std::string& name, const Function& f, std::vector<array> inputs) {
+  if (!table.wants("softmax and norms", name)) return;
+  eval(inputs);
+  auto compiled = compile([f](const std::vector<array>& in) { return std::vector<array>{f(in)}; });
+  const double bytes = 2.0 * side * side * static_cast<double>(inputs[0].dtype().size());
+  table.measure({.group = "softmax and norms",
+                 .name = name,
+                 .run = [compiled, inputs]() mutable { eval(compiled(inputs)); },
+                 .bytes = bytes,
+                 .limit = Limit::copy,
+                 .wanted_share = 0.85});
+}
+
+array plain_softmax(const array& x) {
+  const array e = exp(x - max(x, -1, true));
+  return e / sum(e, -1, true);
+}
+
+array plain_rms_norm(const array& x, const array& weight) {
+  return x * rsqrt(mean(square(x), -1, true) + array(1e-5f)) * weight;
+}
+
+array plain_layer_norm(const array& x, const array& weight, const array& bias) {
+  return (x - mean(x, -1, true)) * rsqrt(var(x, -1, true) + array(1e-5f)) * weight + bias;
+}
+
+}  // namespace
+
+void bench_rows(Table& table) {
+  const array x = random::normal({side, side});
+  const array weight = random::normal({side}), bias = random::normal({side});
+  for (const Dtype dtype : {float32, bfloat16}) {
+    const array typed = astype(x, dtype), typed_weight = astype(weight, dtype), typed_bias = astype(bias, dtype);
+    const std::string suffix = " " + std::string(dtype_name(dtype));
+    row(table, "softmax" + suffix, [](const auto& in) { return softmax(in[0], -1); }, {typed});
+    row(table, "softmax, plain operations" + suffix, [](const auto& in) { return plain_softmax(in[0]); },
+        {typed});
+    row(table, "log-softmax" + suffix, [](const auto& in) { return in[0] - logsumexp(in[0], -1, true); },
+        {typed});
+    row(table, "fast::rms_norm" + suffix, [](const auto& in) { return fast::rms_norm(in[0], in[1], 1e-5f); },
+        {typed, typed_weight});
+    row(table, "RMSNorm, plain operations" + suffix,
+        [](const auto& in) { return plain_rms_norm(in[0], in[1]); }, {typed, typed_weight});
+    row(table, "fast::layer_norm" + suffix,
+        [](const auto& in) { return fast::layer_norm(in[0], in[1], in[2], 1e-5f); },
+        {typed, typed_weight, typed_bias});
+    row(table, "LayerNorm, plain operations" + suffix,
+        [](const auto& in) { return plain_layer_norm(in[0], in[1], in[2]); },
+        {typed, typed_weight, typed_bias});
+  }
+}
+
+}  // namespace lazuli::bench
