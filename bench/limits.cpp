@@ -63,7 +63,8 @@ LAZULI_AVX2 void add_256(const float* a, const float* b, float* c, int64_t n) {
 constexpr size_t chains = 12;
 
 LAZULI_AVX512 float fma_512() {
-  __m512 sums[chains] = {};
+  __m512 sums[chains];
+  for (__m512& sum : sums) sum = _mm512_set1_ps(sink);  // not known to be equal
   const __m512 x = _mm512_set1_ps(sink), y = _mm512_set1_ps(0.5f);
   for (int64_t i = 0; i < steps; ++i) {
 #pragma GCC unroll 12
@@ -73,7 +74,8 @@ LAZULI_AVX512 float fma_512() {
   return _mm512_cvtss_f32(sums[0]);
 }
 LAZULI_AVX2 float fma_256() {
-  __m256 sums[chains] = {};
+  __m256 sums[chains];
+  for (__m256& sum : sums) sum = _mm256_set1_ps(sink);
   const __m256 x = _mm256_set1_ps(sink), y = _mm256_set1_ps(0.5f);
   for (int64_t i = 0; i < steps; ++i) {
 #pragma GCC unroll 12
@@ -83,7 +85,8 @@ LAZULI_AVX2 float fma_256() {
   return _mm256_cvtss_f32(sums[0]);
 }
 __attribute__((target("avx512f,avx512bf16"))) float bfloat16_512() {
-  __m512 sums[chains] = {};
+  __m512 sums[chains];
+  for (__m512& sum : sums) sum = _mm512_set1_ps(sink);  // not known to be equal
   const __m512 wide = _mm512_set1_ps(sink);
   const __m512bh x = _mm512_cvtne2ps_pbh(wide, wide);
   for (int64_t i = 0; i < steps; ++i) {
@@ -94,7 +97,8 @@ __attribute__((target("avx512f,avx512bf16"))) float bfloat16_512() {
   return _mm512_cvtss_f32(sums[0]);
 }
 __attribute__((target("avx512f,avx512vnni"))) float int8_512() {
-  __m512i sums[chains] = {};
+  __m512i sums[chains];
+  for (__m512i& sum : sums) sum = _mm512_set1_epi32(static_cast<int>(sink));
   const __m512i x = _mm512_set1_epi32(static_cast<int>(sink));
   for (int64_t i = 0; i < steps; ++i) {
 #pragma GCC unroll 12
@@ -104,7 +108,8 @@ __attribute__((target("avx512f,avx512vnni"))) float int8_512() {
   return static_cast<float>(_mm512_cvtsi512_si32(sums[0]));
 }
 LAZULI_AVX2 float int8_256() {
-  __m256i sums[chains] = {};
+  __m256i sums[chains];
+  for (__m256i& sum : sums) sum = _mm256_set1_epi32(static_cast<int>(sink));
   __m256i x = _mm256_set1_epi32(static_cast<int>(sink));
   const __m256i one = _mm256_set1_epi16(1);
   for (int64_t i = 0; i < steps; ++i) {

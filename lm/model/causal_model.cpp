@@ -126,6 +126,10 @@ array CausalModel::all_logits(std::span<const std::int32_t> tokens, KvCache& cac
   return logits;
 }
 
+int CausalModel::decode_kernel_count() const {
+  return state_->last.kernel_count();
+}
+
 int CausalModel::trace_count() const {
   return state_->none.trace_count() + state_->last.trace_count() + state_->all.trace_count();
 }

@@ -39,6 +39,8 @@ class CausalModel {
 
   /// How often the decoder has been traced: a measure of how well programs fit other lengths.
   int trace_count() const;
+  /// How many kernels and host operations a step of generation runs; 0 before the first.
+  int decode_kernel_count() const;
 
  private:
   struct State;
