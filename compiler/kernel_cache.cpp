@@ -42,15 +42,23 @@ CompiledKernel::Traits traits_of(const Kernel& kernel, const Kernel& expanded) {
   for (const Access& access : kernel.accesses) {
     traits.has_scratch = traits.has_scratch || access.kind == Access::Kind::scratch;
   }
-  if (kernel.has_reduce() || traits.vector_dim < 0) return traits;
+  // Columns write a tile at a time from what lies in the cache: too little at once.
+  if (kernel.rank() == 0 || (kernel.has_reduce() && !kernel.reduces_innermost())) return traits;
+  const auto moves_along_row = [&](const Access& access) {
+    for (size_t d = 0; d < kernel.dims.size(); ++d) {
+      if (kernel.dims[d] == kir::Role::reduce && access.strides[d] != StrideClass::zero) return true;
+    }
+    return !kernel.has_reduce();
+  };
   traits.can_stream = true;
   for (const Instruction& instruction : kernel.instructions) {
     if (!kir::is_load(instruction.op) && !kir::is_store(instruction.op)) continue;
     const Access& access = kernel.accesses[instruction.imm];
     if (access.kind != Access::Kind::output) continue;
-    const bool contiguous = access.strides[static_cast<size_t>(traits.vector_dim)] == StrideClass::unit &&
-                            access.dynamic_indices == 0;
-    if (kir::is_load(instruction.op) || !contiguous) traits.can_stream = false;
+    const bool contiguous = access.strides.back() == StrideClass::unit && access.dynamic_indices == 0;
+    if (kir::is_load(instruction.op)) traits.can_stream = false;
+    if (!moves_along_row(access)) continue;  // a number a row
+    if (!contiguous) traits.can_stream = false;
     if (kir::is_store(instruction.op) && contiguous) traits.bytes_per_element += access.dtype.size();
   }
   traits.can_stream = traits.can_stream && traits.bytes_per_element > 0;

@@ -63,8 +63,9 @@ int64_t last_level_cache() {
 bool should_stream(const CompiledKernel& kernel, const KernelArguments& arguments, const Extent& extent) {
   const CompiledKernel::Traits& traits = kernel.traits();
   if (!traits.can_stream) return false;
-  if (extent.outer * extent.inner * traits.bytes_per_element < last_level_cache()) return false;
   const Kernel& k = kernel.kernel();
+  const int64_t row = k.has_reduce() ? extent.reduce : extent.inner;
+  if (extent.outer * row * traits.bytes_per_element < last_level_cache()) return false;
   const auto rank = static_cast<size_t>(k.rank());
   size_t at = 0;
   for (size_t a = 0; a < k.accesses.size(); ++a) {

@@ -288,6 +288,7 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
     const int level = 2 + static_cast<int>(n);
     if (dim == schedule_.vector_dim) {
       return emit_vector_range(b_.i64(0), extents_[dim], unroll, carried, [&](const Carried& state) {
+        if (number_of_block == schedule_.prefetching_block) prefetch_next_row();
         emit_level(block, level);
         return accumulate(block, state, unroll);
       });
@@ -306,6 +307,22 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
   const Carried initial = initial_accumulators(block, unroll);
   width_ = {};
   finish_reductions(block, nest(0, initial), unroll);
+}
+
+void KernelEmitter::prefetch_next_row() {
+  if (width_.tail != nullptr) return;
+  const int outer = schedule_.outer_dims.back();
+  for (const size_t a : schedule_.prefetched) {
+    if (strides_[a][outer] == nullptr) continue;
+    Value* next = b_.offset_bytes(pointers_[a], strides_[a][outer]);
+    const int64_t bytes = int64_t{width_.lanes} * width_.unroll * kernel_.accesses[a].dtype.size();
+    for (int64_t at = 0; at < bytes; at += 64) {
+      // For reading, into the second-level cache.
+      b_.ir.CreateIntrinsic(
+          llvm::Intrinsic::prefetch, {b_.ir.getPtrTy()},
+          {b_.offset_bytes(next, at), b_.ir.getInt32(0), b_.ir.getInt32(2), b_.ir.getInt32(1)});
+    }
+  }
 }
 
 void KernelEmitter::emit_level(const Block& block, int level) {

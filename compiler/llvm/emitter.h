@@ -50,6 +50,8 @@ class KernelEmitter {
   void emit_point();
   void emit_vector_loop();
   void emit_row_block(size_t block);
+  /// Asks for what the first pass over the next row will read, while this row's is worked on in the caches.
+  void prefetch_next_row();
   /// Runs `body` with lanes and unroll set, for all of [begin, end): whole steps, then tails. The index and
   /// pointers of the vector dimension are those of the step's first element.
   Carried emit_vector_range(Value* begin, Value* end, int unroll, const Carried& initial,

@@ -33,6 +33,7 @@ class Scheduler {
     place_instructions();
     choose_lanes();
     choose_unroll();
+    plan_prefetch();
     return std::move(schedule_);
   }
 
@@ -159,6 +160,33 @@ class Scheduler {
     }
     if (schedule_.form == Schedule::Form::elementwise) {
       std::fill(schedule_.unroll.begin(), schedule_.unroll.end(), least);
+    }
+  }
+
+  /// The first pass over a row waits for memory, the others run in the caches: the second one, which has the
+  /// time, fetches the next row.
+  void plan_prefetch() {
+    if (schedule_.form != Schedule::Form::rows || schedule_.outer_dims.empty()) return;
+    size_t first = SIZE_MAX;
+    for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
+      if (!kernel_.blocks[b].per_element) continue;
+      if (first == SIZE_MAX) {
+        first = b;
+        continue;
+      }
+      schedule_.prefetching_block = b;
+      break;
+    }
+    if (schedule_.prefetching_block == SIZE_MAX) return;
+    for (uint32_t i = kernel_.blocks[first].begin; i < kernel_.blocks[first].end; ++i) {
+      const Instruction& instruction = kernel_.instructions[i];
+      if (!is_load(instruction.op)) continue;
+      const Access& access = kernel_.accesses[instruction.imm];
+      const bool along_row = access.strides[schedule_.vector_dim] == StrideClass::unit;
+      const bool moves = access.strides[schedule_.outer_dims.back()] != StrideClass::zero;
+      if (access.kind == Access::Kind::input && access.dynamic_indices == 0 && along_row && moves) {
+        schedule_.prefetched.push_back(instruction.imm);
+      }
     }
   }
 

@@ -35,6 +35,11 @@ struct Schedule {
   std::vector<bool>
       is_reduced;  ///< for each instruction: its value differs between points of reduce dimensions
 
+  /// Of rows that are gone over more than once: the block in which the next row is fetched (else none), and
+  /// the inputs that the first pass over it reads.
+  size_t prefetching_block = SIZE_MAX;
+  std::vector<size_t> prefetched;
+
   /// The innermost level that a block reaches.
   int block_level(const kir::Block& block) const {
     if (form == Form::rows && !block.per_element) return 1;
