@@ -288,6 +288,28 @@ Value* VectorBuilder::to_memory(Dtype t, Value* value) {
   return value;
 }
 
+Value* VectorBuilder::concatenate(Value* a, Value* b) {
+  llvm::SmallVector<int, 64> order(static_cast<size_t>(2 * lanes_of(a)));
+  std::iota(order.begin(), order.end(), 0);
+  return ir.CreateShuffleVector(a, b, order);
+}
+
+Value* VectorBuilder::to_memory_joined(Dtype t, llvm::ArrayRef<Value*> values) {
+  if (values.size() == 1) return to_memory(t, values[0]);
+  if (values.size() > 2 || t != bfloat16) {
+    const size_t half = values.size() / 2;
+    return concatenate(to_memory_joined(t, values.take_front(half)),
+                       to_memory_joined(t, values.drop_front(half)));
+  }
+  // The upper halves of both in one shuffle, instead of shifting and narrowing each.
+  const int lanes = lanes_of(values[0]);
+  llvm::Type* halves = widen(ir.getInt16Ty(), 2 * lanes);
+  llvm::SmallVector<int, 64> order;
+  for (int i = 0; i < 2 * lanes; ++i) order.push_back(2 * i + 1);
+  return ir.CreateShuffleVector(ir.CreateBitCast(to_upper_bfloat16_bits(values[0]), halves),
+                                ir.CreateBitCast(to_upper_bfloat16_bits(values[1]), halves), order);
+}
+
 Value* VectorBuilder::to_float16_bits(Value* value) {
   const int lanes = lanes_of(value);
   llvm::Type* i16 = widen(ir.getInt16Ty(), lanes);
@@ -334,7 +356,7 @@ Value* VectorBuilder::from_float16_bits(Value* bits) {
   return ir.CreateBitCast(ir.CreateOr(result, sign), f32);
 }
 
-Value* VectorBuilder::to_bfloat16_bits(Value* value) {
+Value* VectorBuilder::to_upper_bfloat16_bits(Value* value) {
   const int lanes = lanes_of(value);
   llvm::Type* i32 = widen(ir.getInt32Ty(), lanes);
   const auto c = [&](uint32_t bits32) { return llvm::ConstantInt::get(i32, bits32); };
@@ -342,8 +364,13 @@ Value* VectorBuilder::to_bfloat16_bits(Value* value) {
   Value* odd = ir.CreateAnd(ir.CreateLShr(bits, c(16)), c(1));
   Value* rounded = ir.CreateAdd(ir.CreateAdd(bits, c(0x7fff)), odd);
   Value* quiet = ir.CreateOr(bits, c(0x400000));
-  Value* result = ir.CreateSelect(ir.CreateFCmpUNO(value, value), quiet, rounded);
-  return ir.CreateTrunc(ir.CreateLShr(result, c(16)), widen(ir.getInt16Ty(), lanes));
+  return ir.CreateSelect(ir.CreateFCmpUNO(value, value), quiet, rounded);
+}
+
+Value* VectorBuilder::to_bfloat16_bits(Value* value) {
+  Value* upper = to_upper_bfloat16_bits(value);
+  Value* shifted = ir.CreateLShr(upper, llvm::ConstantInt::get(upper->getType(), 16));
+  return ir.CreateTrunc(shifted, widen(ir.getInt16Ty(), lanes_of(value)));
 }
 
 Value* VectorBuilder::from_bfloat16_bits(Value* bits) {

@@ -98,10 +98,16 @@ class VectorBuilder {
   // Conversions between memory and compute types, any number of lanes.
   llvm::Value* from_memory(Dtype t, llvm::Value* value);
   llvm::Value* to_memory(Dtype t, llvm::Value* value);
+  /// The same for several vectors that lie one after the other (a power of two of them), as one.
+  llvm::Value* to_memory_joined(Dtype t, llvm::ArrayRef<llvm::Value*> values);
+  /// a, then b.
+  llvm::Value* concatenate(llvm::Value* a, llvm::Value* b);
   /// float to float16 bits, float to bfloat16 bits, and back.
   llvm::Value* to_float16_bits(llvm::Value* value);
   llvm::Value* from_float16_bits(llvm::Value* bits);
   llvm::Value* to_bfloat16_bits(llvm::Value* value);
+  /// The same left in the upper halves of 32 bits.
+  llvm::Value* to_upper_bfloat16_bits(llvm::Value* value);
   llvm::Value* from_bfloat16_bits(llvm::Value* bits);
 
   llvm::Value* intrinsic(llvm::Intrinsic::ID id, llvm::ArrayRef<llvm::Value*> operands);

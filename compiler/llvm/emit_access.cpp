@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <utility>
 
 #include <llvm/IR/Constants.h>
@@ -200,6 +202,19 @@ void KernelEmitter::store_vector(const Place& place, Dtype dtype, int part, Valu
                options_.streaming);
 }
 
+/// The step's vectors, as many at once as fill a register in memory's type: narrow stores are slow, and those
+/// that go past the caches had better be whole lines.
+void KernelEmitter::store_joined(const Place& place, Dtype dtype, ValueId id) {
+  const int narrow = width_.lanes * dtype.size();
+  const int join = std::clamp(target_.vector_bytes() / narrow, 1, width_.unroll);
+  for (int u = 0; u < width_.unroll; u += join) {
+    llvm::SmallVector<Value*, 8> parts;
+    for (int n = 0; n < join; ++n) parts.push_back(part(id, u + n));
+    b_.store_raw(b_.to_memory_joined(dtype, parts), b_.offset_bytes(place.base, int64_t{u} * narrow), nullptr,
+                 options_.streaming);
+  }
+}
+
 void KernelEmitter::emit_store(const Instruction& instruction) {
   const Dtype dtype = kernel_.accesses[instruction.imm].dtype;
   const bool is_complex = instruction.op == Opcode::store_complex;
@@ -208,6 +223,10 @@ void KernelEmitter::emit_store(const Instruction& instruction) {
   if (!vector) {
     b_.store(is_complex ? float32 : dtype, scalar(instruction.operands[0]), place.base);
     if (is_complex) b_.store(float32, scalar(instruction.operands[1]), b_.offset_bytes(place.base, 4));
+    return;
+  }
+  if (place.contiguous && !is_complex && width_.tail == nullptr) {
+    store_joined(place, dtype, instruction.operands[0]);
     return;
   }
   for (int u = 0; u < width_.unroll; ++u) {

@@ -98,6 +98,7 @@ class KernelEmitter {
   Value* lane_pointer(const Place& place, int part, int lane);
   Value* load_vector(const Place& place, Dtype dtype, int part, bool imaginary);
   void store_vector(const Place& place, Dtype dtype, int part, Value* value, Value* imaginary);
+  void store_joined(const Place& place, Dtype dtype, kir::ValueId id);
   void store_lanes(const Place& place, int part, llvm::ArrayRef<Value*> values);
 
   // emit_reduction.cpp

@@ -190,7 +190,22 @@ class Scheduler {
     }
   }
 
-  int unroll_of(const kir::Block& block) const {
+  /// Vectors a step that together fill a register in the narrowest type the block stores to a row.
+  int least_unroll(const kir::Block& block) const {
+    int least = 1;
+    for (uint32_t i = block.begin; i < block.end; ++i) {
+      const Instruction& instruction = kernel_.instructions[i];
+      if (instruction.op != Opcode::store || !schedule_.is_vector[i]) continue;
+      const Access& access = kernel_.accesses[instruction.imm];
+      if (access.strides[schedule_.vector_dim] != StrideClass::unit || access.dynamic_indices > 0) continue;
+      least = std::max(least, target_.vector_bytes() / (schedule_.lanes * access.dtype.size()));
+    }
+    return std::min(least, 4);
+  }
+
+  int unroll_of(const kir::Block& block) const { return std::max(chosen_unroll(block), least_unroll(block)); }
+
+  int chosen_unroll(const kir::Block& block) const {
     const auto begin = kernel_.instructions.begin();
     const bool reduces =
         std::any_of(begin + block.begin, begin + block.end,
