@@ -10,7 +10,9 @@
 
 namespace lazuli {
 
-bool FusionGroup::has_reduce() const { return std::find(reduce.begin(), reduce.end(), true) != reduce.end(); }
+bool FusionGroup::has_reduce() const {
+  return std::find(reduce.begin(), reduce.end(), true) != reduce.end();
+}
 
 bool FusionGroup::is_full(Graph::ValueId value) const {
   const std::vector<int>& dims = place.at(value);
@@ -30,11 +32,13 @@ constexpr int recompute_cost = 4;
 constexpr int recompute_loads = 1;
 // Where a kernel stops growing: past this, compilation time and register pressure cost more than the traffic.
 constexpr int group_cost_limit = 200;
-constexpr size_t group_edge_limit = 24;
+constexpr size_t group_load_limit = 24;
 // Up to here one thread does a row program, whatever the number of rows.
 constexpr int64_t small_work = 65536;
 
-bool is_unit(Dim extent) { return !extent.is_symbolic() && extent.hint() == 1; }
+bool is_unit(Dim extent) {
+  return !extent.is_symbolic() && extent.hint() == 1;
+}
 
 bool is_unscaled(const IndexTerm& term) {
   return term.dim >= 0 && term.dynamic < 0 && term.scale.same_as(1) && term.offset.same_as(0);
@@ -45,8 +49,9 @@ bool groupable(const Operation& operation) {
 }
 
 int cost_of(const Operation& operation) {
-  return operation.kind() == OperationKind::elementwise ? static_cast<const ElementwiseOperation&>(operation).cost()
-                                                        : 1;
+  return operation.kind() == OperationKind::elementwise
+             ? static_cast<const ElementwiseOperation&>(operation).cost()
+             : 1;
 }
 
 void add_edges(const Graph& graph, const std::vector<bool>& recomputed, ValueId value, const IndexMap& map,
@@ -58,8 +63,8 @@ void add_edges(const Graph& graph, const std::vector<bool>& recomputed, ValueId 
     const Shape& output = graph.spec(value).shape;
     for (const DynamicIndex& index : view.dynamic_indices(input, output)) {
       dynamic = true;
-      add_edges(graph, recomputed, node->inputs[static_cast<size_t>(index.operand)], compose(index.map, map), false,
-                edges);
+      add_edges(graph, recomputed, node->inputs[static_cast<size_t>(index.operand)], compose(index.map, map),
+                false, edges);
     }
     add_edges(graph, recomputed, node->inputs[0], compose(view.map(input, output), map), dynamic, edges);
     return;
@@ -67,7 +72,8 @@ void add_edges(const Graph& graph, const std::vector<bool>& recomputed, ValueId 
   if (node != nullptr && recomputed[value]) {
     for (ValueId operand : node->inputs) {
       add_edges(graph, recomputed, operand,
-                compose(broadcast_map(graph.spec(operand).shape, graph.spec(value).shape), map), dynamic, edges);
+                compose(broadcast_map(graph.spec(operand).shape, graph.spec(value).shape), map), dynamic,
+                edges);
     }
     return;
   }
@@ -105,7 +111,7 @@ class Planner {
     std::set<uint32_t> needs;  // units that run before; may name merged ones
     NodeId first = 0, last = 0;
     int cost = 0;
-    size_t edge_count = 0;
+    std::vector<FusionEdge> loads;  // what it reads that others make, each way of reading it once
     uint32_t merged_into = Graph::none;
   };
 
@@ -129,8 +135,11 @@ class Planner {
           for (ValueId input : node.inputs) stored_[through_views(input)] = true;
           break;
         case OperationKind::reshape:
-        case OperationKind::update: stored_[through_views(node.inputs[0])] = true; break;
-        default: break;
+        case OperationKind::update:
+          stored_[through_views(node.inputs[0])] = true;
+          break;
+        default:
+          break;
       }
     }
     for (ValueId value = 0; value < graph().values.size(); ++value) {
@@ -173,8 +182,11 @@ class Planner {
       case OperationKind::concatenate:
         for (ValueId part : node.inputs) add_needs(part, needs);
         return;
-      case OperationKind::update: add_needs(node.inputs[1], needs); return;
-      default: break;
+      case OperationKind::update:
+        add_needs(node.inputs[1], needs);
+        return;
+      default:
+        break;
     }
     if (unit_of_node_[id] != Graph::none) {
       needs.insert(find(unit_of_node_[id]));
@@ -251,7 +263,7 @@ class Planner {
     }
     group.place[node.outputs[0]] = std::move(dims);
     units_[unit].cost = cost_of(*node.operation);
-    units_[unit].edge_count = edges_[id].size();
+    add_loads(units_[unit].loads, edges_[id]);
 
     // Join the groups that make what this node needs: those that reduce first, since their spaces are larger.
     std::vector<uint32_t> candidates;
@@ -279,9 +291,33 @@ class Planner {
     }
   }
 
+  static void add_loads(std::vector<FusionEdge>& loads, const std::vector<FusionEdge>& edges) {
+    for (const FusionEdge& edge : edges) {
+      const bool known = std::any_of(loads.begin(), loads.end(), [&](const FusionEdge& other) {
+        return other.value == edge.value && !edge.dynamic && !other.dynamic &&
+               std::equal(edge.map.begin(), edge.map.end(), other.map.begin(), other.map.end(),
+                          [](const IndexTerm& x, const IndexTerm& y) { return x.same_as(y); });
+      });
+      if (!known) loads.push_back(edge);
+    }
+  }
+
+  /// What two units would read if they were one.
+  std::vector<FusionEdge> loads_of_both(uint32_t a, uint32_t b) const {
+    std::vector<FusionEdge> loads = units_[a].loads;
+    add_loads(loads, units_[b].loads);
+    std::erase_if(loads, [&](const FusionEdge& edge) {
+      const NodeId maker = graph().values[edge.value].node;
+      if (maker == Graph::none || unit_of_node_[maker] == Graph::none) return false;
+      const uint32_t unit = find(unit_of_node_[maker]);
+      return unit == a || unit == b;
+    });
+    return loads;
+  }
+
   bool fits(uint32_t a, uint32_t b) const {
     return units_[a].cost + units_[b].cost <= group_cost_limit &&
-           units_[a].edge_count + units_[b].edge_count <= group_edge_limit;
+           loads_of_both(a, b).size() <= group_load_limit;
   }
 
   /// Whether the two units, run as one, would need something that needs one of them.
@@ -316,7 +352,8 @@ class Planner {
     std::vector<bool> taken(group.space.size(), false);
     for (const FusionEdge& edge : edges_[id]) {
       const NodeId maker = graph().values[edge.value].node;
-      if (maker == Graph::none || unit_of_node_[maker] == Graph::none || find(unit_of_node_[maker]) != unit) continue;
+      if (maker == Graph::none || unit_of_node_[maker] == Graph::none || find(unit_of_node_[maker]) != unit)
+        continue;
       if (edge.dynamic) return std::nullopt;
       const std::vector<int>& place = group.place.at(edge.value);
       for (size_t d = 0; d < place.size(); ++d) {
@@ -425,8 +462,8 @@ class Planner {
   bool needs_reduced(const FusionGroup& group, uint32_t unit, NodeId id) const {
     return std::any_of(edges_[id].begin(), edges_[id].end(), [&](const FusionEdge& edge) {
       const NodeId maker = graph().values[edge.value].node;
-      return maker != Graph::none && unit_of_node_[maker] != Graph::none && find(unit_of_node_[maker]) == unit &&
-             !group.is_full(edge.value);
+      return maker != Graph::none && unit_of_node_[maker] != Graph::none &&
+             find(unit_of_node_[maker]) == unit && !group.is_full(edge.value);
     });
   }
 
@@ -442,7 +479,8 @@ class Planner {
     std::vector<int> to(source.space.size(), -1);
     for (const FusionEdge& edge : edges_[id]) {
       const NodeId maker = graph().values[edge.value].node;
-      if (maker == Graph::none || unit_of_node_[maker] == Graph::none || find(unit_of_node_[maker]) != other) continue;
+      if (maker == Graph::none || unit_of_node_[maker] == Graph::none || find(unit_of_node_[maker]) != other)
+        continue;
       if (edge.dynamic) return;
       const std::vector<int>& place = source.place.at(edge.value);
       for (size_t d = 0; d < place.size(); ++d) {
@@ -518,7 +556,8 @@ class Planner {
     target.first = std::min(target.first, source.first);
     target.last = std::max(target.last, source.last);
     target.cost += source.cost;
-    target.edge_count += source.edge_count;
+    target.loads = loads_of_both(into, from);
+    source.loads.clear();
     source.merged_into = into;
     source.needs.clear();
     source.fused.group = {};
@@ -603,7 +642,8 @@ class Planner {
     for (uint32_t unit = 0; unit < units_.size(); ++unit) {
       if (units_[unit].merged_into == Graph::none) roots.push_back(unit);
     }
-    std::sort(roots.begin(), roots.end(), [&](uint32_t a, uint32_t b) { return units_[a].last < units_[b].last; });
+    std::sort(roots.begin(), roots.end(),
+              [&](uint32_t a, uint32_t b) { return units_[a].last < units_[b].last; });
     std::vector<uint8_t> state(units_.size(), 0);
     std::vector<uint32_t> stack;
     for (uint32_t root : roots) {
@@ -649,22 +689,29 @@ std::vector<FusionEdge> fusion_edges(const Graph& graph, const std::vector<bool>
   return edges;
 }
 
-FusionPlan plan_fusion(PreparedGraph prepared, int threads) { return Planner(std::move(prepared), threads).run(); }
+FusionPlan plan_fusion(PreparedGraph prepared, int threads) {
+  return Planner(std::move(prepared), threads).run();
+}
 
 std::string FusionPlan::to_text() const {
   const Graph& graph = prepared.graph;
   std::string text;
   for (const FusionUnit& unit : units) {
     switch (unit.kind) {
-      case FusionUnit::Kind::host: text += "host " + graph.nodes[unit.node].operation->to_string() + "\n"; break;
-      case FusionUnit::Kind::reshape: text += "reshape\n"; break;
+      case FusionUnit::Kind::host:
+        text += "host " + graph.nodes[unit.node].operation->to_string() + "\n";
+        break;
+      case FusionUnit::Kind::reshape:
+        text += "reshape\n";
+        break;
       case FusionUnit::Kind::begin:
         text += fmt::format("memory of %{}\n", graph.nodes[unit.node].outputs[0]);
         break;
       case FusionUnit::Kind::group: {
         text += "kernel over [";
         for (size_t k = 0; k < unit.group.space.size(); ++k) {
-          text += fmt::format("{}{}{}", k > 0 ? "," : "", unit.group.space[k].hint(), unit.group.reduce[k] ? "r" : "");
+          text += fmt::format("{}{}{}", k > 0 ? "," : "", unit.group.space[k].hint(),
+                              unit.group.reduce[k] ? "r" : "");
         }
         text += "] stores";
         for (ValueId value : unit.group.outputs) text += fmt::format(" %{}", value);
