@@ -19,7 +19,6 @@ class Background {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
     if (owner_ != getpid()) start();
-    if (gettid() == getpid()) static_cast<void>(&stop_with_main_thread);
     jobs_.push_back(std::move(job));
     changed_.notify_all();
   }
@@ -77,6 +76,8 @@ class Background {
   }
 
  public:
+  static void touch() { static_cast<void>(&stop_with_main_thread); }
+
   static Background& instance() {
     static Background* const background = new Background;  // never destroyed: its thread is never joined
     return *background;
@@ -92,6 +93,12 @@ class Background {
 };
 
 thread_local Background::StopWithMainThread Background::stop_with_main_thread;
+
+/// Made with the library, so in the main thread, whichever threads have jobs later.
+[[maybe_unused]] const bool made_in_main_thread = [] {
+  Background::touch();
+  return true;
+}();
 
 }  // namespace
 

@@ -294,6 +294,26 @@ Value* VectorBuilder::concatenate(Value* a, Value* b) {
   return ir.CreateShuffleVector(a, b, order);
 }
 
+void VectorBuilder::transpose(llvm::MutableArrayRef<Value*> vectors) {
+  // Interleaving the first half of the rows with the second, as often as halving leads to one row.
+  const int lanes = static_cast<int>(vectors.size());
+  llvm::SmallVector<int, 64> low, high;
+  for (int i = 0; i < lanes / 2; ++i) {
+    low.append({i, lanes + i});
+    high.append({lanes / 2 + i, lanes + lanes / 2 + i});
+  }
+  for (int step = 1; step < lanes; step *= 2) {
+    llvm::SmallVector<Value*, 64> mixed;
+    for (int i = 0; i < lanes / 2; ++i) {
+      Value* a = vectors[static_cast<size_t>(i)];
+      Value* b = vectors[static_cast<size_t>(i + lanes / 2)];
+      mixed.push_back(ir.CreateShuffleVector(a, b, low));
+      mixed.push_back(ir.CreateShuffleVector(a, b, high));
+    }
+    std::copy(mixed.begin(), mixed.end(), vectors.begin());
+  }
+}
+
 Value* VectorBuilder::to_memory_joined(Dtype t, llvm::ArrayRef<Value*> values) {
   if (values.size() == 1) return to_memory(t, values[0]);
   if (values.size() > 2 || t != bfloat16) {
@@ -378,6 +398,11 @@ Value* VectorBuilder::from_bfloat16_bits(Value* bits) {
   Value* wide = ir.CreateZExt(bits, widen(ir.getInt32Ty(), lanes));
   wide = ir.CreateShl(wide, llvm::ConstantInt::get(wide->getType(), 16));
   return ir.CreateBitCast(wide, widen(ir.getFloatTy(), lanes));
+}
+
+void VectorBuilder::prefetch(Value* pointer, int level) {
+  ir.CreateIntrinsic(llvm::Intrinsic::prefetch, {ir.getPtrTy()},
+                     {pointer, ir.getInt32(0), ir.getInt32(static_cast<uint32_t>(level)), ir.getInt32(1)});
 }
 
 Value* VectorBuilder::intrinsic(llvm::Intrinsic::ID id, llvm::ArrayRef<Value*> operands) {

@@ -100,6 +100,8 @@ class VectorBuilder {
   llvm::Value* to_memory(Dtype t, llvm::Value* value);
   /// The same for several vectors that lie one after the other (a power of two of them), as one.
   llvm::Value* to_memory_joined(Dtype t, llvm::ArrayRef<llvm::Value*> values);
+  /// As many vectors as they have lanes (a power of two), as a matrix, transposed.
+  void transpose(llvm::MutableArrayRef<llvm::Value*> vectors);
   /// a, then b.
   llvm::Value* concatenate(llvm::Value* a, llvm::Value* b);
   /// float to float16 bits, float to bfloat16 bits, and back.
@@ -109,6 +111,9 @@ class VectorBuilder {
   /// The same left in the upper halves of 32 bits.
   llvm::Value* to_upper_bfloat16_bits(llvm::Value* value);
   llvm::Value* from_bfloat16_bits(llvm::Value* bits);
+
+  /// Asks for the line at an address, for reading; 3: into the first-level cache, 2: into the second.
+  void prefetch(llvm::Value* pointer, int level);
 
   llvm::Value* intrinsic(llvm::Intrinsic::ID id, llvm::ArrayRef<llvm::Value*> operands);
   /// a * b + c, rounded once (emulated by the C library where the target has no instruction).

@@ -50,7 +50,8 @@ KernelEmitter::KernelEmitter(llvm::Function& function, const Target& target, con
       schedule_(make_schedule(kernel, target)),
       b_(function, target),
       index_(kernel.dims.size(), nullptr),
-      values_(kernel.instructions.size()) {}
+      values_(kernel.instructions.size()),
+      transposed_(kernel.accesses.size(), nullptr) {}
 
 std::string KernelEmitter::describe() const {
   static constexpr const char* forms[] = {"elementwise", "rows", "columns"};
@@ -63,7 +64,11 @@ std::string KernelEmitter::describe() const {
 void KernelEmitter::emit() {
   load_arguments();
   for (const Block& block : kernel_.blocks) emit_level(block, 0);
-  emit_outer();
+  if (schedule_.has_transposed()) {
+    emit_transposed_outer();
+  } else {
+    emit_outer();
+  }
   if (options_.streaming && llvm::StringRef(target_.triple).starts_with("x86_64")) {
     // Streaming stores are not ordered with what tells other threads that this one is done.
     b_.ir.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});
@@ -121,10 +126,10 @@ void KernelEmitter::load_arguments() {
 // The outer points are walked by an odometer: an index for each dimension and a pointer for each access that
 // moves, so that going to the next point costs additions, and the only divisions find the first one.
 
-KernelEmitter::Carried KernelEmitter::start_odometer() {
+KernelEmitter::Carried KernelEmitter::start_odometer(Value* point) {
   const std::vector<int>& dims = schedule_.outer_dims;
   Carried state(dims.size());
-  Value* rest = b_.function().getArg(2);
+  Value* rest = point;
   for (size_t n = dims.size(); n-- > 1;) {
     state[n] = b_.ir.CreateURem(rest, extents_[dims[n]]);
     rest = b_.ir.CreateUDiv(rest, extents_[dims[n]]);
@@ -195,7 +200,7 @@ void KernelEmitter::emit_outer() {
   }
   const std::vector<Value*> saved = pointers_;
   b_.loop(
-      b_.function().getArg(2), b_.function().getArg(3), 1, start_odometer(),
+      b_.function().getArg(2), b_.function().getArg(3), 1, start_odometer(b_.function().getArg(2)),
       [&](Value*, const Carried& state) {
         use_odometer(state);
         emit_point();
@@ -317,10 +322,7 @@ void KernelEmitter::prefetch_next_row() {
     Value* next = b_.offset_bytes(pointers_[a], strides_[a][outer]);
     const int64_t bytes = int64_t{width_.lanes} * width_.unroll * kernel_.accesses[a].dtype.size();
     for (int64_t at = 0; at < bytes; at += 64) {
-      // For reading, into the second-level cache.
-      b_.ir.CreateIntrinsic(
-          llvm::Intrinsic::prefetch, {b_.ir.getPtrTy()},
-          {b_.offset_bytes(next, at), b_.ir.getInt32(0), b_.ir.getInt32(2), b_.ir.getInt32(1)});
+      b_.prefetch(b_.offset_bytes(next, at), 2);
     }
   }
 }

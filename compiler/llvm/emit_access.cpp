@@ -21,6 +21,12 @@ KernelEmitter::Place KernelEmitter::place_of(const Instruction& instruction, boo
   const Access& access = kernel_.accesses[a];
   Place place;
   place.base = pointers_[a];
+  if (vector && tile_row_ != nullptr && schedule_.transposed[a]) {
+    place.base =
+        b_.offset_bytes(transposed_[a], b_.times(tile_row_, int64_t{width_.lanes} * access.dtype.size()));
+    place.contiguous = true;
+    return place;
+  }
   if (vector) {
     const StrideClass along = access.strides[schedule_.vector_dim];
     place.contiguous = along == StrideClass::unit;
@@ -202,6 +208,11 @@ void KernelEmitter::store_vector(const Place& place, Dtype dtype, int part, Valu
                options_.streaming);
 }
 
+/// Half lines past the caches cost more than they save, where the other half does not follow at once.
+bool KernelEmitter::streams_whole_lines(int64_t bytes) const {
+  return tile_row_ == nullptr || bytes >= 64;
+}
+
 /// The step's vectors, as many at once as fill a register in memory's type: narrow stores are slow, and those
 /// that go past the caches had better be whole lines.
 void KernelEmitter::store_joined(const Place& place, Dtype dtype, ValueId id) {
@@ -211,7 +222,7 @@ void KernelEmitter::store_joined(const Place& place, Dtype dtype, ValueId id) {
     llvm::SmallVector<Value*, 8> parts;
     for (int n = 0; n < join; ++n) parts.push_back(part(id, u + n));
     b_.store_raw(b_.to_memory_joined(dtype, parts), b_.offset_bytes(place.base, int64_t{u} * narrow), nullptr,
-                 options_.streaming);
+                 options_.streaming && streams_whole_lines(int64_t{join} * narrow));
   }
 }
 

@@ -13,7 +13,8 @@
 namespace lazuli {
 
 /// Emits one kernel into a function. The parts: loops and order (codegen.cpp), tiles of columns
-/// (emit_columns.cpp), loads and stores (emit_access.cpp), reductions (emit_reduction.cpp).
+/// (emit_columns.cpp), inputs that lie the other way round (emit_transposed.cpp), loads and stores
+/// (emit_access.cpp), reductions (emit_reduction.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -44,7 +45,8 @@ class KernelEmitter {
   // codegen.cpp
   void load_arguments();
   void emit_outer();
-  Carried start_odometer();
+  /// The odometer at this outer point.
+  Carried start_odometer(Value* point);
   Carried advance_odometer(Carried state);
   void use_odometer(const Carried& state);
   void emit_point();
@@ -82,6 +84,11 @@ class KernelEmitter {
   Value* tile_load(const TileBuffer& buffer, llvm::Type* type, int which);
   void tile_store(const TileBuffer& buffer, Value* value, int which);
 
+  // emit_transposed.cpp
+  void emit_transposed_outer();
+  void emit_transposed_rows(Value* rows);
+  void load_transposed_tile(Value* row, Value* column);
+
   // emit_access.cpp
   /// Where an access's elements lie for the step at hand: at `base`, plus `lane_stride` bytes a lane, plus
   /// what a dynamic index adds lane by lane.
@@ -98,6 +105,7 @@ class KernelEmitter {
   Value* lane_pointer(const Place& place, int part, int lane);
   Value* load_vector(const Place& place, Dtype dtype, int part, bool imaginary);
   void store_vector(const Place& place, Dtype dtype, int part, Value* value, Value* imaginary);
+  bool streams_whole_lines(int64_t bytes) const;
   void store_joined(const Place& place, Dtype dtype, kir::ValueId id);
   void store_lanes(const Place& place, int part, llvm::ArrayRef<Value*> values);
 
@@ -131,6 +139,10 @@ class KernelEmitter {
   std::vector<bool> crosses_blocks_;  // for each instruction: made in one pass over a tile, used in another
   int64_t tile_ = 0;                  // elements
   Value* tile_begin_ = nullptr;
+
+  // Of transposed inputs: a tile of each on the stack, and the row of it that is being computed.
+  std::vector<llvm::AllocaInst*> transposed_;
+  Value* tile_row_ = nullptr;
 
   std::vector<size_t> moving_;  // accesses whose pointers change from one outer point to the next
 };

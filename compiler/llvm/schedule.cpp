@@ -30,6 +30,7 @@ class Scheduler {
 
   Schedule run() {
     order_loops();
+    find_transposed();
     place_instructions();
     choose_lanes();
     choose_unroll();
@@ -58,6 +59,18 @@ class Scheduler {
       level_of_dim_[schedule_.loops[n]] = 2 + static_cast<int>(n);
     }
     if (rank > 0) schedule_.vector_level = level_of_dim_[rank - 1];
+  }
+
+  void find_transposed() {
+    schedule_.transposed.assign(kernel_.accesses.size(), false);
+    if (schedule_.form != Schedule::Form::elementwise || schedule_.outer_dims.empty()) return;
+    for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+      const Access& access = kernel_.accesses[a];
+      schedule_.transposed[a] = access.kind == Access::Kind::input && access.dynamic_indices == 0 &&
+                                access.dtype != complex64 &&
+                                access.strides[schedule_.vector_dim] == StrideClass::any &&
+                                access.strides[schedule_.outer_dims.back()] == StrideClass::unit;
+    }
   }
 
   void place_instructions() {
@@ -129,7 +142,8 @@ class Scheduler {
       if (is_load(instruction.op) || is_store(instruction.op)) {
         const Access& access = kernel_.accesses[instruction.imm];
         ++uses[access.dtype == complex64 ? 4 : kir::compute_type(access.dtype).size()];
-        const bool contiguous = access.strides[schedule_.vector_dim] != StrideClass::any;
+        const bool contiguous =
+            access.strides[schedule_.vector_dim] != StrideClass::any || schedule_.transposed[instruction.imm];
         scalarised = scalarised || !contiguous || access.dynamic_indices > 0;
       } else if (instruction.type != bool_ && instruction.op != Opcode::index) {
         ++uses[instruction.type.size()];
@@ -145,6 +159,7 @@ class Scheduler {
       bytes = 2;
     }
     if (scalarised) bytes = std::max(bytes, 4);
+    if (schedule_.has_transposed()) bytes = std::max(bytes, 2);  // a tile is a square of vectors
     schedule_.lanes = target_.vector_bytes() / bytes;
   }
 

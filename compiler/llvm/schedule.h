@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -34,6 +35,13 @@ struct Schedule {
   std::vector<bool> is_vector;  ///< for each instruction: its value differs between lanes
   std::vector<bool>
       is_reduced;  ///< for each instruction: its value differs between points of reduce dimensions
+
+  /// For each access of an elementwise kernel: an input whose elements follow each other along the last of
+  /// `outer_dims` instead of the vector dimension.
+  std::vector<bool> transposed;
+  bool has_transposed() const {
+    return std::find(transposed.begin(), transposed.end(), true) != transposed.end();
+  }
 
   /// Of rows that are gone over more than once: the block in which the next row is fetched (else none), and
   /// the inputs that the first pass over it reads.

@@ -1,6 +1,7 @@
 #include <lazuli/compiler/program/kernel_binding.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <lazuli/compiler/kernel_ir/builder.h>
 
@@ -8,11 +9,15 @@ namespace lazuli {
 
 namespace {
 
+/// Extents from which on tiles are worth while: a vector of most types.
+constexpr int64_t least_tile = 8;
+
 /// Dimensions that `index` instructions name: their positions must stay what they are.
 std::vector<bool> indexed_dims(const kir::Kernel& kernel) {
   std::vector<bool> indexed(kernel.dims.size(), false);
   for (const kir::Instruction& instruction : kernel.instructions) {
-    const bool arg = instruction.op == kir::Opcode::reduce_argmin || instruction.op == kir::Opcode::reduce_argmax;
+    const bool arg =
+        instruction.op == kir::Opcode::reduce_argmin || instruction.op == kir::Opcode::reduce_argmax;
     if (instruction.op == kir::Opcode::index) indexed[instruction.imm] = true;
     if (!arg) continue;
     // The position along the one reduce dimension.
@@ -30,7 +35,8 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
   const size_t rank = kernel.dims.size();
   const std::vector<bool> indexed = indexed_dims(kernel);
   const auto reduces = [&](size_t d) { return kernel.dims[d] == kir::Role::reduce; };
-  const size_t reduce_dims = static_cast<size_t>(std::count(kernel.dims.begin(), kernel.dims.end(), kir::Role::reduce));
+  const size_t reduce_dims =
+      static_cast<size_t>(std::count(kernel.dims.begin(), kernel.dims.end(), kir::Role::reduce));
 
   // Drop dimensions of extent 1, but keep one reduce dimension, and one dimension at all.
   std::vector<size_t> kept;
@@ -41,11 +47,17 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
     reduce_kept += reduces(d);
   }
   if (reduce_dims > 0 && reduce_kept == 0) {
-    const auto d = static_cast<size_t>(
-        std::find(kernel.dims.begin(), kernel.dims.end(), kir::Role::reduce) - kernel.dims.begin());
+    const auto d = static_cast<size_t>(std::find(kernel.dims.begin(), kernel.dims.end(), kir::Role::reduce) -
+                                       kernel.dims.begin());
     kept.insert(std::upper_bound(kept.begin(), kept.end(), d), d);
   }
   if (kept.empty()) kept.push_back(rank - 1);
+
+  const auto merged_extent = [&](const std::vector<size_t>& dims) {
+    int64_t extent = 1;
+    for (size_t d : dims) extent *= extents[d];
+    return extent;
+  };
 
   // Merge neighbours.
   std::vector<std::vector<size_t>> merged;  // each a run of dimensions, outermost first
@@ -65,17 +77,30 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
     merged.push_back({d});
   }
 
+  // An input that lies the other way round is read in tiles, if the dimension it is contiguous along is next
+  // to the innermost one.
+  bool transposed = false;
+  for (size_t a = 0; reduce_dims == 0 && merged.size() > 1 && !transposed && a < strides.size(); ++a) {
+    if (kernel.accesses[a].kind != kir::Access::Kind::input || kernel.accesses[a].dynamic_indices > 0)
+      continue;
+    const size_t last = merged.back().back();
+    if (std::abs(strides[a][last]) <= 1 || merged_extent(merged.back()) < least_tile) continue;
+    for (size_t m = merged.size() - 1; m-- > 0;) {
+      if (strides[a][merged[m].back()] != 1 || merged_extent(merged[m]) < least_tile) continue;
+      std::rotate(merged.begin() + static_cast<std::ptrdiff_t>(m),
+                  merged.begin() + static_cast<std::ptrdiff_t>(m) + 1, merged.end() - 1);
+      transposed = true;
+      break;
+    }
+  }
+
   BoundKernel bound;
   bound.kernel.instructions = kernel.instructions;
   bound.kernel.blocks = kernel.blocks;
   std::vector<size_t> new_dim(rank, 0);
   for (size_t m = 0; m < merged.size(); ++m) {
-    int64_t extent = 1;
-    for (size_t d : merged[m]) {
-      extent *= extents[d];
-      new_dim[d] = m;
-    }
-    bound.extents.push_back(extent);
+    for (size_t d : merged[m]) new_dim[d] = m;
+    bound.extents.push_back(merged_extent(merged[m]));
     bound.kernel.dims.push_back(kernel.dims[merged[m].front()]);
   }
   for (kir::Instruction& instruction : bound.kernel.instructions) {
@@ -93,7 +118,9 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
       if (scratch) {
         // A dense row over the reduce dimensions; layout_scratch fills in the numbers.
         const bool reduce = bound.kernel.dims[m] == kir::Role::reduce;
-        classes[m] = !reduce ? kir::StrideClass::zero : innermost ? kir::StrideClass::unit : kir::StrideClass::any;
+        classes[m] = !reduce     ? kir::StrideClass::zero
+                     : innermost ? kir::StrideClass::unit
+                                 : kir::StrideClass::any;
         if (reduce) innermost = false;
         continue;
       }
@@ -102,10 +129,13 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
       const bool dense = access.kind == kir::Access::Kind::output && m + 1 == merged.size();
       const int64_t stride = bound.extents[m] == 1 ? (dense ? 1 : 0) : strides[a][last];
       of_access[m] = stride;
-      // Only along the innermost dimension does code gain from knowing a stride of 1.
-      classes[m] = stride == 0                                      ? kir::StrideClass::zero
-                   : (stride == 1 && m + 1 == merged.size()) ? kir::StrideClass::unit
-                                                             : kir::StrideClass::any;
+      // Code gains from knowing a stride of 1 only along the innermost dimension, or next to it in what lies
+      // the other way round.
+      const bool known = m + 1 == merged.size() ||
+                         (transposed && m + 2 == merged.size() && classes.back() == kir::StrideClass::any);
+      classes[m] = stride == 0            ? kir::StrideClass::zero
+                   : stride == 1 && known ? kir::StrideClass::unit
+                                          : kir::StrideClass::any;
     }
     access.strides = std::move(classes);
     bound.kernel.accesses.push_back(std::move(access));
