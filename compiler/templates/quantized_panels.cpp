@@ -156,9 +156,8 @@ void float_gemm(const Weights& weights, const Input& input, const MatmulResult& 
   const Kernels& table = kernels();
   const LanesView x{input.x, input.dtype, input.row_stride, 1};
   const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          float* panel) { pack_panel(x, first, count, k_first, k_count, width, panel); };
-  const auto pack_b = [&](int64_t first, int64_t, int64_t k_first, int64_t k_count, int64_t width,
-                          float* panel) {
+                          float* panels) { pack_panels(x, first, count, k_first, k_count, width, panels); };
+  const auto pack_panel = [&](int64_t first, int64_t k_first, int64_t k_count, int64_t width, float* panel) {
     // Widths are multiples of 16 lanes; where the weights end within one, it is filled with zeros.
     for (int64_t lane = 0; lane < width; lane += panel_lanes) {
       if (first + lane < weights.info.rows) {
@@ -168,6 +167,12 @@ void float_gemm(const Weights& weights, const Input& input, const MatmulResult& 
         for (int64_t p = 0; p < k_count; ++p) std::fill_n(panel + p * width + lane, panel_lanes, 0.0f);
       }
     }
+  };
+  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          float* panels) {
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t, float* panel) {
+      pack_panel(lane, k_first, k_count, width, panel);
+    });
   };
   const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) { result.store(block, stride, row, rows, column, columns); };
