@@ -1,11 +1,11 @@
 #include <lazuli/compiler/templates/gemm.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/templates/share_out.h>
 
 namespace lazuli::templates {
 
@@ -59,16 +59,6 @@ Blocking block(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel) {
     }
   }
   return result;
-}
-
-/// Calls `f` for each part; a thread takes the next part when it is done with one, so that a slow thread does
-/// not hold up the others.
-template <typename F>
-void share_out(int64_t parts, const F& f) {
-  std::atomic<int64_t> next{0};
-  parallel_for(std::min<int64_t>(parts, num_threads()), [&](int64_t) {
-    for (int64_t part = next++; part < parts; part = next++) f(part);
-  });
 }
 
 /// The panels of `rows` rows of a, for all depths: `kc` depths after `kc` depths.
