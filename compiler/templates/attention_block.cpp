@@ -154,7 +154,7 @@ class BlockWorker {
     tile.c_row_stride = key_tile;
     for (int64_t j = 0; j < count; j += kernel.columns) {
       tile.columns = std::min(kernel.columns, count - j);
-      pack_panel(lanes, key + j, tile.columns, 0, problem_.head_dim, kernel.columns, packed_keys_);
+      pack_panels(lanes, key + j, tile.columns, 0, problem_.head_dim, kernel.columns, packed_keys_);
       for (int64_t row = 0; row < rows_; row += kernel.rows) {
         tile.rows = std::min(kernel.rows, rows_ - row);
         tile.a = queries_ + row * problem_.head_dim;

@@ -5,6 +5,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/templates/share_out.h>
 
 namespace lazuli::templates {
 
@@ -34,7 +35,7 @@ Blocking block(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel) {
   const int64_t size = sizeof(T);
   const int64_t threads = num_threads();
   Blocking result;
-  const int64_t kc_limit = std::clamp<int64_t>(caches.l1 / 2 / (kernel.columns * size), 64, 512);
+  const int64_t kc_limit = std::clamp<int64_t>(caches.l2 / 16 / (kernel.columns * size), 64, 512);
   result.kc = even_cut(k, kc_limit, gemm_depth_unit);
   result.mc = even_cut(m, caches.l2 / 4 / (result.kc * size), kernel.rows);
   const int64_t outer_limit =
@@ -72,19 +73,17 @@ class PackedRows {
         rows_(rows),
         memory_(static_cast<size_t>(panels_ * width * k) * sizeof(T)) {}
 
-  void pack(int64_t first_row, int64_t rows, PackPanel<T> pack_a) {
+  void pack(int64_t first_row, int64_t rows, PackPanels<T> pack_a) {
     rows_ = rows;
-    constexpr int64_t panels_a_part = 8;
-    const int64_t depths = ceil_div(k_, kc_);
-    const int64_t groups = ceil_div(ceil_div(rows, width_), panels_a_part);
-    parallel_for(groups * depths, [&](int64_t part) {
-      const int64_t k_first = part / groups * kc_;
-      const int64_t begin = part % groups * panels_a_part;
-      const int64_t end = std::min(begin + panels_a_part, ceil_div(rows, width_));
-      const int64_t k_count = std::min(kc_, k_ - k_first);
-      for (int64_t i = begin; i < end; ++i) {
-        pack_a(first_row + i * width_, std::min(width_, rows - i * width_), k_first, k_count, width_,
-               panel(i, k_first));
+    // A panel's depths follow each other, as they do in the rows of a.
+    constexpr int64_t panels_a_part = gemm_panels_at_once;
+    const int64_t panels = ceil_div(rows, width_);
+    share_out(ceil_div(panels, panels_a_part), [&](int64_t part) {
+      const int64_t begin = part * panels_a_part;
+      const int64_t count = std::min(panels_a_part * width_, rows - begin * width_);
+      for (int64_t k_first = 0; k_first < k_; k_first += kc_) {
+        pack_a(first_row + begin * width_, count, k_first, std::min(kc_, k_ - k_first), width_,
+               panel(begin, k_first));
       }
     });
   }
@@ -116,7 +115,7 @@ struct Task {
 
 template <typename T>
 void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKernel<T>& kernel,
-              const PackedRows<T>& packed_a, PackPanel<T> pack_b, T* packed_b) {
+              const PackedRows<T>& packed_a, PackPanels<T> pack_b, T* packed_b) {
   const int64_t b_panels = ceil_div(task.columns, kernel.columns);
   GemmTile<T> tile;
   tile.a_row_stride = 1;
@@ -126,9 +125,10 @@ void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKer
   for (int64_t k_first = 0; k_first < k; k_first += cut.kc) {
     tile.k = std::min(cut.kc, k - k_first);
     tile.accumulate = k_first > 0;
-    for (int64_t j = 0; j < b_panels; ++j) {
-      pack_b(task.column + j * kernel.columns, std::min(kernel.columns, task.columns - j * kernel.columns),
-             k_first, tile.k, kernel.columns, packed_b + j * kernel.columns * tile.k);
+    const int64_t columns_at_once = gemm_panels_at_once * kernel.columns;
+    for (int64_t j = 0; j < task.columns; j += columns_at_once) {
+      pack_b(task.column + j, std::min(columns_at_once, task.columns - j), k_first, tile.k, kernel.columns,
+             packed_b + j * tile.k);
     }
     for (int64_t block_row = 0; block_row < task.rows; block_row += cut.mc) {
       const int64_t block_end = std::min(block_row + cut.mc, task.rows);
@@ -158,7 +158,7 @@ const GemmKernel<T>& gemm_kernel(const Kernels& table) {
 }  // namespace
 
 template <typename T>
-void gemm(int64_t m, int64_t n, int64_t k, PackPanel<T> pack_a, PackPanel<T> pack_b,
+void gemm(int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a, PackPanels<T> pack_b,
           const GemmOutput<T>& out) {
   if (m == 0 || n == 0) return;
   const GemmKernel<T>& kernel = gemm_kernel<T>(kernels());
@@ -169,7 +169,7 @@ void gemm(int64_t m, int64_t n, int64_t k, PackPanel<T> pack_a, PackPanel<T> pac
     packed_a.pack(outer, rows, pack_a);
     const int64_t row_tasks = ceil_div(rows, cut.task_rows);
     const int64_t column_tasks = ceil_div(n, cut.task_columns);
-    parallel_for(row_tasks * column_tasks, [&](int64_t part) {
+    share_out(row_tasks * column_tasks, [&](int64_t part) {
       Task<T> task;
       task.row = part % row_tasks * cut.task_rows;
       task.rows = std::min(cut.task_rows, rows - task.row);
@@ -199,9 +199,9 @@ void gemm(int64_t m, int64_t n, int64_t k, PackPanel<T> pack_a, PackPanel<T> pac
   }
 }
 
-template void gemm<float>(int64_t, int64_t, int64_t, PackPanel<float>, PackPanel<float>,
+template void gemm<float>(int64_t, int64_t, int64_t, PackPanels<float>, PackPanels<float>,
                           const GemmOutput<float>&);
-template void gemm<double>(int64_t, int64_t, int64_t, PackPanel<double>, PackPanel<double>,
+template void gemm<double>(int64_t, int64_t, int64_t, PackPanels<double>, PackPanels<double>,
                            const GemmOutput<double>&);
 
 }  // namespace lazuli::templates

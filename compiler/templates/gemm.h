@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include <lazuli/compiler/templates/matmul.h>
@@ -9,12 +10,24 @@
 /// the result goes: both are holes, filled with functions.
 namespace lazuli::templates {
 
-/// Writes the panel of lanes [first, first + count) and depths [k_first, k_first + k_count):
-/// panel[p * width + i] is the element of lane first + i at depth k_first + p, zero for count <= i < width.
+/// Writes the panels of lanes [first, first + count) and depths [k_first, k_first + k_count), one panel for
+/// each `width` lanes, k_count * width elements after the one before. In a panel that begins at lane l,
+/// element p * width + i is that of lane l + i at depth k_first + p, or zero behind the last lane.
 /// A lane is a row of the left operand, or a column of the right one.
 template <typename T>
-using PackPanel = FunctionRef<void(int64_t first, int64_t count, int64_t k_first, int64_t k_count,
-                                   int64_t width, T* panel)>;
+using PackPanels = FunctionRef<void(int64_t first, int64_t count, int64_t k_first, int64_t k_count,
+                                    int64_t width, T* panels)>;
+
+/// The most panels that are asked for at a time.
+inline constexpr int64_t gemm_panels_at_once = 4;
+
+/// Calls `pack(first, count, panel)` for each of the panels that a `PackPanels` is asked for.
+template <typename T, typename Pack>
+void for_each_panel(int64_t first, int64_t count, int64_t k_count, int64_t width, T* panels, Pack&& pack) {
+  for (int64_t i = 0; i < count; i += width) {
+    pack(first + i, std::min(width, count - i), panels + i * k_count);
+  }
+}
 
 /// Every `k_first` is a multiple of this, and so is every `k_count` but the last.
 inline constexpr int64_t gemm_depth_unit = 32;
@@ -34,12 +47,12 @@ struct GemmOutput {
 
 /// out = a · b for an m × k and a k × n operand (T is float or double). k may be zero.
 template <typename T>
-void gemm(int64_t m, int64_t n, int64_t k, PackPanel<T> pack_a, PackPanel<T> pack_b,
+void gemm(int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a, PackPanels<T> pack_b,
           const GemmOutput<T>& out);
 
-extern template void gemm<float>(int64_t, int64_t, int64_t, PackPanel<float>, PackPanel<float>,
+extern template void gemm<float>(int64_t, int64_t, int64_t, PackPanels<float>, PackPanels<float>,
                                  const GemmOutput<float>&);
-extern template void gemm<double>(int64_t, int64_t, int64_t, PackPanel<double>, PackPanel<double>,
+extern template void gemm<double>(int64_t, int64_t, int64_t, PackPanels<double>, PackPanels<double>,
                                   const GemmOutput<double>&);
 
 }  // namespace lazuli::templates

@@ -117,6 +117,10 @@ struct Kernels {
   /// dst[i] = src[i], converted from or to the storage.
   std::array<void (*)(const void* src, float* dst, int64_t count), storage_count> widen{};
   std::array<void (*)(const float* src, void* dst, int64_t count), storage_count> narrow{};
+  /// Lanes side by side into panels of `width` lanes, k_count * width elements each:
+  /// panels[i / width * k_count * width + p * width + i % width] = src[p * k_stride + i] for i < count.
+  void (*copy_lanes)(const float* src, int64_t k_stride, int64_t count, int64_t k_count, int64_t width,
+                     float* panels) = nullptr;
   /// dst[c * dst_row_stride + r] = src[r * src_row_stride + c].
   void (*transpose)(const float* src, int64_t src_row_stride, int64_t rows, int64_t columns, float* dst,
                     int64_t dst_row_stride) = nullptr;

@@ -69,7 +69,10 @@ class GemmEmitter {
 
   void emit_rows(int rows) {
     const int vectors = size_.column_vectors;
-    for (int row = 0; row < rows; ++row) b_.prefetch(c_row(row));
+    for (int row = 0; row < rows; ++row) {
+      for (int v = 0; v < vectors; ++v)
+        b_.prefetch(b_.offset_bytes(c_row(row), int64_t{v} * size_.lanes * bytes_));
+    }
 
     VectorBuilder::Carried carried;
     for (int i = 0; i < rows * vectors; ++i) carried.push_back(b_.zero(vector()));

@@ -54,7 +54,7 @@ class PanelEmitter {
     load_arguments();
     // More accumulators than registers would only go through memory: then the panel, which is in cache
     // by now, is passed over again.
-    const int accumulators = parts_ * (shape_.int8 ? static_cast<int>(terms_.size()) : 1);
+    const int accumulators = parts_ * (shape_.int8 && !vnni_ ? static_cast<int>(terms_.size()) : 1);
     const int rows_at_once = std::clamp((b_.target().vector_registers - 6) / accumulators, 1, shape_.rows);
     for (int row = 0; row < shape_.rows; row += rows_at_once) {
       emit_rows(row, std::min(rows_at_once, shape_.rows - row));
@@ -229,12 +229,10 @@ class PanelEmitter {
     return VectorBuilder::Carried(count, b_.zero(type));
   }
 
-  /// Calls `multiply(codes, row, quad, sum)` for each product of a step; sums are [chain][term][row][part],
-  /// and quads, counted from `first_quad`, take the chains in turn.
+  /// Calls `multiply(codes, row, quad, sum)` for each product of a step; sums are [term][row][part].
   VectorBuilder::Carried each_product(
       Value* span, Value* step, const VectorBuilder::Carried& before,
-      llvm::function_ref<Value*(Value* codes, int row, int quad, Value* sum)> multiply, size_t chains = 1,
-      int first_quad = 0) {
+      llvm::function_ref<Value*(Value* codes, int row, int quad, Value* sum)> multiply) {
     VectorBuilder::Carried sums = before;
     for (size_t t = 0; t < terms_.size(); ++t) {
       Values vectors;
@@ -242,10 +240,9 @@ class PanelEmitter {
       for (int quad = 0; quad < step_quads(); ++quad) {
         Values codes;
         for (Value* vector : vectors) codes.push_back(code_bytes(terms_[t], vector, quad));
-        const size_t first = static_cast<size_t>(first_quad + quad) % chains * terms_.size() + t;
         for (int r = 0; r < rows_; ++r) {
           for (int part = 0; part < parts_; ++part) {
-            Value*& sum = sums[(first * static_cast<size_t>(rows_) + static_cast<size_t>(r)) * parts_ + part];
+            Value*& sum = sums[(t * static_cast<size_t>(rows_) + static_cast<size_t>(r)) * parts_ + part];
             sum = multiply(codes[part], r, quad, sum);
           }
         }
@@ -254,37 +251,51 @@ class PanelEmitter {
     return sums;
   }
 
+  /// The codes of the step's quad `quad` as bytes, put together from their planes. `vectors` are those of
+  /// `step_vector`, one for each term.
+  Value* whole_codes(const Values& vectors, int quad) {
+    Value* codes = code_bytes(terms_[0], vectors[0], quad);
+    if (terms_.size() == 1) return codes;
+    const Term& high = terms_[1];
+    const int down = high.plane_width * quad - high.weight;
+    Value* bits = vectors[1];
+    if (down > 0) bits = shift_right(bits, down);
+    if (down < 0)
+      bits = b_.ir.CreateShl(bits, llvm::ConstantInt::get(bits->getType(), static_cast<uint64_t>(-down)));
+    return b_.ir.CreateOr(codes, mask(bits, (((1u << high.width) - 1) << high.weight) * 0x01010101u));
+  }
+
+  /// Σ q x over a group, whole: [row][part].
   Values vnni_group(Value* block, const Values& x, int spans) {
     const auto dot = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
                                                     : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
     const size_t products = static_cast<size_t>(rows_ * parts_);
-    const size_t of_chain = products * terms_.size();
     // As many sums as hide the latency of a dot product; the quads of a span take turns.
-    const size_t chains = of_chain >= 8 ? 1 : of_chain >= 4 ? 2 : 4;
+    const size_t chains = products >= 8 ? 1 : products >= 4 ? 2 : 4;
     const auto sums =
-        spans_loop(block, x, spans, zeros(of_chain * chains, words()),
+        spans_loop(block, x, spans, zeros(products * chains, words()),
                    [&](Value* span, const Values& x_span, VectorBuilder::Carried after) {
-                     for (int step = 0; step < static_cast<int>(span_quads) / step_quads(); ++step) {
-                       const int first = step * step_quads();
-                       after = each_product(
-                           span, b_.i64(step), after,
-                           [&](Value* codes, int row, int quad, Value* sum) {
-                             return call(dot, {sum, codes, activation_bytes(x_span[row], first + quad)});
-                           },
-                           chains, first);
+                     for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
+                       const int step = quad / step_quads();
+                       for (int part = 0; part < parts_; ++part) {
+                         Values vectors;
+                         for (const Term& term : terms_)
+                           vectors.push_back(step_vector(term, span, b_.i64(step), part));
+                         Value* codes = whole_codes(vectors, quad % step_quads());
+                         for (int r = 0; r < rows_; ++r) {
+                           const size_t at = static_cast<size_t>(quad) % chains * products +
+                                             static_cast<size_t>(r * parts_ + part);
+                           after[at] = call(dot, {after[at], codes, activation_bytes(x_span[r], quad)});
+                         }
+                       }
                      }
                      return after;
                    });
     Values whole;
     for (size_t i = 0; i < products; ++i) {
-      Value* sum = nullptr;
-      for (size_t t = 0; t < terms_.size(); ++t) {
-        Value* term = sums[t * products + i];
-        for (size_t chain = 1; chain < chains; ++chain) {
-          term = b_.ir.CreateAdd(term, sums[chain * of_chain + t * products + i]);
-        }
-        Value* weight = llvm::ConstantInt::get(words(), static_cast<uint64_t>(terms_[t].weight));
-        sum = t == 0 ? term : b_.ir.CreateAdd(sum, b_.ir.CreateShl(term, weight));
+      Value* sum = sums[i];
+      for (size_t chain = 1; chain < chains; ++chain) {
+        sum = b_.ir.CreateAdd(sum, sums[chain * products + i]);
       }
       whole.push_back(sum);
     }

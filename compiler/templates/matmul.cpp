@@ -66,7 +66,7 @@ void small_product(const Product& product) {
       tile.b = reinterpret_cast<const T*>(product.b.data) + j;
       tile.b_k_stride = product.b.row_stride;
     } else {
-      pack_panel<T>(right_lanes(product.b), j, tile.columns, 0, product.k, width, panel);
+      pack_panels<T>(right_lanes(product.b), j, tile.columns, 0, product.k, width, panel);
       tile.b = panel;
       tile.b_k_stride = width;
     }
@@ -106,7 +106,7 @@ void few_rows_product(const Product& product, bool swapped) {
     gemv_problem.x_row_stride = x.lane_stride;
   } else {
     for (int64_t r = 0; r < gemv_problem.x_rows; ++r) {
-      pack_panel<T>(x, r, 1, 0, product.k, 1, memory.as<T>() + r * product.k);
+      pack_panels<T>(x, r, 1, 0, product.k, 1, memory.as<T>() + r * product.k);
     }
     gemv_problem.x = memory.as<T>();
     gemv_problem.x_row_stride = product.k;
@@ -126,14 +126,18 @@ void packed_product(const Product& product) {
   const LanesView b = right_lanes(product.b);
   const bool complex_product = product.result.complex_product;
   const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          T* panel) {
-    if (complex_product) return pack_complex_left(a, first, count, k_first, k_count, width, panel);
-    pack_panel(a, first, count, k_first, k_count, width, panel);
+                          T* panels) {
+    if (!complex_product) return pack_panels(a, first, count, k_first, k_count, width, panels);
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
+      pack_complex_left(a, lane, lanes, k_first, k_count, width, panel);
+    });
   };
   const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          T* panel) {
-    if (complex_product) return pack_complex_right(b, first, count, k_first, k_count, width, panel);
-    pack_panel(b, first, count, k_first, k_count, width, panel);
+                          T* panels) {
+    if (!complex_product) return pack_panels(b, first, count, k_first, k_count, width, panels);
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
+      pack_complex_right(b, lane, lanes, k_first, k_count, width, panel);
+    });
   };
   const auto store = [&](const T* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
 
 namespace lazuli::templates {
@@ -12,6 +13,8 @@ namespace {
 /// Depths that are widened at a time where halves are transposed.
 constexpr int64_t widened_depths = 64;
 constexpr int64_t most_lanes = 64;
+/// Depths that are transposed at a time.
+constexpr int64_t transposed_depths = 128;
 
 /// Any strides, one element after another, in the order that reads the smaller stride innermost.
 template <typename T, typename S>
@@ -32,22 +35,20 @@ void pack_elements(const S* src, int64_t lane_stride, int64_t k_stride, int64_t 
   }
 }
 
-/// Lanes side by side: each depth is a copy.
+/// Lanes side by side: each depth is copied into all panels before the next, so that memory is read in order.
 void pack_rows(const std::byte* src, Dtype dtype, int64_t k_stride, int64_t count, int64_t k_count,
-               int64_t width, float* panel) {
-  const int64_t step = k_stride * dtype.size();
+               int64_t width, float* panels) {
+  const Kernels& table = kernels();
   if (dtype == float32) {
-    if (count == width && width == 16) {
-      for (int64_t p = 0; p < k_count; ++p) std::memcpy(panel + p * 16, src + p * step, 16 * sizeof(float));
-    } else {
-      for (int64_t p = 0; p < k_count; ++p) {
-        std::memcpy(panel + p * width, src + p * step, static_cast<size_t>(count) * sizeof(float));
-      }
-    }
-    return;
+    return table.copy_lanes(reinterpret_cast<const float*>(src), k_stride, count, k_count, width, panels);
   }
-  const auto widen = kernels().widen[static_cast<size_t>(storage_of(dtype))];
-  for (int64_t p = 0; p < k_count; ++p) widen(src + p * step, panel + p * width, count);
+  const auto widen = table.widen[static_cast<size_t>(storage_of(dtype))];
+  for (int64_t p = 0; p < k_count; ++p) {
+    for (int64_t i = 0; i < count; i += width) {
+      widen(src + (p * k_stride + i) * dtype.size(), panels + i * k_count + p * width,
+            std::min(width, count - i));
+    }
+  }
 }
 
 /// Depths side by side: a transpose.
@@ -55,7 +56,12 @@ void pack_columns(const std::byte* src, Dtype dtype, int64_t lane_stride, int64_
                   int64_t width, float* panel) {
   const Kernels& table = kernels();
   if (dtype == float32) {
-    return table.transpose(reinterpret_cast<const float*>(src), lane_stride, count, k_count, panel, width);
+    // So many depths at a time that their part of the panel stays in the L1 cache while its lanes are filled.
+    for (int64_t p = 0; p < k_count; p += transposed_depths) {
+      table.transpose(reinterpret_cast<const float*>(src) + p, lane_stride, count,
+                      std::min(transposed_depths, k_count - p), panel + p * width, width);
+    }
+    return;
   }
   const auto widen = table.widen[static_cast<size_t>(storage_of(dtype))];
   float rows[most_lanes * widened_depths];
@@ -93,22 +99,29 @@ void for_each_complex(const LanesView& view, int64_t depth_first, int64_t depths
 }  // namespace
 
 template <typename T>
-void pack_panel(const LanesView& view, int64_t first, int64_t count, int64_t k_first, int64_t k_count,
-                int64_t width, T* panel) {
-  const std::byte* src = view.data + (first * view.lane_stride + k_first * view.k_stride) * view.dtype.size();
-  clear_lanes(count, k_count, width, panel);
+void pack_panels(const LanesView& view, int64_t first, int64_t count, int64_t k_first, int64_t k_count,
+                 int64_t width, T* panels) {
+  const auto source = [&](int64_t lane) {
+    return view.data + (lane * view.lane_stride + k_first * view.k_stride) * view.dtype.size();
+  };
+  const int64_t last = count % width;
+  if (last != 0) clear_lanes(last, k_count, width, panels + (count - last) * k_count);
   if constexpr (std::is_same_v<T, float>) {
     if (view.lane_stride == 1) {
-      return pack_rows(src, view.dtype, view.k_stride, count, k_count, width, panel);
-    }
-    if (view.k_stride == 1 && count <= most_lanes) {
-      return pack_columns(src, view.dtype, view.lane_stride, count, k_count, width, panel);
+      return pack_rows(source(first), view.dtype, view.k_stride, count, k_count, width, panels);
     }
   }
-  dispatch_inexact(view.dtype, [&](auto type) {
-    using S = typename decltype(type)::type;
-    pack_elements(reinterpret_cast<const S*>(src), view.lane_stride, view.k_stride, count, k_count, width,
-                  panel);
+  for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (view.k_stride == 1 && lanes <= most_lanes) {
+        return pack_columns(source(lane), view.dtype, view.lane_stride, lanes, k_count, width, panel);
+      }
+    }
+    dispatch_inexact(view.dtype, [&](auto type) {
+      using S = typename decltype(type)::type;
+      pack_elements(reinterpret_cast<const S*>(source(lane)), view.lane_stride, view.k_stride, lanes, k_count,
+                    width, panel);
+    });
   });
 }
 
@@ -136,8 +149,8 @@ void pack_complex_right(const LanesView& view, int64_t first, int64_t count, int
                       });
 }
 
-template void pack_panel<float>(const LanesView&, int64_t, int64_t, int64_t, int64_t, int64_t, float*);
-template void pack_panel<double>(const LanesView&, int64_t, int64_t, int64_t, int64_t, int64_t, double*);
+template void pack_panels<float>(const LanesView&, int64_t, int64_t, int64_t, int64_t, int64_t, float*);
+template void pack_panels<double>(const LanesView&, int64_t, int64_t, int64_t, int64_t, int64_t, double*);
 template void pack_complex_left<float>(const LanesView&, int64_t, int64_t, int64_t, int64_t, int64_t, float*);
 template void pack_complex_left<double>(const LanesView&, int64_t, int64_t, int64_t, int64_t, int64_t,
                                         double*);

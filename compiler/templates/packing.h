@@ -4,7 +4,7 @@
 
 #include <lazuli/compiler/templates/matmul.h>
 
-/// Packing of operands into panels, widening from what is stored to what is computed in. See `PackPanel`.
+/// Packing of operands into panels, widening from what is stored to what is computed in. See `PackPanels`.
 namespace lazuli::templates {
 
 /// An operand seen as lanes (rows of the left, columns of the right one) by depths. Strides count elements.
@@ -24,8 +24,8 @@ inline LanesView right_lanes(const MatrixView& b) {
 
 /// T is float (operands float16, bfloat16 or float32) or double (any real operands).
 template <typename T>
-void pack_panel(const LanesView& view, int64_t first, int64_t count, int64_t k_first, int64_t k_count,
-                int64_t width, T* panel);
+void pack_panels(const LanesView& view, int64_t first, int64_t count, int64_t k_first, int64_t k_count,
+                 int64_t width, T* panels);
 
 /// Complex products are done in real arithmetic. A left row a[0], a[1], ... is read as re a[0], im a[0],
 /// re a[1], ...: twice the depths. A right column b becomes two, for the real and the imaginary part of the

@@ -191,6 +191,68 @@ void narrow(const float* src, void* dst, int64_t count) {
   for (; i < count; ++i) Storage::store_one(to + i, src[i]);
 }
 
+/// dst[0..count) = src[0..count) in whole vectors, the last of which may overlap the one before.
+template <int count>
+LAZULI_INLINE void copy_vectors(const float* src, float* dst) {
+  typedef float Four __attribute__((vector_size(16)));
+  constexpr int lanes = count < float_lanes ? 4 : static_cast<int>(float_lanes);
+  typedef typename Choose<lanes == 4, Four, FloatV>::type V;
+  LAZULI_UNROLL
+  for (int i = 0; i + lanes <= count; i += lanes) store_vector(dst + i, load_vector<V>(src + i));
+  if constexpr (count % lanes != 0) {
+    store_vector(dst + count - lanes, load_vector<V>(src + count - lanes));
+  }
+}
+
+/// Depths that are prefetched before they are copied.
+constexpr int64_t copied_ahead = 16;
+
+template <int width>
+void copy_whole_lanes(const float* src, int64_t k_stride, int64_t panel_count, int64_t k_count,
+                      float* panels) {
+  for (int64_t p = 0; p < k_count; ++p) {
+    // Rows are too short, and too far from each other, for the hardware to see what comes next.
+    const float* ahead = src + (p + copied_ahead < k_count ? p + copied_ahead : k_count - 1) * k_stride;
+    for (int64_t i = 0; i < panel_count * width; i += 16) __builtin_prefetch(ahead + i);
+    for (int64_t i = 0; i < panel_count; ++i) {
+      copy_vectors<width>(src + p * k_stride + i * width, panels + (i * k_count + p) * width);
+    }
+  }
+}
+
+void copy_lanes(const float* src, int64_t k_stride, int64_t count, int64_t k_count, int64_t width,
+                float* panels) {
+  int64_t done = 0;
+  const int64_t whole = count / width;
+  const auto copy = [&](auto copy_whole) {
+    copy_whole(src, k_stride, whole, k_count, panels);
+    done = whole * width;
+  };
+  switch (width) {
+    case 32:
+      copy(copy_whole_lanes<32>);
+      break;
+    case 16:
+      copy(copy_whole_lanes<16>);
+      break;
+    case 14:
+      copy(copy_whole_lanes<14>);
+      break;
+    case 6:
+      copy(copy_whole_lanes<6>);
+      break;
+    default:
+      break;
+  }
+  for (; done < count; done += width) {
+    const int64_t lanes = count - done < width ? count - done : width;
+    for (int64_t p = 0; p < k_count; ++p) {
+      float* to = panels + done * k_count + p * width;
+      for (int64_t i = 0; i < lanes; ++i) to[i] = src[p * k_stride + done + i];
+    }
+  }
+}
+
 #if LAZULI_TEMPLATES_AVX2
 constexpr int64_t transpose_block = 8;
 /// Writes the columns of eight rows, the first column first.

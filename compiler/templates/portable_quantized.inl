@@ -241,16 +241,64 @@ void dequantize(int bits, const uint8_t* src, int64_t count, float scale, float 
   }
 }
 
-float quantize_group(const float* x, int64_t count, int8_t* codes, int32_t* sum) {
-  // Bits of absolute values order like the values, with infinities and NaN at the end.
+/// The bits of the largest absolute value of x[0..count): those of absolute values order like the values, with
+/// infinities and NaN at the end.
+LAZULI_INLINE int32_t largest_bits(const float* x, int64_t count) {
   IntV largest = IntV{};
   for (int64_t i = 0; i < count; i += float_lanes) {
     const IntV bits = load_vector<IntV>(x + i) & 0x7fffffff;
+#if LAZULI_TEMPLATES_AVX2
+    largest = (IntV)_mm256_max_epi32((__m256i)largest, (__m256i)bits);
+#else
     const IntV greater = (IntV)(bits > largest);
     largest = (greater & bits) | (~greater & largest);
+#endif
   }
+#if LAZULI_TEMPLATES_AVX2
+  __m128i most = _mm_max_epi32(_mm256_castsi256_si128((__m256i)largest),
+                               _mm256_extracti128_si256((__m256i)largest, 1));
+  most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0x4e));
+  most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0xb1));
+  return _mm_cvtsi128_si32(most);
+#else
   int32_t bits = 0;
   for (int64_t lane = 0; lane < float_lanes; ++lane) bits = largest[lane] > bits ? largest[lane] : bits;
+  return bits;
+#endif
+}
+
+/// codes[i] = x[i] * factor to the nearest integer, for whole spans; returns the sums of the codes by lanes.
+LAZULI_INLINE IntV round_to_codes(const float* x, int64_t count, float factor, int8_t* codes) {
+  const FloatV magic = splat(0x1.8p23f);
+  const auto code_at = [&](int64_t i) __attribute__((always_inline)) {
+    return (IntV)(load_vector<FloatV>(x + i) * splat(factor) + magic) - (IntV)magic;
+  };
+  IntV total = IntV{};
+#if LAZULI_TEMPLATES_AVX2
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // undoes what packing by 128 bits does
+  for (int64_t i = 0; i < count; i += span_columns) {
+    const IntV a = code_at(i);
+    const IntV b = code_at(i + 8);
+    const IntV c = code_at(i + 16);
+    const IntV d = code_at(i + 24);
+    total += (a + b) + (c + d);
+    const __m256i low = _mm256_packs_epi32((__m256i)a, (__m256i)b);
+    const __m256i high = _mm256_packs_epi32((__m256i)c, (__m256i)d);
+    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + i), bytes);
+  }
+#else
+  for (int64_t i = 0; i < count; i += float_lanes) {
+    const IntV code = code_at(i);
+    total += code;
+    store_vector(codes + i, __builtin_convertvector(code, SignedByteV));
+  }
+#endif
+  return total;
+}
+
+float quantize_group(const float* x, int64_t count, int8_t* codes, int32_t* sum) {
+  const int32_t bits = largest_bits(x, count);
   const bool finite = bits < 0x7f800000;
   float size;
   __builtin_memcpy(&size, &bits, sizeof(size));
@@ -260,14 +308,7 @@ float quantize_group(const float* x, int64_t count, int8_t* codes, int32_t* sum)
     for (int64_t i = 0; i < count; ++i) codes[i] = 0;
     return finite ? 0.0f : __builtin_nanf("");
   }
-  const float inverse = 1.0f / step;
-  const FloatV magic = splat(0x1.8p23f);
-  IntV total = IntV{};
-  for (int64_t i = 0; i < count; i += float_lanes) {
-    const IntV code = (IntV)(load_vector<FloatV>(x + i) * splat(inverse) + magic) - (IntV)magic;
-    total += code;
-    store_vector(codes + i, __builtin_convertvector(code, SignedByteV));
-  }
+  const IntV total = round_to_codes(x, count, 1.0f / step, codes);
   for (int64_t lane = 0; lane < float_lanes; ++lane) *sum += total[lane];
   return step;
 }

@@ -20,6 +20,15 @@ typedef uint16_t HalfV __attribute__((vector_size(vector_bytes / 2)));
 constexpr int64_t float_lanes = vector_bytes / 4;
 constexpr int64_t double_lanes = vector_bytes / 8;
 
+template <bool first, typename A, typename B>
+struct Choose {
+  typedef A type;
+};
+template <typename A, typename B>
+struct Choose<false, A, B> {
+  typedef B type;
+};
+
 template <typename T>
 struct VectorOf;
 template <>

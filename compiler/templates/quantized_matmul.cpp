@@ -113,9 +113,9 @@ void many_rows(const QuantizedMatmulProblem& problem, int64_t n, int64_t k, cons
   const QuantizedMatrix& w = problem.w;
   const LanesView x{problem.x, problem.dtype, problem.x_row_stride, 1};
   const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          float* panel) { pack_panel(x, first, count, k_first, k_count, width, panel); };
-  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          float* panel) {
+                          float* panels) { pack_panels(x, first, count, k_first, k_count, width, panels); };
+  const auto pack_panel = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                              float* panel) {
     if (!problem.transpose) {
       for (int64_t p = 0; p < k_count; ++p) {
         dequantize_row(w, k_first + p, first, count, panel + p * width);
@@ -132,6 +132,12 @@ void many_rows(const QuantizedMatmulProblem& problem, int64_t n, int64_t k, cons
       for (int64_t i = 0; i < count; ++i) dequantize_row(w, first + i, k_first + p, now, rows + i * depths);
       kernels().transpose(rows, depths, count, now, panel + p * width, width);
     }
+  };
+  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          float* panels) {
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, float* panel) {
+      pack_panel(lane, lanes, k_first, k_count, width, panel);
+    });
   };
   const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) { result.store(block, stride, row, rows, column, columns); };

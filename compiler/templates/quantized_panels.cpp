@@ -10,6 +10,7 @@
 #include <lazuli/compiler/templates/quantized_layout.h>
 #include <lazuli/compiler/templates/quantized_matmul.h>
 #include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/templates/share_out.h>
 #include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::templates {
@@ -63,42 +64,66 @@ struct Prepared {
   const float* sums = nullptr;
 };
 
-/// All panels against all rows. A task is a few panels by a few rows, so that with many rows both stay in the
-/// L2 cache while they are used again.
+/// What a task computes: a few panels by a few rows, so that with many rows both stay in the L2 cache while
+/// they are used again. Results are gathered in a block, and stored when its rows are complete.
+struct PanelTasks {
+  int64_t block_rows = 0;
+  int64_t block_panels = 0;
+  int64_t panels_a_task = 0;
+
+  PanelTasks(int64_t rows, int64_t panels, int64_t most_rows) {
+    const bool many = rows > most_rows;
+    block_rows = many ? std::min<int64_t>(round_up(rows, most_rows), 64) : rows;
+    block_panels = std::min<int64_t>(many ? 8 : 16, panels);
+    // With few rows the weights stream by, and each thread takes one stretch of them.
+    panels_a_task = many ? block_panels : ceil_div(panels, num_threads());
+  }
+};
+
+/// Panels [first_panel, end_panel) against rows [row, end_row).
+void run_block(const Weights& weights, const Prepared& prepared, PanelDotFunction kernel,
+               int64_t element_bytes, int64_t first_panel, int64_t end_panel, int64_t first_row,
+               int64_t end_row, float* block, int64_t block_stride) {
+  const int64_t most_rows = kernels().panel_rows;
+  PanelDot dot;
+  dot.format = weights.format;
+  dot.groups = weights.groups;
+  dot.x_row_stride = prepared.x_row_stride;
+  dot.groups_stride = weights.groups;
+  dot.out_row_stride = block_stride;
+  for (int64_t panel = first_panel; panel < end_panel; ++panel) {
+    dot.panel = weights.panel(panel);
+    for (int64_t row = first_row; row < end_row; row += most_rows) {
+      dot.rows = std::min(most_rows, end_row - row);
+      dot.x = static_cast<const std::byte*>(prepared.x) + row * prepared.x_row_stride * element_bytes;
+      dot.steps = prepared.steps == nullptr ? nullptr : prepared.steps + row * weights.groups;
+      dot.sums = prepared.sums + row * weights.groups;
+      dot.out = block + (row - first_row) * block_stride + (panel - first_panel) * panel_lanes;
+      kernel(dot);
+    }
+  }
+}
+
+/// All panels against all rows.
 void run_panels(const Weights& weights, const Prepared& prepared, PanelDotFunction kernel,
                 int64_t element_bytes, int64_t rows, const MatmulResult& result) {
-  const int64_t most_rows = kernels().panel_rows;
   const int64_t panels = weights.panel_count();
-  const int64_t threads = num_threads();
-  const int64_t block_rows = rows <= most_rows ? rows : std::min<int64_t>(round_up(rows, most_rows), 64);
-  const int64_t row_blocks = ceil_div(rows, block_rows);
-  // With one block of rows the weights stream by, and each thread takes one stretch of them.
-  const int64_t panels_a_part = std::max<int64_t>(row_blocks == 1 ? ceil_div(panels, threads) : 4, 1);
-  const int64_t panel_parts = ceil_div(panels, panels_a_part);
-  parallel_for(panel_parts * row_blocks, [&](int64_t part) {
-    const int64_t first_panel = part / row_blocks * panels_a_part;
-    const int64_t end_panel = std::min(first_panel + panels_a_part, panels);
-    const int64_t first_row = part % row_blocks * block_rows;
-    const int64_t end_row = std::min(first_row + block_rows, rows);
-    for (int64_t panel = first_panel; panel < end_panel; ++panel) {
-      const int64_t columns = std::min(panel_lanes, weights.info.rows - panel * panel_lanes);
-      for (int64_t row = first_row; row < end_row; row += most_rows) {
-        alignas(64) float out[max_vector_rows * panel_lanes];
-        PanelDot dot;
-        dot.format = weights.format;
-        dot.panel = weights.panel(panel);
-        dot.groups = weights.groups;
-        dot.rows = std::min(most_rows, end_row - row);
-        dot.x = static_cast<const std::byte*>(prepared.x) + row * prepared.x_row_stride * element_bytes;
-        dot.x_row_stride = prepared.x_row_stride;
-        dot.steps = prepared.steps == nullptr ? nullptr : prepared.steps + row * weights.groups;
-        dot.sums = prepared.sums + row * weights.groups;
-        dot.groups_stride = weights.groups;
-        dot.out = out;
-        dot.out_row_stride = panel_lanes;
-        kernel(dot);
-        result.store(out, panel_lanes, row, dot.rows, panel * panel_lanes, columns);
-      }
+  const PanelTasks tasks(rows, panels, kernels().panel_rows);
+  const int64_t row_blocks = ceil_div(rows, tasks.block_rows);
+  share_out(ceil_div(panels, tasks.panels_a_task) * row_blocks, [&](int64_t part) {
+    const int64_t task_panel = part / row_blocks * tasks.panels_a_task;
+    const int64_t task_end = std::min(task_panel + tasks.panels_a_task, panels);
+    const int64_t first_row = part % row_blocks * tasks.block_rows;
+    const int64_t end_row = std::min(first_row + tasks.block_rows, rows);
+    const int64_t stride = tasks.block_panels * panel_lanes;
+    const Scratch memory(static_cast<size_t>((end_row - first_row) * stride) * sizeof(float));
+    for (int64_t panel = task_panel; panel < task_end; panel += tasks.block_panels) {
+      const int64_t end_panel = std::min(panel + tasks.block_panels, task_end);
+      run_block(weights, prepared, kernel, element_bytes, panel, end_panel, first_row, end_row,
+                memory.as<float>(), stride);
+      const int64_t column = panel * panel_lanes;
+      result.store(memory.as<float>(), stride, first_row, end_row - first_row, column,
+                   std::min(end_panel * panel_lanes, weights.info.rows) - column);
     }
   });
 }
@@ -156,9 +181,8 @@ void float_gemm(const Weights& weights, const Input& input, const MatmulResult& 
   const Kernels& table = kernels();
   const LanesView x{input.x, input.dtype, input.row_stride, 1};
   const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          float* panel) { pack_panel(x, first, count, k_first, k_count, width, panel); };
-  const auto pack_b = [&](int64_t first, int64_t, int64_t k_first, int64_t k_count, int64_t width,
-                          float* panel) {
+                          float* panels) { pack_panels(x, first, count, k_first, k_count, width, panels); };
+  const auto pack_panel = [&](int64_t first, int64_t k_first, int64_t k_count, int64_t width, float* panel) {
     // Widths are multiples of 16 lanes; where the weights end within one, it is filled with zeros.
     for (int64_t lane = 0; lane < width; lane += panel_lanes) {
       if (first + lane < weights.info.rows) {
@@ -168,6 +192,12 @@ void float_gemm(const Weights& weights, const Input& input, const MatmulResult& 
         for (int64_t p = 0; p < k_count; ++p) std::fill_n(panel + p * width + lane, panel_lanes, 0.0f);
       }
     }
+  };
+  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          float* panels) {
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t, float* panel) {
+      pack_panel(lane, k_first, k_count, width, panel);
+    });
   };
   const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) { result.store(block, stride, row, rows, column, columns); };

@@ -14,6 +14,9 @@ namespace lazuli::templates {
 
 namespace {
 
+/// Buffers up to this size serve any smaller request.
+constexpr size_t small_buffer = size_t{64} << 10;
+
 /// Large buffers ask for huge pages: packed panels are read in an order that misses in the TLB otherwise.
 std::pair<std::byte*, size_t> allocate(size_t bytes) {
   constexpr size_t page = 4096;
@@ -42,7 +45,7 @@ class Stock {
       // The latest buffer that fits and is not wastefully large: it is the likeliest to be in cache.
       for (size_t i = free_.size(); i-- > 0;) {
         const auto [data, capacity] = free_[i];
-        if (capacity >= bytes && capacity / 8 <= bytes) {
+        if (capacity >= bytes && (capacity <= small_buffer || capacity / 8 <= bytes)) {
           free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
           held_ -= capacity;
           return {data, capacity};

@@ -631,23 +631,21 @@ TEST(TemplateMatmulKernels, Transpose) {
 
 TEST(TemplateMatmulGemm, OperandsAndResultsComeThroughFunctions) {
   // a[i][p] = i + p and b[p][j] = p - j exist nowhere; the result is reduced on the way out.
-  const int64_t m = 50, n = 70, k = 30;
-  const auto pack_a = [](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                         double* panel) {
-    for (int64_t p = 0; p < k_count; ++p) {
-      for (int64_t i = 0; i < width; ++i) {
-        panel[p * width + i] = i < count ? static_cast<double>(first + i + k_first + p) : 0;
-      }
-    }
+  const int64_t m = 150, n = 270, k = 30;
+  const auto panels_of = [](auto element) {
+    return [element](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                     double* panels) {
+      for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, double* panel) {
+        for (int64_t p = 0; p < k_count; ++p) {
+          for (int64_t i = 0; i < width; ++i) {
+            panel[p * width + i] = i < lanes ? static_cast<double>(element(lane + i, k_first + p)) : 0;
+          }
+        }
+      });
+    };
   };
-  const auto pack_b = [](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                         double* panel) {
-    for (int64_t p = 0; p < k_count; ++p) {
-      for (int64_t j = 0; j < width; ++j) {
-        panel[p * width + j] = j < count ? static_cast<double>(k_first + p - first - j) : 0;
-      }
-    }
-  };
+  const auto pack_a = panels_of([](int64_t lane, int64_t p) { return lane + p; });
+  const auto pack_b = panels_of([](int64_t lane, int64_t p) { return p - lane; });
   std::vector<double> result(m * n, -1);
   const auto store = [&](const double* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) {
