@@ -11,4 +11,5 @@
 #include <lazuli/array/stream.h>
 #include <lazuli/compiler/compile.h>
 #include <lazuli/compiler/settings.h>
+#include <lazuli/graph/transforms/transforms.h>
 #include <lazuli/ops/ops.h>

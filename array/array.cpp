@@ -135,7 +135,8 @@ array array::ArrayIterator::operator*() const {
                             shape_to_string(arr.shape()));
   }
   const auto indexer = row_indexer.load(std::memory_order_relaxed);
-  if (indexer != nullptr && !arr.is_available()) return indexer(arr, idx);
+  // What is computed may still be part of a graph that is being transformed.
+  if (indexer != nullptr && (!arr.is_available() || arr.node_->producer)) return indexer(arr, idx);
   arr.make_available();
   const NodeOutput& whole = arr.node_->outputs[arr.index_];
   const int64_t offset = whole.offset + idx * whole.strides[0] * static_cast<int64_t>(whole.dtype.size());

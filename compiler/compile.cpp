@@ -9,6 +9,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/graph/passes/simplify.h>
 #include <lazuli/graph/trace.h>
+#include <lazuli/graph/transforms/tracing.h>
 
 namespace lazuli {
 
@@ -76,8 +77,8 @@ struct CompiledState {
   std::vector<std::shared_ptr<const Trace>> traces;
 
   std::vector<array> call(const std::vector<array>& inputs, bool given_up) {
-    // Inside of another function's trace, this one is a part of it.
-    if (tracing_depth > 0 || !compilation_enabled.load(std::memory_order_relaxed)) return function(inputs);
+    // Inside of another function's trace, or of one that is being transformed, this one is a part of it.
+    if (tracing_depth > 0 || transforms::is_tracing() || !compilation_enabled.load(std::memory_order_relaxed)) return function(inputs);
     for (const array& input : inputs) {
       if (input.is_available()) continue;
       eval(inputs);

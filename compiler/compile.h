@@ -5,11 +5,9 @@
 #include <vector>
 
 #include <lazuli/array/array.h>
+#include <lazuli/graph/array_function.h>
 
 namespace lazuli {
-
-/// From arrays to arrays: what can be compiled.
-using ArrayFunction = std::function<std::vector<array>(const std::vector<array>&)>;
 
 struct CompiledState;
 

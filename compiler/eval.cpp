@@ -9,6 +9,7 @@
 #include <lazuli/graph/hash.h>
 #include <lazuli/graph/passes/simplify.h>
 #include <lazuli/graph/trace.h>
+#include <lazuli/graph/transforms/tracing.h>
 
 namespace lazuli {
 
@@ -83,6 +84,7 @@ class GraphEvaluator final : public Evaluator {
   }
 
   void async_eval(std::span<const array> arrays) override {
+    if (transforms::is_tracing()) return eval(arrays);  // which keeps the graph behind them
     run_in_background([this, kept = std::vector<array>(arrays.begin(), arrays.end())] {
       try {
         eval(kept);
@@ -98,12 +100,14 @@ class GraphEvaluator final : public Evaluator {
     CachedProgram* cached = programs_.find(key);
     if (cached == nullptr) cached = &programs_.insert(key, build(pending));
 
+    // A function that is being transformed needs the graph behind what it evaluates, with its values.
+    const bool keeps_graph = transforms::is_tracing();
     std::vector<ProgramInput> inputs;
     for (uint32_t entry = 0; entry < pending.entries.size(); ++entry) {
       if (!pending.is_leaf(entry)) continue;
       const Node& node = *pending.entries[entry].node;
       // A leaf that only this graph uses dies with it.
-      const bool dies = node.outputs.size() == 1 && !pending.is_held(entry) &&
+      const bool dies = !keeps_graph && node.outputs.size() == 1 && !pending.is_held(entry) &&
                         node.outputs[0].buffer->ref_count() == 1;
       for (const NodeOutput& output : node.outputs) {
         inputs.push_back({output.buffer, output.offset, output.shape, output.strides, dies});
@@ -124,10 +128,12 @@ class GraphEvaluator final : public Evaluator {
     for (size_t i = 0; i < results.size(); ++i) {
       Node& node = *pending.entries[running.output_entries[i]].node;
       if (node.state.load(std::memory_order_relaxed) == Node::State::computed) continue;
-      // Nodes further back may go with the inputs: none of them must go before all results are in place.
-      dropped.push_back(std::move(node.inputs));
-      node.inputs.clear();
-      node.producer = nullptr;
+      if (!keeps_graph) {
+        // Nodes further back may go with the inputs: none of them must go before all results are in place.
+        dropped.push_back(std::move(node.inputs));
+        node.inputs.clear();
+        node.producer = nullptr;
+      }
       node.state.store(Node::State::computed, std::memory_order_release);
     }
   }

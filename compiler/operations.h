@@ -47,20 +47,21 @@ class ViewOperation : public Operation {
 };
 
 /// Operand 0's elements in row-major order under another shape.
-class ReshapeOperation final : public Operation {
+class ReshapeOperation : public Operation {
  public:
   explicit ReshapeOperation(Shape shape) : shape_(std::move(shape)) {}
   OperationKind kind() const override { return OperationKind::reshape; }
   std::string_view name() const override { return "reshape"; }
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void attributes(AttributeWriter& writer) const override { writer.write("shape", shape_); }
+  const Shape& shape() const { return shape_; }
 
  private:
   Shape shape_;
 };
 
 /// Reduces along axes by an instruction; they keep extent 1.
-class ReductionOperation final : public Operation {
+class ReductionOperation : public Operation {
  public:
   /// `op` is one of the reduce instructions; the result has dtype `output`, whose compute type is that of
   /// the operand (arg-reductions: int64 positions, converted to `output`). `axes` ascending, not negative.
@@ -73,6 +74,7 @@ class ReductionOperation final : public Operation {
 
   kir::Opcode op() const { return op_; }
   const std::vector<int>& axes() const { return axes_; }
+  Dtype output_dtype() const { return output_; }
 
  private:
   kir::Opcode op_;
@@ -91,7 +93,7 @@ class UpdateOperation : public Operation {
 };
 
 /// Operands behind one another along an axis. They have one dtype, and agree in all other extents.
-class ConcatenateOperation final : public Operation {
+class ConcatenateOperation : public Operation {
  public:
   explicit ConcatenateOperation(int axis) : axis_(axis) {}
   OperationKind kind() const override { return OperationKind::concatenate; }

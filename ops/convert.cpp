@@ -7,6 +7,7 @@
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_expressions.h>
 #include <lazuli/ops/elementwise_table.h>
+#include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
 
 namespace lazuli {
@@ -24,6 +25,17 @@ class Convert final : public ElementwiseOperation {
   kir::Value expression(ExpressionContext& context, std::span<const kir::Value> inputs) const override {
     return expressions::convert(context.builder(), inputs[0], dtype_);
   }
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>&) const override {
+    return {astype(*cotangents[0], at.inputs[0].dtype())};
+  }
+  Differentials jvp(const Application&, const Differentials& tangents) const override {
+    return {astype(*tangents[0], dtype_)};
+  }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim) const override {
+    return broadcast_vmap(*this, inputs, batched);
+  }
 
  private:
   Dtype dtype_;
@@ -40,6 +52,10 @@ class Bitcast final : public ElementwiseOperation {
   }
   kir::Value expression(ExpressionContext& context, std::span<const kir::Value> inputs) const override {
     return context.builder().bitcast(inputs[0], dtype_);
+  }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim) const override {
+    return broadcast_vmap(*this, inputs, batched);
   }
 
  private:
@@ -67,9 +83,27 @@ class Reinterpret final : public HostOperation {
     const size_t bytes = static_cast<size_t>(element_count(outputs[0].shape)) * dtype_.size();
     if (bytes > 0) std::memcpy(outputs[0].data, inputs[0].data, bytes);
   }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>&, Dim) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {inputs[0]})};
+  }
 
  private:
   Dtype dtype_;
+};
+
+/// Its operand, which counts as a constant for derivatives.
+class StopGradient final : public ForwardOperation {
+ public:
+  std::string_view name() const override { return "stop_gradient"; }
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override { return {inputs[0]}; }
+  size_t source(size_t) const override { return 0; }
+  Differentials vjp(const Application&, const Differentials&, const std::vector<bool>&) const override {
+    return {std::nullopt};
+  }
+  Differentials jvp(const Application&, const Differentials&) const override { return {std::nullopt}; }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>&, Dim) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {inputs[0]})};
+  }
 };
 
 /// Whether a dtype's elements are computed as what they are in memory, one value each.
@@ -127,7 +161,9 @@ array contiguous(const array& a, bool, StreamOrDevice s) {
 }
 
 array stop_gradient(const array& a, StreamOrDevice s) {
-  return apply_elementwise(Elementwise::stop_gradient, {a}, s);
+  check_stream(s);
+  static const Ref<const Operation> operation(new StopGradient);
+  return lazuli::apply(operation, {a});
 }
 
 array real(const array& a, StreamOrDevice s) {

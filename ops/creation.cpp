@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/extent_source.h>
 #include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
 
 namespace lazuli {
@@ -52,6 +54,15 @@ class Full final : public ElementwiseOperation {
   }
   kir::Value expression(ExpressionContext&, std::span<const kir::Value> inputs) const override {
     return inputs[0];
+  }
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>&) const override {
+    return {sum_to(*cotangents[0], at.inputs[0].shape())};
+  }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>&, Dim batch) const override {
+    std::vector<int> added(shape_.size() + 1 - inputs[0].ndim());
+    std::iota(added.begin(), added.end(), 1);
+    return {lazuli::apply(make_ref<Full>(with_batch(shape_, batch)), {expand_dims(inputs[0], added)})};
   }
 
  private:

@@ -7,7 +7,10 @@
 #include <string>
 
 #include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/elementwise_derivatives.h>
 #include <lazuli/ops/elementwise_expressions.h>
+#include <lazuli/ops/rules.h>
+#include <lazuli/ops/shape.h>
 
 namespace lazuli {
 
@@ -43,129 +46,174 @@ Value same(Builder&, Operands x) {
 
 // One row for each operation. The order is that of the enumeration.
 constexpr ElementwiseRow rows[] = {
-    // id, name, arity, operands, result, cost, expression
-    {Elementwise::copy, "copy", 1, OperandRule::any, ResultRule::same, 1, same},
-    {Elementwise::contiguous, "contiguous", 1, OperandRule::any, ResultRule::same, 1, same},
-    {Elementwise::stop_gradient, "stop_gradient", 1, OperandRule::any, ResultRule::same, 0, same},
+    // id, name, arity, operands, result, cost, expression, derivative (null: zero)
+    {Elementwise::copy, "copy", 1, OperandRule::any, ResultRule::same, 1, same, derivatives::copy},
+    {Elementwise::contiguous, "contiguous", 1, OperandRule::any, ResultRule::same, 1, same,
+     derivatives::copy},
     {Elementwise::real, "real", 1, OperandRule::any, ResultRule::real_part, 1,
-     [](Builder& b, Operands x) { return x[0].is_complex() ? b.real(x[0]) : x[0]; }},
+     [](Builder& b, Operands x) { return x[0].is_complex() ? b.real(x[0]) : x[0]; }, derivatives::real},
     {Elementwise::imag, "imag", 1, OperandRule::any, ResultRule::real_part, 1,
-     [](Builder& b, Operands x) { return x[0].is_complex() ? b.imag(x[0]) : expressions::like(b, x[0], 0); }},
+     [](Builder& b, Operands x) { return x[0].is_complex() ? b.imag(x[0]) : expressions::like(b, x[0], 0); },
+     derivatives::imag},
     {Elementwise::conjugate, "conjugate", 1, OperandRule::any, ResultRule::same, 1,
      [](Builder& b, Operands x) {
        return x[0].is_complex() ? b.make_complex(b.real(x[0]), b.neg(b.imag(x[0]))) : x[0];
-     }},
+     },
+     derivatives::conjugate},
     {Elementwise::make_complex, "make_complex", 2, OperandRule::real_to_float, ResultRule::complex, 1,
-     [](Builder& b, Operands x) { return b.make_complex(b.cast(x[0], float32), b.cast(x[1], float32)); }},
+     [](Builder& b, Operands x) { return b.make_complex(b.cast(x[0], float32), b.cast(x[1], float32)); },
+     derivatives::make_complex},
 
-    {Elementwise::add, "add", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::add>},
-    {Elementwise::subtract, "subtract", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::sub>},
-    {Elementwise::multiply, "multiply", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::mul>},
-    {Elementwise::divide, "divide", 2, OperandRule::to_float, ResultRule::same, 4, binary<&Builder::div>},
+    {Elementwise::add, "add", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::add>,
+     derivatives::copy},
+    {Elementwise::subtract, "subtract", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::sub>,
+     derivatives::subtract},
+    {Elementwise::multiply, "multiply", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::mul>,
+     derivatives::multiply},
+    {Elementwise::divide, "divide", 2, OperandRule::to_float, ResultRule::same, 4, binary<&Builder::div>,
+     derivatives::divide},
     {Elementwise::floor_divide, "floor_divide", 2, OperandRule::real, ResultRule::same, 8,
-     expressions::floor_divide},
-    {Elementwise::remainder, "remainder", 2, OperandRule::real, ResultRule::same, 12, expressions::remainder},
-    {Elementwise::power, "power", 2, OperandRule::any, ResultRule::same, 40, expressions::power},
-    {Elementwise::negative, "negative", 1, OperandRule::any, ResultRule::same, 1, unary<&Builder::neg>},
-    {Elementwise::abs, "abs", 1, OperandRule::any, ResultRule::real_part, 1, unary<&Builder::abs>},
-    {Elementwise::sign, "sign", 1, OperandRule::any, ResultRule::same, 3, expressions::sign},
+     expressions::floor_divide, nullptr},
+    {Elementwise::remainder, "remainder", 2, OperandRule::real, ResultRule::same, 12, expressions::remainder,
+     derivatives::remainder},
+    {Elementwise::power, "power", 2, OperandRule::any, ResultRule::same, 40, expressions::power,
+     derivatives::power},
+    {Elementwise::negative, "negative", 1, OperandRule::any, ResultRule::same, 1, unary<&Builder::neg>,
+     derivatives::negative},
+    {Elementwise::abs, "abs", 1, OperandRule::any, ResultRule::real_part, 1, unary<&Builder::abs>,
+     derivatives::abs},
+    {Elementwise::sign, "sign", 1, OperandRule::any, ResultRule::same, 3, expressions::sign,
+     derivatives::sign},
     {Elementwise::square, "square", 1, OperandRule::any, ResultRule::same, 1,
-     [](Builder& b, Operands x) { return b.mul(x[0], x[0]); }},
+     [](Builder& b, Operands x) { return b.mul(x[0], x[0]); }, derivatives::square},
     {Elementwise::reciprocal, "reciprocal", 1, OperandRule::to_float, ResultRule::same, 4,
-     [](Builder& b, Operands x) { return b.div(expressions::like(b, x[0], 1), x[0]); }},
-    {Elementwise::maximum, "maximum", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::max>},
-    {Elementwise::minimum, "minimum", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::min>},
+     [](Builder& b, Operands x) { return b.div(expressions::like(b, x[0], 1), x[0]); },
+     derivatives::reciprocal},
+    {Elementwise::maximum, "maximum", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::max>,
+     derivatives::maximum},
+    {Elementwise::minimum, "minimum", 2, OperandRule::any, ResultRule::same, 1, binary<&Builder::min>,
+     derivatives::minimum},
 
-    {Elementwise::floor, "floor", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::floor>},
-    {Elementwise::ceil, "ceil", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::ceil>},
-    {Elementwise::trunc, "trunc", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::trunc>},
-    {Elementwise::round, "round", 1, OperandRule::any, ResultRule::same, 1, expressions::round},
+    {Elementwise::floor, "floor", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::floor>,
+     nullptr},
+    {Elementwise::ceil, "ceil", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::ceil>,
+     nullptr},
+    {Elementwise::trunc, "trunc", 1, OperandRule::real, ResultRule::same, 1, instruction<Opcode::trunc>,
+     nullptr},
+    {Elementwise::round, "round", 1, OperandRule::any, ResultRule::same, 1, expressions::round, nullptr},
 
-    {Elementwise::sqrt, "sqrt", 1, OperandRule::to_float, ResultRule::same, 5, math<Opcode::sqrt>},
-    {Elementwise::rsqrt, "rsqrt", 1, OperandRule::to_float, ResultRule::same, 8, math<Opcode::rsqrt>},
-    {Elementwise::exp, "exp", 1, OperandRule::to_float, ResultRule::same, 12, math<Opcode::exp>},
-    {Elementwise::expm1, "expm1", 1, OperandRule::to_float, ResultRule::same, 16, math<Opcode::expm1>},
-    {Elementwise::log, "log", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log>},
-    {Elementwise::log2, "log2", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log2>},
-    {Elementwise::log10, "log10", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log10>},
-    {Elementwise::log1p, "log1p", 1, OperandRule::to_float, ResultRule::same, 18, math<Opcode::log1p>},
+    {Elementwise::sqrt, "sqrt", 1, OperandRule::to_float, ResultRule::same, 5, math<Opcode::sqrt>,
+     derivatives::sqrt},
+    {Elementwise::rsqrt, "rsqrt", 1, OperandRule::to_float, ResultRule::same, 8, math<Opcode::rsqrt>,
+     derivatives::rsqrt},
+    {Elementwise::exp, "exp", 1, OperandRule::to_float, ResultRule::same, 12, math<Opcode::exp>,
+     derivatives::exp},
+    {Elementwise::expm1, "expm1", 1, OperandRule::to_float, ResultRule::same, 16, math<Opcode::expm1>,
+     derivatives::expm1},
+    {Elementwise::log, "log", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log>,
+     derivatives::log},
+    {Elementwise::log2, "log2", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log2>,
+     derivatives::log2},
+    {Elementwise::log10, "log10", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::log10>,
+     derivatives::log10},
+    {Elementwise::log1p, "log1p", 1, OperandRule::to_float, ResultRule::same, 18, math<Opcode::log1p>,
+     derivatives::log1p},
     {Elementwise::logaddexp, "logaddexp", 2, OperandRule::real_to_float, ResultRule::same, 36,
-     expressions::logaddexp},
-    {Elementwise::sin, "sin", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::sin>},
-    {Elementwise::cos, "cos", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::cos>},
-    {Elementwise::tan, "tan", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::tan>},
-    {Elementwise::arcsin, "arcsin", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::asin>},
-    {Elementwise::arccos, "arccos", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::acos>},
-    {Elementwise::arctan, "arctan", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::atan>},
+     expressions::logaddexp, derivatives::logaddexp},
+    {Elementwise::sin, "sin", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::sin>,
+     derivatives::sin},
+    {Elementwise::cos, "cos", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::cos>,
+     derivatives::cos},
+    {Elementwise::tan, "tan", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::tan>,
+     derivatives::tan},
+    {Elementwise::arcsin, "arcsin", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::asin>,
+     derivatives::arcsin},
+    {Elementwise::arccos, "arccos", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::acos>,
+     derivatives::arccos},
+    {Elementwise::arctan, "arctan", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::atan>,
+     derivatives::arctan},
     {Elementwise::arctan2, "arctan2", 2, OperandRule::real_to_float, ResultRule::same, 30,
-     math<Opcode::atan2>},
-    {Elementwise::sinh, "sinh", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::sinh>},
-    {Elementwise::cosh, "cosh", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::cosh>},
-    {Elementwise::tanh, "tanh", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::tanh>},
-    {Elementwise::arcsinh, "arcsinh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::asinh>},
-    {Elementwise::arccosh, "arccosh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::acosh>},
-    {Elementwise::arctanh, "arctanh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::atanh>},
+     math<Opcode::atan2>, derivatives::arctan2},
+    {Elementwise::sinh, "sinh", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::sinh>,
+     derivatives::sinh},
+    {Elementwise::cosh, "cosh", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::cosh>,
+     derivatives::cosh},
+    {Elementwise::tanh, "tanh", 1, OperandRule::to_float, ResultRule::same, 15, math<Opcode::tanh>,
+     derivatives::tanh},
+    {Elementwise::arcsinh, "arcsinh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::asinh>,
+     derivatives::arcsinh},
+    {Elementwise::arccosh, "arccosh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::acosh>,
+     derivatives::arccosh},
+    {Elementwise::arctanh, "arctanh", 1, OperandRule::to_float, ResultRule::same, 25, math<Opcode::atanh>,
+     derivatives::arctanh},
     {Elementwise::degrees, "degrees", 1, OperandRule::real_to_float, ResultRule::same, 1,
-     [](Builder& b, Operands x) {
-       return b.mul(x[0], expressions::like(b, x[0], 180.0 / std::numbers::pi));
-     }},
+     [](Builder& b, Operands x) { return b.mul(x[0], expressions::like(b, x[0], 180.0 / std::numbers::pi)); },
+     derivatives::degrees},
     {Elementwise::radians, "radians", 1, OperandRule::real_to_float, ResultRule::same, 1,
-     [](Builder& b, Operands x) {
-       return b.mul(x[0], expressions::like(b, x[0], std::numbers::pi / 180.0));
-     }},
-    {Elementwise::sigmoid, "sigmoid", 1, OperandRule::to_float, ResultRule::same, 16, math<Opcode::sigmoid>},
-    {Elementwise::erf, "erf", 1, OperandRule::real_to_float, ResultRule::same, 20, math<Opcode::erf>},
-    {Elementwise::erfinv, "erfinv", 1, OperandRule::real_to_float, ResultRule::same, 30,
-     math<Opcode::erfinv>},
+     [](Builder& b, Operands x) { return b.mul(x[0], expressions::like(b, x[0], std::numbers::pi / 180.0)); },
+     derivatives::radians},
+    {Elementwise::sigmoid, "sigmoid", 1, OperandRule::to_float, ResultRule::same, 16, math<Opcode::sigmoid>,
+     derivatives::sigmoid},
+    {Elementwise::erf, "erf", 1, OperandRule::real_to_float, ResultRule::same, 20, math<Opcode::erf>,
+     derivatives::erf},
+    {Elementwise::erfinv, "erfinv", 1, OperandRule::real_to_float, ResultRule::same, 30, math<Opcode::erfinv>,
+     derivatives::erfinv},
 
-    {Elementwise::equal, "equal", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::eq>},
-    {Elementwise::not_equal, "not_equal", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::ne>},
+    {Elementwise::equal, "equal", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::eq>, nullptr},
+    {Elementwise::not_equal, "not_equal", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::ne>,
+     nullptr},
     {Elementwise::greater, "greater", 2, OperandRule::any, ResultRule::boolean, 1,
      [](Builder& b, Operands x) {
        return binary<&Builder::lt>(b, std::array{x[1], x[0]});
-     }},
+     },
+     nullptr},
     {Elementwise::greater_equal, "greater_equal", 2, OperandRule::any, ResultRule::boolean, 1,
      [](Builder& b, Operands x) {
        return binary<&Builder::le>(b, std::array{x[1], x[0]});
-     }},
-    {Elementwise::less, "less", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::lt>},
-    {Elementwise::less_equal, "less_equal", 2, OperandRule::any, ResultRule::boolean, 1,
-     binary<&Builder::le>},
-    {Elementwise::isnan, "isnan", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_nan},
-    {Elementwise::isinf, "isinf", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_infinite},
-    {Elementwise::isfinite, "isfinite", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_finite},
+     },
+     nullptr},
+    {Elementwise::less, "less", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::lt>, nullptr},
+    {Elementwise::less_equal, "less_equal", 2, OperandRule::any, ResultRule::boolean, 1, binary<&Builder::le>,
+     nullptr},
+    {Elementwise::isnan, "isnan", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_nan, nullptr},
+    {Elementwise::isinf, "isinf", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_infinite,
+     nullptr},
+    {Elementwise::isfinite, "isfinite", 1, OperandRule::any, ResultRule::boolean, 1, expressions::is_finite,
+     nullptr},
     {Elementwise::isposinf, "isposinf", 1, OperandRule::real_to_float, ResultRule::boolean, 1,
      [](Builder& b, Operands x) {
        return b.eq(x[0], expressions::like(b, x[0], std::numeric_limits<double>::infinity()));
-     }},
+     },
+     nullptr},
     {Elementwise::isneginf, "isneginf", 1, OperandRule::real_to_float, ResultRule::boolean, 1,
      [](Builder& b, Operands x) {
        return b.eq(x[0], expressions::like(b, x[0], -std::numeric_limits<double>::infinity()));
-     }},
+     },
+     nullptr},
 
     {Elementwise::logical_not, "logical_not", 1, OperandRule::boolean, ResultRule::boolean, 1,
-     unary<&Builder::logical_not>},
+     unary<&Builder::logical_not>, nullptr},
     {Elementwise::logical_and, "logical_and", 2, OperandRule::boolean, ResultRule::boolean, 1,
-     instruction<Opcode::bit_and>},
+     instruction<Opcode::bit_and>, nullptr},
     {Elementwise::logical_or, "logical_or", 2, OperandRule::boolean, ResultRule::boolean, 1,
-     instruction<Opcode::bit_or>},
+     instruction<Opcode::bit_or>, nullptr},
     {Elementwise::logical_xor, "logical_xor", 2, OperandRule::boolean, ResultRule::boolean, 1,
-     instruction<Opcode::bit_xor>},
+     instruction<Opcode::bit_xor>, nullptr},
     {Elementwise::bitwise_and, "bitwise_and", 2, OperandRule::bits, ResultRule::same, 1,
-     instruction<Opcode::bit_and>},
+     instruction<Opcode::bit_and>, nullptr},
     {Elementwise::bitwise_or, "bitwise_or", 2, OperandRule::bits, ResultRule::same, 1,
-     instruction<Opcode::bit_or>},
+     instruction<Opcode::bit_or>, nullptr},
     {Elementwise::bitwise_xor, "bitwise_xor", 2, OperandRule::bits, ResultRule::same, 1,
-     instruction<Opcode::bit_xor>},
+     instruction<Opcode::bit_xor>, nullptr},
     {Elementwise::bitwise_invert, "bitwise_invert", 1, OperandRule::bits, ResultRule::same, 1,
-     instruction<Opcode::bit_not>},
+     instruction<Opcode::bit_not>, nullptr},
     {Elementwise::left_shift, "left_shift", 2, OperandRule::shift, ResultRule::same, 1,
-     instruction<Opcode::shift_left>},
+     instruction<Opcode::shift_left>, nullptr},
     {Elementwise::right_shift, "right_shift", 2, OperandRule::shift, ResultRule::same, 1,
-     instruction<Opcode::shift_right>},
+     instruction<Opcode::shift_right>, nullptr},
 
     {Elementwise::select, "where", 3, OperandRule::selection, ResultRule::same, 1,
-     [](Builder& b, Operands x) { return b.select(x[0], x[1], x[2]); }},
+     [](Builder& b, Operands x) { return b.select(x[0], x[1], x[2]); }, derivatives::select},
 };
 
 constexpr bool in_order() {
@@ -234,6 +282,33 @@ class TableOperation final : public ElementwiseOperation {
     return row_.expression(context.builder(), inputs);
   }
 
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override {
+    Differentials result(at.inputs.size());
+    for (size_t i = 0; i < result.size(); ++i) {
+      if (!wanted[i] || row_.derivative == nullptr) continue;
+      const array full = row_.derivative({at.inputs, at.outputs[0], i, *cotangents[0], true});
+      result[i] = sum_to(full, at.inputs[i].shape());
+    }
+    return result;
+  }
+
+  Differentials jvp(const Application& at, const Differentials& tangents) const override {
+    std::optional<array> total;
+    for (size_t i = 0; i < tangents.size(); ++i) {
+      if (!tangents[i] || row_.derivative == nullptr) continue;
+      const array share = row_.derivative({at.inputs, at.outputs[0], i, *tangents[i], false});
+      total = total ? lazuli::add(*total, share) : share;
+    }
+    if (total) total = broadcast_to(*total, at.outputs[0].shape());
+    return {total};
+  }
+
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim) const override {
+    return broadcast_vmap(*this, inputs, batched);
+  }
+
  private:
   const ElementwiseRow& row_;
 };
@@ -263,7 +338,7 @@ void check_stream(const StreamOrDevice& s) {
 
 array promoted(const array& a, Dtype dtype, StreamOrDevice s) {
   if (a.dtype() == dtype) return a;
-  if (a.ndim() == 0 && a.is_available()) {
+  if (a.ndim() == 0 && a.is_available() && !a.node()->producer) {
     return dispatch_dtype(a.dtype(),
                           [&]<typename T>(std::type_identity<T>) { return array(a.item<T>(), dtype); });
   }

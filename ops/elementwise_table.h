@@ -11,12 +11,15 @@
 /// The table of elementwise operations.
 namespace lazuli {
 
+namespace derivatives {
+struct Partial;
+}
+
 /// A row of the table. The rows stand in this order.
 enum class Elementwise : uint8_t {
   // Conversion.
   copy,
   contiguous,
-  stop_gradient,
   real,
   imag,
   conjugate,
@@ -126,6 +129,7 @@ struct ElementwiseRow {
   ResultRule result;
   int cost;  ///< roughly in simple instructions
   kir::Value (*expression)(kir::Builder& b, std::span<const kir::Value> x);
+  array (*derivative)(const derivatives::Partial& p);  ///< null where it is zero or the result has none
 };
 
 std::span<const ElementwiseRow> elementwise_table();

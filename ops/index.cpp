@@ -1,12 +1,14 @@
 #include <lazuli/ops/index.h>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/scatter_operation.h>
 #include <lazuli/ops/shape.h>
 
 namespace lazuli {
@@ -144,24 +146,43 @@ array take_along_axis(const array& a, const array& indices, int axis, StreamOrDe
                        {a, indices});
 }
 
-array put_along_axis(const array& a, const array& indices, const array& values, int axis, StreamOrDevice s) {
+namespace {
+
+/// Elements of `a` along an axis, replaced by `values` or, with a mode, combined with them.
+array update_along_axis(const array& a, const array& indices, const array& values, int axis,
+                        std::optional<ScatterMode> mode, const char* name, StreamOrDevice s) {
   check_stream(s);
-  axis = normalize_axis(axis, a.ndim(), "put_along_axis");
-  const Shape shape = along_axis_shape(a, indices, axis, "put_along_axis");
+  axis = normalize_axis(axis, a.ndim(), name);
+  const Shape shape = along_axis_shape(a, indices, axis, name);
   for (int i = 0; i < static_cast<int>(shape.size()); ++i) {
     if (i != axis && shape[i] != a.shape()[i]) {
-      throw std::invalid_argument("[put_along_axis] indices of shape " + shape_to_string(indices.shape()) +
-                                  " do not fit an array of shape " + shape_to_string(a.shape()));
+      throw std::invalid_argument("[" + std::string(name) + "] indices of shape " +
+                                  shape_to_string(indices.shape()) + " do not fit an array of shape " +
+                                  shape_to_string(a.shape()));
     }
   }
   IndexMap map = identity_map(static_cast<int>(a.ndim()));
   map[axis] = {.dynamic = 0};
   const Dim extent = a.shape()[axis];
-  DynamicIndex index{
-      .operand = 2, .map = broadcast_map(indices.shape(), shape), .extent = extent, .limit = extent - 1};
-  return lazuli::apply(
-      make_ref<IndexedUpdate>("put_along_axis", std::move(map), std::vector{std::move(index)}),
-      {a, broadcast_to(astype(values, a.dtype(), s), shape, s), indices});
+  std::vector<DynamicIndex> index{
+      {.operand = 2, .map = broadcast_map(indices.shape(), shape), .extent = extent, .limit = extent - 1}};
+  std::vector<array> operands{a, broadcast_to(astype(values, a.dtype(), s), shape, s), indices};
+  if (mode) {
+    return lazuli::apply(make_ref<ScatterOperation>(*mode, std::move(map), std::move(index)),
+                         std::move(operands));
+  }
+  return lazuli::apply(make_ref<IndexedUpdate>(name, std::move(map), std::move(index)), std::move(operands));
+}
+
+}  // namespace
+
+array put_along_axis(const array& a, const array& indices, const array& values, int axis, StreamOrDevice s) {
+  return update_along_axis(a, indices, values, axis, std::nullopt, "put_along_axis", s);
+}
+
+array scatter_add_axis(const array& a, const array& indices, const array& values, int axis,
+                       StreamOrDevice s) {
+  return update_along_axis(a, indices, values, axis, ScatterMode::add, "scatter_add_axis", s);
 }
 
 array gather(const array& a, const std::vector<array>& indices, const std::vector<int>& axes,
@@ -177,65 +198,60 @@ array gather(const array& a, const std::vector<array>& indices, const std::vecto
       std::move(operands));
 }
 
+namespace {
+
+/// Slices of `a` replaced by updates or, with a mode, combined with them.
 array scatter(const array& a, const std::vector<array>& indices, const array& updates,
-              const std::vector<int>& axes, StreamOrDevice s) {
+              const std::vector<int>& axes, std::optional<ScatterMode> mode, const char* name,
+              StreamOrDevice s) {
   check_stream(s);
+  const std::string prefix = "[" + std::string(name) + "] ";
   if (updates.ndim() < a.ndim()) {
-    throw std::invalid_argument("[scatter] the updates have fewer dimensions than the array");
+    throw std::invalid_argument(prefix + "the updates have fewer dimensions than the array");
+  }
+  if (a.dtype() == complex64 && (mode == ScatterMode::max || mode == ScatterMode::min)) {
+    throw std::invalid_argument(prefix + "complex64 is not supported");
   }
   const Shape slice_sizes(updates.shape().end() - a.ndim(), updates.shape().end());
-  Scattering to = scattering(a.shape(), indices, axes, slice_sizes, 2, "scatter");
+  Scattering to = scattering(a.shape(), indices, axes, slice_sizes, 2, name);
   Shape shape = to.index_shape;
   shape.insert(shape.end(), slice_sizes.begin(), slice_sizes.end());
   if (!(shape == updates.shape())) {
-    throw std::invalid_argument("[scatter] updates of shape " + shape_to_string(updates.shape()) +
+    throw std::invalid_argument(prefix + "updates of shape " + shape_to_string(updates.shape()) +
                                 " do not fit indices of shape " + shape_to_string(to.index_shape) +
                                 " and an array of shape " + shape_to_string(a.shape()));
   }
   std::vector<array> operands{a, astype(updates, a.dtype(), s)};
   operands.insert(operands.end(), indices.begin(), indices.end());
-  return lazuli::apply(make_ref<IndexedUpdate>("scatter", std::move(to.map), std::move(to.dynamic)),
+  if (mode) {
+    return lazuli::apply(make_ref<ScatterOperation>(*mode, std::move(to.map), std::move(to.dynamic)),
+                         std::move(operands));
+  }
+  return lazuli::apply(make_ref<IndexedUpdate>(name, std::move(to.map), std::move(to.dynamic)),
                        std::move(operands));
-}
-
-namespace {
-
-[[noreturn]] void not_available(const char* name) {
-  throw std::runtime_error("[" + std::string(name) + "] scatters that accumulate are not available yet");
 }
 
 }  // namespace
 
-array scatter_add_axis(const array&, const array&, const array&, int, StreamOrDevice) {
-  not_available("scatter_add_axis");
+array scatter(const array& a, const std::vector<array>& indices, const array& updates,
+              const std::vector<int>& axes, StreamOrDevice s) {
+  return scatter(a, indices, updates, axes, std::nullopt, "scatter", s);
 }
-array scatter_add(const array&, const std::vector<array>&, const array&, const std::vector<int>&,
-                  StreamOrDevice) {
-  not_available("scatter_add");
+array scatter_add(const array& a, const std::vector<array>& indices, const array& updates,
+                  const std::vector<int>& axes, StreamOrDevice s) {
+  return scatter(a, indices, updates, axes, ScatterMode::add, "scatter_add", s);
 }
-array scatter_add(const array&, const array&, const array&, int, StreamOrDevice) {
-  not_available("scatter_add");
+array scatter_prod(const array& a, const std::vector<array>& indices, const array& updates,
+                   const std::vector<int>& axes, StreamOrDevice s) {
+  return scatter(a, indices, updates, axes, ScatterMode::prod, "scatter_prod", s);
 }
-array scatter_prod(const array&, const std::vector<array>&, const array&, const std::vector<int>&,
-                   StreamOrDevice) {
-  not_available("scatter_prod");
+array scatter_max(const array& a, const std::vector<array>& indices, const array& updates,
+                  const std::vector<int>& axes, StreamOrDevice s) {
+  return scatter(a, indices, updates, axes, ScatterMode::max, "scatter_max", s);
 }
-array scatter_prod(const array&, const array&, const array&, int, StreamOrDevice) {
-  not_available("scatter_prod");
-}
-array scatter_max(const array&, const std::vector<array>&, const array&, const std::vector<int>&,
-                  StreamOrDevice) {
-  not_available("scatter_max");
-}
-array scatter_max(const array&, const array&, const array&, int, StreamOrDevice) {
-  not_available("scatter_max");
-}
-array scatter_min(const array&, const std::vector<array>&, const array&, const std::vector<int>&,
-                  StreamOrDevice) {
-  not_available("scatter_min");
-}
-array scatter_min(const array&, const array&, const array&, int, StreamOrDevice) {
-  not_available("scatter_min");
+array scatter_min(const array& a, const std::vector<array>& indices, const array& updates,
+                  const std::vector<int>& axes, StreamOrDevice s) {
+  return scatter(a, indices, updates, axes, ScatterMode::min, "scatter_min", s);
 }
 
 }  // namespace lazuli

@@ -44,24 +44,36 @@ inline array scatter(const array& a, const array& indices, const array& updates,
   return scatter(a, std::vector<array>{indices}, updates, std::vector<int>{axis}, s);
 }
 
-// Scatters that accumulate. Not available yet: they throw std::runtime_error.
-array scatter_add_axis(const array& a, const array& indices, const array& values, int axis,
-                       StreamOrDevice s = {});
+/// The same, combining the updates with what is there: adding, multiplying, taking the larger or the smaller
+/// (not for complex64; NaN stays). Slices may overlap: all of them count, in order, so that results don't
+/// depend on the number of threads. For bool, adding is "or" and multiplying is "and".
 array scatter_add(const array& a, const std::vector<array>& indices, const array& updates,
                   const std::vector<int>& axes, StreamOrDevice s = {});
-array scatter_add(const array& a, const array& indices, const array& updates, int axis,
-                  StreamOrDevice s = {});
 array scatter_prod(const array& a, const std::vector<array>& indices, const array& updates,
                    const std::vector<int>& axes, StreamOrDevice s = {});
-array scatter_prod(const array& a, const array& indices, const array& updates, int axis,
-                   StreamOrDevice s = {});
 array scatter_max(const array& a, const std::vector<array>& indices, const array& updates,
                   const std::vector<int>& axes, StreamOrDevice s = {});
-array scatter_max(const array& a, const array& indices, const array& updates, int axis,
-                  StreamOrDevice s = {});
 array scatter_min(const array& a, const std::vector<array>& indices, const array& updates,
                   const std::vector<int>& axes, StreamOrDevice s = {});
-array scatter_min(const array& a, const array& indices, const array& updates, int axis,
-                  StreamOrDevice s = {});
+inline array scatter_add(const array& a, const array& indices, const array& updates, int axis,
+                         StreamOrDevice s = {}) {
+  return scatter_add(a, std::vector<array>{indices}, updates, std::vector<int>{axis}, s);
+}
+inline array scatter_prod(const array& a, const array& indices, const array& updates, int axis,
+                          StreamOrDevice s = {}) {
+  return scatter_prod(a, std::vector<array>{indices}, updates, std::vector<int>{axis}, s);
+}
+inline array scatter_max(const array& a, const array& indices, const array& updates, int axis,
+                         StreamOrDevice s = {}) {
+  return scatter_max(a, std::vector<array>{indices}, updates, std::vector<int>{axis}, s);
+}
+inline array scatter_min(const array& a, const array& indices, const array& updates, int axis,
+                         StreamOrDevice s = {}) {
+  return scatter_min(a, std::vector<array>{indices}, updates, std::vector<int>{axis}, s);
+}
+
+/// `put_along_axis`, adding to what is there. Indices may occur several times.
+array scatter_add_axis(const array& a, const array& indices, const array& values, int axis,
+                       StreamOrDevice s = {});
 
 }  // namespace lazuli

@@ -8,8 +8,6 @@
 
 namespace lazuli {
 
-namespace {
-
 void write_map(AttributeWriter& writer, const IndexMap& map) {
   writer.write("rank", map.size());
   for (const IndexTerm& term : map) {
@@ -29,8 +27,6 @@ void write_dynamic(AttributeWriter& writer, const std::vector<DynamicIndex>& dyn
     writer.write("limit", index.limit);
   }
 }
-
-}  // namespace
 
 void IndexedView::attributes(AttributeWriter& writer) const {
   writer.write("shape", shape_);

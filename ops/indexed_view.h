@@ -23,6 +23,11 @@ class IndexedView final : public ViewOperation {
   void attributes(AttributeWriter& writer) const override;
   IndexMap map(const Shape&, const Shape&) const override { return map_; }
   std::vector<DynamicIndex> dynamic_indices(const Shape&, const Shape&) const override { return dynamic_; }
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override;
+  Differentials jvp(const Application& at, const Differentials& tangents) const override;
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim batch) const override;
 
  private:
   std::string_view name_;
@@ -41,12 +46,26 @@ class IndexedUpdate final : public UpdateOperation {
   void attributes(AttributeWriter& writer) const override;
   IndexMap map(const Shape&, const Shape&) const override { return map_; }
   std::vector<DynamicIndex> dynamic_indices(const Shape&, const Shape&) const override { return dynamic_; }
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override;
+  Differentials jvp(const Application& at, const Differentials& tangents) const override;
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim batch) const override;
 
  private:
   std::string_view name_;
   IndexMap map_;
   std::vector<DynamicIndex> dynamic_;
 };
+
+/// The same maps one dimension further, for a batch in front of everything: of the tensor that is indexed
+/// where `map_is_batched`, and of the dynamic indices' operands.
+IndexMap batched_map(const IndexMap& map, bool map_is_batched);
+std::vector<DynamicIndex> batched_indices(const std::vector<DynamicIndex>& indices,
+                                          const std::vector<bool>& batched);
+/// Writes them as attributes.
+void write_map(AttributeWriter& writer, const IndexMap& map);
+void write_dynamic(AttributeWriter& writer, const std::vector<DynamicIndex>& dynamic);
 
 /// A view of `a` without dynamic indices.
 array view_of(const array& a, std::string_view name, Shape shape, IndexMap map, StreamOrDevice s);

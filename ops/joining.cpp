@@ -7,9 +7,39 @@
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
 
 namespace lazuli {
+
+namespace {
+
+class Concatenate final : public ConcatenateOperation {
+ public:
+  using ConcatenateOperation::ConcatenateOperation;
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override {
+    Differentials result(at.inputs.size());
+    const Shape& whole = at.outputs[0].shape();
+    Shape start(whole.size(), Dim(0));
+    Shape stop = whole;
+    const auto along = static_cast<size_t>(axis());
+    for (size_t i = 0; i < at.inputs.size(); ++i) {
+      stop[along] = start[along] + at.inputs[i].shape()[along];
+      if (wanted[i]) result[i] = slice(*cotangents[0], start, stop);
+      start[along] = stop[along];
+    }
+    return result;
+  }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim batch) const override {
+    std::vector<array> parts;
+    for (size_t i = 0; i < inputs.size(); ++i) parts.push_back(as_batched(inputs[i], batched[i], batch));
+    return {lazuli::apply(make_ref<Concatenate>(axis() + 1), std::move(parts))};
+  }
+};
+
+}  // namespace
 
 array concatenate(std::vector<array> arrays, int axis, StreamOrDevice s) {
   check_stream(s);
@@ -31,7 +61,7 @@ array concatenate(std::vector<array> arrays, int axis, StreamOrDevice s) {
     }
   }
   for (array& a : arrays) a = astype(a, dtype, s);
-  return lazuli::apply(make_ref<ConcatenateOperation>(axis), std::move(arrays));
+  return lazuli::apply(make_ref<Concatenate>(axis), std::move(arrays));
 }
 
 array concatenate(std::vector<array> arrays, StreamOrDevice s) {

@@ -11,6 +11,7 @@
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/matmul_operation.h>
 #include <lazuli/ops/reduce.h>
+#include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
 
 namespace lazuli {
@@ -99,6 +100,38 @@ array addmm(array c, array a, array b, const float& alpha, const float& beta, St
     operands.push_back(expand_dims(broadcast_to(astype(c, dtype, s), shape, s), added, s));
   }
   return squeeze(lazuli::apply(operation, std::move(operands)), x.dropped, s);
+}
+
+Differentials MatmulOperation::vjp(const Application& at, const Differentials& cotangents,
+                                   const std::vector<bool>& wanted) const {
+  const array& a = at.inputs[0];
+  const array& b = at.inputs[1];
+  const array& g = *cotangents[0];
+  const auto adjoint = [](const array& x) { return conjugate(swapaxes(x, -1, -2)); };
+  const auto product = [&](const array& x, const array& y) {
+    return lazuli::apply(make_ref<MatmulOperation>(dtype_, alpha_), {x, y});
+  };
+  Differentials result(at.inputs.size());
+  if (wanted[0]) result[0] = sum_to(product(g, adjoint(b)), a.shape());
+  if (wanted[1]) {
+    if (a.ndim() > b.ndim() && b.ndim() == 2) {
+      // One matrix for the whole batch: its rows are those of one product, which sums over the batch.
+      const array rows = flatten(a, 0, -2);
+      result[1] = product(adjoint(rows), flatten(g, 0, -2));
+    } else {
+      result[1] = sum_to(product(adjoint(a), g), b.shape());
+    }
+  }
+  if (wanted.size() > 2 && wanted[2]) result[2] = multiply(g, array(beta_, g.dtype()));
+  return result;
+}
+
+std::vector<array> MatmulOperation::vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                                         Dim batch) const {
+  std::vector<array> operands = aligned_batch(inputs, batched);
+  // The other operands broadcast; what is added has the shape of the result.
+  if (operands.size() > 2) operands[2] = as_batched(inputs[2], batched[2], batch);
+  return {lazuli::apply(Ref<const Operation>(this), std::move(operands))};
 }
 
 array inner(const array& a, const array& b, StreamOrDevice s) {

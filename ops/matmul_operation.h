@@ -16,6 +16,10 @@ class MatmulOperation final : public HostOperation {
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
   bool accepts(int operand, Dtype dtype) const override;
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override;
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim batch) const override;
 
  private:
   Dtype dtype_;

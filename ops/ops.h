@@ -3,6 +3,7 @@
 // All operations.
 
 #include <lazuli/ops/creation.h>
+#include <lazuli/ops/depends.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/fast.h>
 #include <lazuli/ops/index.h>

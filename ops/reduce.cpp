@@ -39,6 +39,51 @@ void require_elements(const array& a, const Axes& axes, const char* name) {
   }
 }
 
+/// A reduction with its rules.
+class Reduction final : public ReductionOperation {
+ public:
+  using ReductionOperation::ReductionOperation;
+
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>&) const override {
+    const array& x = at.inputs[0];
+    const array& g = *cotangents[0];
+    switch (op()) {
+      case Opcode::reduce_sum:
+        return {broadcast_to(g, x.shape())};
+      case Opcode::reduce_prod:
+        return {multiply(g, other_factors(x))};
+      case Opcode::reduce_max:
+      case Opcode::reduce_min: {
+        // Equal extremes share the cotangent.
+        const array is_extreme = astype(equal(x, at.outputs[0]), x.dtype());
+        return {multiply(is_extreme, divide(g, sum(is_extreme, axes(), true)))};
+      }
+      default:
+        return Operation::vjp(at, cotangents, {});
+    }
+  }
+
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>&, Dim) const override {
+    Axes shifted = axes();
+    for (int& axis : shifted) ++axis;
+    return {lazuli::apply(make_ref<Reduction>(op(), std::move(shifted), output_dtype()), {inputs[0]})};
+  }
+
+ private:
+  /// For each element the product of the others, without dividing by zero: the product of all that are not 0
+  /// over the element, or all of it where the element is the only 0, or 0 where there is another.
+  array other_factors(const array& x) const {
+    const array zero(0, x.dtype());
+    const array is_zero = equal(x, zero);
+    const array safe = where(is_zero, array(1, x.dtype()), x);
+    const array factors = prod(safe, axes(), true);
+    const array zeros = sum(astype(is_zero, int32), axes(), true);
+    const array others = subtract(zeros, astype(is_zero, int32));
+    return where(equal(others, array(0)), divide(factors, safe), zero);
+  }
+};
+
 /// `a` reduced along axes, as `dtype`, in which it is computed.
 array reduce(Opcode op, const array& a, const Axes& axes, bool keepdims, Dtype dtype, const char* name,
              StreamOrDevice s) {
@@ -46,7 +91,7 @@ array reduce(Opcode op, const array& a, const Axes& axes, bool keepdims, Dtype d
   Axes sorted = normalize_axes(axes, a.ndim(), name);
   if (sorted.empty()) return a;
   std::sort(sorted.begin(), sorted.end());
-  const array result = lazuli::apply(make_ref<ReductionOperation>(op, sorted, dtype), {a});
+  const array result = lazuli::apply(make_ref<Reduction>(op, sorted, dtype), {a});
   return keepdims ? result : squeeze(result, sorted, s);
 }
 
@@ -256,7 +301,8 @@ array logsumexp(const array& a, const Axes& axes, bool keepdims, StreamOrDevice 
   require_elements(a, where, "logsumexp");
   const Dtype dtype = at_least_float(a.dtype());
   const array x = astype(a, wide(dtype), s);
-  const array highest = max(x, where, true, s);
+  // What is subtracted cancels out, in derivatives too.
+  const array highest = stop_gradient(max(x, where, true, s), s);
   // An infinite maximum is not subtracted: the exponentials say what comes of it.
   const array shift = lazuli::where(isfinite(highest, s), highest, array(0, x.dtype()), s);
   const array result = add(log(sum(exp(subtract(x, shift, s), s), where, true, s), s), shift, s);
@@ -277,7 +323,9 @@ array softmax(const array& a, const Axes& axes, bool, StreamOrDevice s) {
   if (std::any_of(where.begin(), where.end(), [&](int axis) { return a.shape()[axis] == 0; })) {
     return astype(x, dtype, s);
   }
-  const array powers = exp(subtract(x, max(x, where, true, s), s), s);
+  // What is subtracted cancels out, in derivatives too.
+  const array highest = stop_gradient(max(x, where, true, s), s);
+  const array powers = exp(subtract(x, highest, s), s);
   return astype(divide(powers, sum(powers, where, true, s), s), dtype, s);
 }
 array softmax(const array& a, bool precise, StreamOrDevice s) {

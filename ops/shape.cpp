@@ -6,6 +6,7 @@
 
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/rules.h>
 
 namespace lazuli {
 
@@ -76,13 +77,28 @@ Shape complete_shape(const Shape& from, Shape shape, const char* name) {
   return shape;
 }
 
+class Reshape final : public ReshapeOperation {
+ public:
+  using ReshapeOperation::ReshapeOperation;
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>&) const override {
+    return {lazuli::apply(make_ref<Reshape>(at.inputs[0].shape()), {*cotangents[0]})};
+  }
+  Differentials jvp(const Application&, const Differentials& tangents) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {*tangents[0]})};
+  }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>&, Dim batch) const override {
+    return {lazuli::apply(make_ref<Reshape>(with_batch(shape(), batch)), {inputs[0]})};
+  }
+};
+
 }  // namespace
 
 array reshape(const array& a, Shape shape, StreamOrDevice s) {
   check_stream(s);
   shape = complete_shape(a.shape(), std::move(shape), "reshape");
   if (same_shape(shape, a.shape())) return a;
-  return lazuli::apply(make_ref<ReshapeOperation>(std::move(shape)), {a});
+  return lazuli::apply(make_ref<Reshape>(std::move(shape)), {a});
 }
 
 array flatten(const array& a, int start_axis, int end_axis, StreamOrDevice s) {

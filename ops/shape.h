@@ -110,6 +110,36 @@ inline array slice_update(const array& src, const array& update, std::initialize
 array slice_update(const array& src, const array& update, const array& start, std::vector<int> axes,
                    StreamOrDevice s = {});
 
+/// `src` with a slice to which an update, broadcast to it, is added; or by which it is multiplied, or which
+/// is replaced by the larger or the smaller of both.
+array slice_update_add(const array& src, const array& update, Shape start, Shape stop, Shape strides,
+                       StreamOrDevice s = {});
+inline array slice_update_add(const array& src, const array& update, Shape start, Shape stop,
+                              StreamOrDevice s = {}) {
+  const Shape ones(start.size(), Dim(1));
+  return slice_update_add(src, update, std::move(start), std::move(stop), ones, s);
+}
+array slice_update_prod(const array& src, const array& update, Shape start, Shape stop, Shape strides,
+                        StreamOrDevice s = {});
+inline array slice_update_prod(const array& src, const array& update, Shape start, Shape stop,
+                               StreamOrDevice s = {}) {
+  const Shape ones(start.size(), Dim(1));
+  return slice_update_prod(src, update, std::move(start), std::move(stop), ones, s);
+}
+array slice_update_max(const array& src, const array& update, Shape start, Shape stop, Shape strides,
+                       StreamOrDevice s = {});
+inline array slice_update_max(const array& src, const array& update, Shape start, Shape stop,
+                              StreamOrDevice s = {}) {
+  const Shape ones(start.size(), Dim(1));
+  return slice_update_max(src, update, std::move(start), std::move(stop), ones, s);
+}
+array slice_update_min(const array& src, const array& update, Shape start, Shape stop, Shape strides,
+                       StreamOrDevice s = {});
+inline array slice_update_min(const array& src, const array& update, Shape start, Shape stop,
+                              StreamOrDevice s = {}) {
+  const Shape ones(start.size(), Dim(1));
+  return slice_update_min(src, update, std::move(start), std::move(stop), ones, s);
+}
 /// `num_splits` equal parts along an axis (0 if not given); throws where the extent is no multiple.
 std::vector<array> split(const array& a, int num_splits, int axis, StreamOrDevice s = {});
 std::vector<array> split(const array& a, int num_splits, StreamOrDevice s = {});

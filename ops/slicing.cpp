@@ -159,6 +159,42 @@ array slice_update(const array& src, const array& update, const array& start, st
                        {src, values, start});
 }
 
+namespace {
+
+/// A slice combined with an update: no place of a slice is written twice, so that this takes no more than
+/// reading it first.
+array combined_slice(array (*combine)(const array&, const array&, StreamOrDevice), const array& src,
+                     const array& update, const Shape& start, const Shape& stop, const Shape& strides,
+                     const char* name, StreamOrDevice s) {
+  const SliceRange range = slice_range(src.shape(), start, stop, strides, name);
+  if (!broadcasts_to(update.shape(), range.shape)) {
+    throw std::invalid_argument("[" + std::string(name) + "] an update of shape " +
+                                shape_to_string(update.shape()) + " does not fit a slice of shape " +
+                                shape_to_string(range.shape));
+  }
+  const array own = slice(src, start, stop, strides, s);
+  return slice_update(src, combine(own, astype(update, src.dtype(), s), s), start, stop, strides, s);
+}
+
+}  // namespace
+
+array slice_update_add(const array& src, const array& update, Shape start, Shape stop, Shape strides,
+                       StreamOrDevice s) {
+  return combined_slice(add, src, update, start, stop, strides, "slice_update_add", s);
+}
+array slice_update_prod(const array& src, const array& update, Shape start, Shape stop, Shape strides,
+                        StreamOrDevice s) {
+  return combined_slice(multiply, src, update, start, stop, strides, "slice_update_prod", s);
+}
+array slice_update_max(const array& src, const array& update, Shape start, Shape stop, Shape strides,
+                       StreamOrDevice s) {
+  return combined_slice(maximum, src, update, start, stop, strides, "slice_update_max", s);
+}
+array slice_update_min(const array& src, const array& update, Shape start, Shape stop, Shape strides,
+                       StreamOrDevice s) {
+  return combined_slice(minimum, src, update, start, stop, strides, "slice_update_min", s);
+}
+
 array flip(const array& a, const std::vector<int>& axes, StreamOrDevice s) {
   if (axes.empty()) return a;
   IndexMap map = identity_map(static_cast<int>(a.ndim()));

@@ -132,15 +132,17 @@ class Emitter {
     rows_ = group_.has_reduce() && !column;
   }
 
-  Coordinates place_of(ValueId value) const {
+  Coordinates coordinates_along(const std::vector<int>& dims) const {
     Coordinates at;
-    for (int dim : group_.place.at(value)) {
+    for (int dim : dims) {
       Coordinate coordinate;
       if (dim >= 0) coordinate.dim = kernel_dim_[static_cast<size_t>(dim)];
       at.push_back(coordinate);
     }
     return at;
   }
+
+  Coordinates place_of(ValueId value) const { return coordinates_along(group_.place.at(value)); }
 
   bool is_member(ValueId value) const { return group_.place.contains(value); }
 
@@ -254,23 +256,7 @@ class Emitter {
 
   /// The coordinates of a reduction's operand.
   Coordinates reduction_place(const Graph::GraphNode& node) const {
-    const ValueId result = node.outputs[0];
-    Coordinates at = place_of(result);
-    const auto& axes = static_cast<const ReductionOperation&>(*node.operation).axes();
-    // Its axes are the group's reduced dimensions, in order, but for those of extent 1 that were left out.
-    const Shape& shape = graph_.spec(node.inputs[0]).shape;
-    std::vector<int> reduced;
-    for (size_t k = 0; k < group_.space.size(); ++k) {
-      if (group_.reduce[k]) reduced.push_back(kernel_dim_[k]);
-    }
-    const bool all = reduced.size() == axes.size();
-    size_t next = 0;
-    for (int axis : axes) {
-      const Dim extent = shape[static_cast<size_t>(axis)];
-      const bool unit = !extent.is_symbolic() && extent.hint() == 1;
-      if (all || !unit) at[static_cast<size_t>(axis)].dim = reduced[next++];
-    }
-    return at;
+    return coordinates_along(group_.operand_place.at(node.outputs[0]));
   }
 
   kir::Value reduce(const ReductionOperation& reduction, kir::Value operand) {

@@ -109,6 +109,7 @@ class Planner {
   struct Unit {
     FusionUnit fused;
     std::set<uint32_t> needs;  // units that run before; may name merged ones
+    std::set<uint32_t> makers; // those among them that make memory which this one reads as a whole
     NodeId first = 0, last = 0;
     int cost = 0;
     std::vector<FusionEdge> loads;  // what it reads that others make, each way of reading it once
@@ -238,7 +239,10 @@ class Planner {
     edges_[id] = fusion_edges(graph(), plan_.recomputed, id);
     const uint32_t unit = new_unit(FusionUnit::Kind::group, id);
     std::set<uint32_t>& needs = units_[unit].needs;
-    for (const FusionEdge& edge : edges_[id]) add_needs(edge.value, needs);
+    for (const FusionEdge& edge : edges_[id]) {
+      add_needs(edge.value, needs);
+      if (is_joined(edge.value)) add_needs(edge.value, units_[unit].makers);
+    }
     if (const NodeId joined = plan_.prepared.part_of[node.outputs[0]]; joined != Graph::none) {
       const uint32_t begin = begin_unit(joined);
       units_[unit].needs.insert(begin);
@@ -256,6 +260,9 @@ class Planner {
     std::vector<int> dims(shape.size());
     for (size_t d = 0; d < shape.size(); ++d) dims[d] = is_unit(shape[d]) ? -1 : static_cast<int>(d);
     if (node.operation->kind() == OperationKind::reduction) {
+      std::vector<int>& operand = group.operand_place[node.outputs[0]];
+      operand.resize(shape.size());
+      std::iota(operand.begin(), operand.end(), 0);
       for (int axis : static_cast<const ReductionOperation&>(*node.operation).axes()) {
         group.reduce[static_cast<size_t>(axis)] = true;
         dims[static_cast<size_t>(axis)] = -1;
@@ -320,8 +327,22 @@ class Planner {
            loads_of_both(a, b).size() <= group_load_limit;
   }
 
-  /// Whether the two units, run as one, would need something that needs one of them.
+  /// Whether a value is memory that several parts are written to.
+  bool is_joined(ValueId value) const {
+    const Graph::GraphNode* node = graph().producer(value);
+    return node != nullptr && (node->operation->kind() == OperationKind::concatenate ||
+                               node->operation->kind() == OperationKind::update);
+  }
+
+  bool reads_memory_of(uint32_t reader, uint32_t maker) const {
+    const std::set<uint32_t>& makers = units_[reader].makers;
+    return std::any_of(makers.begin(), makers.end(), [&](uint32_t unit) { return find(unit) == maker; });
+  }
+
+  /// Whether the two units, run as one, would need something that needs one of them, or memory that they
+  /// have still to write.
   bool makes_cycle(uint32_t a, uint32_t b) {
+    if (reads_memory_of(a, b) || reads_memory_of(b, a)) return true;
     ++stamp_;
     visited_.resize(units_.size(), 0);
     const NodeId first = std::min(units_[a].first, units_[b].first);
@@ -451,6 +472,7 @@ class Planner {
       return;
     }
     group.place[node.outputs[0]] = std::move(place);
+    if (node.operation->kind() == OperationKind::reduction) group.operand_place[node.outputs[0]] = *dims;
     merge_units(producer, unit);
   }
 
@@ -537,11 +559,12 @@ class Planner {
       }
     }
     if (reduced_taken != 0 && reduced_taken != reduced) return;
-    for (const auto& [value, place] : source.place) {
-      std::vector<int> moved = place;
-      for (int& dim : moved) dim = dim < 0 ? -1 : to[static_cast<size_t>(dim)];
-      group.place[value] = std::move(moved);
-    }
+    const auto moved = [&](std::vector<int> place) {
+      for (int& dim : place) dim = dim < 0 ? -1 : to[static_cast<size_t>(dim)];
+      return place;
+    };
+    for (const auto& [value, place] : source.place) group.place[value] = moved(place);
+    for (const auto& [value, place] : source.operand_place) group.operand_place[value] = moved(place);
     merge_units(current, other);
   }
 
@@ -551,6 +574,7 @@ class Planner {
     target.fused.group.members.insert(target.fused.group.members.end(), source.fused.group.members.begin(),
                                       source.fused.group.members.end());
     target.needs.merge(source.needs);
+    target.makers.merge(source.makers);
     target.needs.erase(into);
     target.needs.erase(from);
     target.first = std::min(target.first, source.first);
@@ -560,6 +584,7 @@ class Planner {
     source.loads.clear();
     source.merged_into = into;
     source.needs.clear();
+    source.makers.clear();
     source.fused.group = {};
   }
 

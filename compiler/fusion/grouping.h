@@ -28,6 +28,8 @@ struct FusionGroup {
   /// For each member's value, the dimension of the space along which each of its dimensions lies; -1 for
   /// dimensions of extent 1.
   std::unordered_map<Graph::ValueId, std::vector<int>> place;
+  /// The same for the operand of each reduction, by the reduction's value.
+  std::unordered_map<Graph::ValueId, std::vector<int>> operand_place;
   std::vector<Graph::ValueId> outputs;  ///< members' values that are stored
 
   bool has_reduce() const;

@@ -61,6 +61,11 @@ class Simplifier {
     std::vector<ArraySpec> specs;
     for (Graph::ValueId output : node.outputs) specs.push_back(from_.spec(output));
 
+    if (node.operation->kind() == OperationKind::forward) {
+      const auto& forward = static_cast<const ForwardOperation&>(*node.operation);
+      for (size_t i = 0; i < node.outputs.size(); ++i) mapped_[node.outputs[i]] = inputs[forward.source(i)];
+      return;
+    }
     if (const Graph::ValueId same = unchanged(*node.operation, inputs, specs.front()); same != Graph::none) {
       mapped_[node.outputs.front()] = same;
       return;

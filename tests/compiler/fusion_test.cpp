@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <lazuli/lazuli.h>
 
 #include "support/compare.h"
@@ -132,6 +134,45 @@ TEST(Fusion, GivenUpArgumentIsUpdatedInPlace) {
   std::vector<float> expected(32, 1.0f);
   std::fill(expected.begin() + 4, expected.begin() + 12, 0.0f);
   EXPECT_EQ(test::values<float>(result), expected);
+}
+
+TEST(Fusion, ReductionOfWhatLiesTransposed) {
+  // The kernel runs over the product's dimensions, in which the sum's operand lies transposed.
+  const array x = random_matrix(4, 3);
+  const array y = random_matrix(3, 4, 8);
+  const array weights = random_matrix(3, 4, 9);
+  const CompiledFunction compiled = compile([](const std::vector<array>& in) {
+    const array twice = transpose(in[0] * transpose(in[1]));
+    return std::vector<array>{twice + twice, sum((twice + twice) * in[2])};
+  });
+  const std::vector<array> actual = compiled({x, y, weights});
+  const std::vector<float> a = test::values<float>(x);
+  const std::vector<float> b = test::values<float>(y);
+  const std::vector<float> w = test::values<float>(weights);
+  double expected = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    for (size_t j = 0; j < 3; ++j) expected += 2.0 * a[i * 3 + j] * b[j * 4 + i] * w[j * 4 + i];
+  }
+  EXPECT_NEAR(actual[1].item<float>(), expected, 1e-4);
+}
+
+TEST(Fusion, UpdatedMemoryIsNotReadByTheKernelThatWritesIt) {
+  const array x = random_matrix(5, 8);
+  const CompiledFunction compiled = compile([](const std::vector<array>& in) {
+    const array sums = sum(in[0], 1, true);
+    const array placed = slice_update(zeros({in[0].shape(0), 2}), exp(sums), {0, 1}, {5, 2});
+    return std::vector<array>{in[0] * exp(sums) + slice(placed, {0, 1}, {5, 2})};
+  });
+  const std::vector<float> actual = test::values<float>(compiled({x})[0]);
+  const std::vector<float> in = test::values<float>(x);
+  for (size_t i = 0; i < 5; ++i) {
+    double total = 0;
+    for (size_t j = 0; j < 8; ++j) total += in[i * 8 + j];
+    for (size_t j = 0; j < 8; ++j) {
+      const double expected = (in[i * 8 + j] + 1) * std::exp(total);
+      EXPECT_NEAR(actual[i * 8 + j], expected, 1e-4 * std::max(1.0, std::abs(expected)));
+    }
+  }
 }
 
 TEST(Fusion, ZeroAndOneElement) {

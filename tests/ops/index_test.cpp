@@ -89,16 +89,6 @@ TEST(Index, Scatter) {
                float32, {0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0});
   expect_error([&] { scatter(a, array({1}, int32), zeros({2, 1, 1}), 0); }, "[scatter]");
   expect_error([&] { scatter(a, array({1}, int32), zeros({1}), 0); }, "[scatter]");
-  expect_error<std::runtime_error>(
-      [&] {
-        scatter_add(a, array({1}, int32), zeros({1, 1, 1}), 0);
-      },
-      "[scatter_add] ");
-  expect_error<std::runtime_error>(
-      [&] {
-        scatter_add_axis(a, array({1}, int32), zeros({1, 1}), 0);
-      },
-      "[scatter_add_axis] ");
 }
 
 TEST(Index, LookUpInACompiledFunction) {

@@ -1,0 +1,169 @@
+#include <algorithm>
+
+#include <lazuli/ops/creation.h>
+#include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/reduce.h>
+#include <lazuli/ops/rules.h>
+#include <lazuli/ops/scatter_operation.h>
+#include <lazuli/ops/shape.h>
+
+/// Gradients and batches of views and updates, from their index maps.
+namespace lazuli {
+
+namespace {
+
+bool mentions(const IndexMap& map, int dim) {
+  return std::any_of(map.begin(), map.end(), [&](const IndexTerm& term) { return term.dim == dim; });
+}
+
+bool mentions(const std::vector<DynamicIndex>& indices, int dim) {
+  return std::any_of(indices.begin(), indices.end(),
+                     [&](const DynamicIndex& index) { return mentions(index.map, dim); });
+}
+
+std::vector<array> index_operands(std::span<const array> inputs, size_t first) {
+  return {inputs.begin() + static_cast<std::ptrdiff_t>(first), inputs.end()};
+}
+
+/// Moves operands of dynamic indices behind another number of operands.
+std::vector<DynamicIndex> renumbered(std::vector<DynamicIndex> indices, int shift) {
+  for (DynamicIndex& index : indices) index.operand += shift;
+  return indices;
+}
+
+std::vector<array> joined(std::vector<array> operands, const std::vector<array>& more) {
+  operands.insert(operands.end(), more.begin(), more.end());
+  return operands;
+}
+
+/// The map that leads back, where it is one between all elements of both: a permutation of dimensions, with
+/// dimensions of extent 1 left out or put in, and flips.
+std::optional<IndexMap> inverse(const IndexMap& map, const Shape& input, const Shape& output) {
+  IndexMap back(output.size());
+  for (size_t d = 0; d < map.size(); ++d) {
+    const IndexTerm& term = map[d];
+    if (term.dim < 0) {
+      if (!input[d].same_as(Dim(1))) return std::nullopt;
+      continue;
+    }
+    const auto from = static_cast<size_t>(term.dim);
+    const bool is_flip = term.scale.same_as(Dim(-1)) && term.offset.same_as(input[d] - 1);
+    const bool is_same = term.scale.same_as(Dim(1)) && term.offset.same_as(Dim(0));
+    if (!(is_flip || is_same) || !input[d].same_as(output[from]) || back[from].dim >= 0) return std::nullopt;
+    back[from] = {.dim = static_cast<int>(d), .scale = term.scale, .offset = term.offset};
+  }
+  for (size_t d = 0; d < output.size(); ++d) {
+    if (back[d].dim < 0 && !output[d].same_as(Dim(1))) return std::nullopt;
+  }
+  return back;
+}
+
+}  // namespace
+
+IndexMap batched_map(const IndexMap& map, bool map_is_batched) {
+  IndexMap result;
+  if (map_is_batched) result.emplace_back().dim = 0;
+  for (IndexTerm term : map) {
+    if (term.dim >= 0) ++term.dim;
+    result.push_back(term);
+  }
+  return result;
+}
+
+std::vector<DynamicIndex> batched_indices(const std::vector<DynamicIndex>& indices,
+                                          const std::vector<bool>& batched) {
+  std::vector<DynamicIndex> result = indices;
+  for (DynamicIndex& index : result) {
+    index.map = batched_map(index.map, batched[static_cast<size_t>(index.operand)]);
+  }
+  return result;
+}
+
+Differentials IndexedView::vjp(const Application& at, const Differentials& cotangents,
+                               const std::vector<bool>& wanted) const {
+  Differentials result(at.inputs.size());
+  if (!wanted[0]) return result;
+  const Shape& input = at.inputs[0].shape();
+  Shape output = shape_;
+  array g = *cotangents[0];
+
+  // Elements that are read many times, along dimensions that nothing depends on, get a sum.
+  std::vector<int> summed;
+  for (int d = 0; d < static_cast<int>(shape_.size()); ++d) {
+    if (!mentions(map_, d) && !mentions(dynamic_, d) && !shape_[static_cast<size_t>(d)].same_as(Dim(1))) {
+      summed.push_back(d);
+    }
+  }
+  if (!summed.empty()) g = sum(g, summed, true);
+  for (int d : summed) output[static_cast<size_t>(d)] = 1;
+  if (dynamic_.empty()) {
+    if (auto back = inverse(map_, input, output)) {
+      bool is_identity = g.ndim() == input.size();
+      for (size_t d = 0; is_identity && d < map_.size(); ++d) {
+        is_identity =
+            (map_[d].dim == static_cast<int>(d) || map_[d].dim < 0) && map_[d].scale.same_as(Dim(1));
+      }
+      result[0] = is_identity ? g : view_of(g, "transpose", input, std::move(*back), {});
+      return result;
+    }
+  }
+  // Where each index is the same for all elements, no place is written twice.
+  const bool is_injective = std::all_of(dynamic_.begin(), dynamic_.end(), [&](const DynamicIndex& index) {
+    return std::all_of(index.map.begin(), index.map.end(),
+                       [](const IndexTerm& term) { return term.dim < 0; });
+  });
+  const array base = zeros(input, g.dtype());
+  const std::vector<array> operands = joined({base, g}, index_operands(at.inputs, 1));
+  std::vector<DynamicIndex> indices = renumbered(dynamic_, 1);
+  result[0] =
+      is_injective
+          ? lazuli::apply(make_ref<IndexedUpdate>("slice_update", map_, std::move(indices)), operands)
+          : lazuli::apply(make_ref<ScatterOperation>(ScatterMode::add, map_, std::move(indices)), operands);
+  return result;
+}
+
+Differentials IndexedView::jvp(const Application& at, const Differentials& tangents) const {
+  if (!tangents[0]) return {std::nullopt};
+  return {lazuli::apply(Ref<const Operation>(this), joined({*tangents[0]}, index_operands(at.inputs, 1)))};
+}
+
+std::vector<array> IndexedView::vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                                     Dim batch) const {
+  return {lazuli::apply(make_ref<IndexedView>(name_, with_batch(shape_, batch), batched_map(map_, batched[0]),
+                                              batched_indices(dynamic_, batched)),
+                        {inputs.begin(), inputs.end()})};
+}
+
+Differentials IndexedUpdate::vjp(const Application& at, const Differentials& cotangents,
+                                 const std::vector<bool>& wanted) const {
+  Differentials result(at.inputs.size());
+  const array& g = *cotangents[0];
+  const Shape& update = at.inputs[1].shape();
+  const std::vector<array> indices = index_operands(at.inputs, 2);
+  if (wanted[0]) {
+    result[0] = lazuli::apply(Ref<const Operation>(this), joined({g, zeros(update, g.dtype())}, indices));
+  }
+  if (wanted[1]) {
+    result[1] = lazuli::apply(make_ref<IndexedView>("slice", update, map_, renumbered(dynamic_, -1)),
+                              joined({g}, indices));
+  }
+  return result;
+}
+
+Differentials IndexedUpdate::jvp(const Application& at, const Differentials& tangents) const {
+  const auto tangent = [&](size_t i) { return tangents[i] ? *tangents[i] : zeros_like(at.inputs[i]); };
+  return {lazuli::apply(Ref<const Operation>(this),
+                        joined({tangent(0), tangent(1)}, index_operands(at.inputs, 2)))};
+}
+
+std::vector<array> IndexedUpdate::vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                                       Dim batch) const {
+  std::vector<array> operands(inputs.begin(), inputs.end());
+  operands[0] = as_batched(inputs[0], batched[0], batch);
+  operands[1] = as_batched(inputs[1], batched[1], batch);
+  return {lazuli::apply(
+      make_ref<IndexedUpdate>(name_, batched_map(map_, true), batched_indices(dynamic_, batched)),
+      std::move(operands))};
+}
+
+}  // namespace lazuli
