@@ -21,6 +21,11 @@ using llvm::Value;
 
 namespace {
 
+/// Rows that are added to the buffers together, where a row is little work: what is in the buffers is then
+/// loaded and stored once for all of them, and the processor fetches several rows at a time.
+constexpr int rows_abreast = 4;
+constexpr int little_work = 8;
+
 /// Bytes of buffers that a tile may take.
 constexpr int64_t tile_bytes = 8192;
 
@@ -113,11 +118,27 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
   const std::function<void(size_t)> nest = [&](size_t n) {
     const int dim = schedule_.loops[n];
     if (dim == schedule_.vector_dim) return go_over_tile(false);
+    const int level = 2 + static_cast<int>(n);
+    Value* done = b_.i64(0);
+    if (schedule_.loops[n + 1] == schedule_.vector_dim && work_of(block) <= little_work) {
+      done = b_.ir.CreateAnd(extents_[dim], b_.i64(-rows_abreast));
+      b_.loop(
+          b_.i64(0), done, rows_abreast,
+          [&](Value* i) {
+            at_position(dim, i, [&] {
+              rows_ = {dim, level, rows_abreast};
+              go_over_tile(false);
+              rows_ = {};
+              return Carried();
+            });
+          },
+          "rows");
+    }
     b_.loop(
-        b_.i64(0), extents_[dim], 1,
+        done, extents_[dim], 1,
         [&](Value* i) {
           at_position(dim, i, [&] {
-            emit_level(block, 2 + static_cast<int>(n));
+            emit_level(block, level);
             nest(n + 1);
             return Carried();
           });
@@ -140,22 +161,53 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
     for (int u = 0; u < width_.unroll; ++u) emitted.parts.push_back(tile_load(tile_buffers_[id], type, u));
     values_[id] = std::move(emitted);
   };
-  for (ValueId id = block.begin; id < block.end; ++id) {
-    const Instruction& instruction = kernel_.instructions[id];
-    const bool at_this_level = schedule_.level[id] == schedule_.vector_level;
-    const bool made = at_this_level && made_here(id) && !is_reduce(instruction.op);
-    if (made || is_reduce(instruction.op)) {
-      for (const ValueId operand : instruction.operands) {
-        const bool elsewhere = operand < block.begin || !made_here(operand);
-        if (crosses_blocks_[operand] && elsewhere) reload(operand);
+  const auto emit_row = [&] {
+    for (ValueId id = block.begin; id < block.end; ++id) {
+      const Instruction& instruction = kernel_.instructions[id];
+      const bool at_this_level = schedule_.level[id] == schedule_.vector_level;
+      const bool made = at_this_level && made_here(id) && !is_reduce(instruction.op);
+      if (made || is_reduce(instruction.op)) {
+        for (const ValueId operand : instruction.operands) {
+          const bool elsewhere = operand < block.begin || !made_here(operand);
+          if (crosses_blocks_[operand] && elsewhere) reload(operand);
+        }
       }
+      if (!made) continue;
+      emit_one(id);
+      const bool keep = crosses_blocks_[id] && (prologue || !block.per_element);
+      for (int u = 0; keep && u < width_.unroll; ++u) tile_store(tile_buffers_[id], part(id, u), u);
     }
-    if (!made) continue;
-    emit_one(id);
-    const bool keep = crosses_blocks_[id] && (prologue || !block.per_element);
-    for (int u = 0; keep && u < width_.unroll; ++u) tile_store(tile_buffers_[id], part(id, u), u);
+  };
+  if (!block.per_element || prologue) return emit_row();
+  Carried accumulators = load_accumulators(block);
+  const std::vector<Value*> pointers = pointers_;
+  const std::vector<Value*> index = index_;
+  for (int row = 0; row < rows_.count; ++row) {
+    if (rows_.count > 1) {
+      if (row > 0) {
+        index_[rows_.dim] = b_.ir.CreateAdd(index_[rows_.dim], b_.i64(1));
+        for (size_t a = 0; a < pointers_.size(); ++a) {
+          if (strides_[a][rows_.dim] != nullptr)
+            pointers_[a] = b_.offset_bytes(pointers_[a], strides_[a][rows_.dim]);
+        }
+      }
+      emit_level(block, rows_.level);
+    }
+    emit_row();
+    accumulators = accumulate(block, accumulators, width_.unroll);
   }
-  if (block.per_element && !prologue) accumulate_in_tile(block);
+  pointers_ = pointers;
+  index_ = index;
+  store_accumulators(block, accumulators);
+}
+
+/// Vector instructions of a block at each element.
+int KernelEmitter::work_of(const Block& block) const {
+  int work = 0;
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    work += schedule_.level[id] == schedule_.vector_level || is_reduce(kernel_.instructions[id].op) ? 1 : 0;
+  }
+  return work;
 }
 
 void KernelEmitter::start_accumulators(const Block& block, Value* size) {
@@ -185,28 +237,33 @@ void KernelEmitter::start_accumulators(const Block& block, Value* size) {
   }
 }
 
-/// One step of a block's reductions, from buffer to buffer.
-void KernelEmitter::accumulate_in_tile(const Block& block) {
+/// Visits the buffers of a block's reductions, part by part: buffer, type of a vector, part.
+void KernelEmitter::each_accumulator(const Block& block,
+                                     llvm::function_ref<void(const TileBuffer&, llvm::Type*, int)> visit) {
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    const Instruction& instruction = kernel_.instructions[id];
+    if (!is_reduce(instruction.op)) continue;
+    const bool position = finds_position(instruction.op);
+    llvm::Type* type = b_.compute_type(operand_type(instruction), width_.lanes);
+    for (int u = 0; u < width_.unroll; ++u) visit(position ? best_buffers_[id] : tile_buffers_[id], type, u);
+    if (!position) continue;
+    type = VectorBuilder::widen(position_type(), width_.lanes);
+    for (int u = 0; u < width_.unroll; ++u) visit(tile_buffers_[id], type, u);
+  }
+}
+
+KernelEmitter::Carried KernelEmitter::load_accumulators(const Block& block) {
   Carried carried;
-  const auto each_part = [&](const auto& visit) {
-    for (ValueId id = block.begin; id < block.end; ++id) {
-      const Instruction& instruction = kernel_.instructions[id];
-      if (!is_reduce(instruction.op)) continue;
-      const bool position = finds_position(instruction.op);
-      llvm::Type* type = b_.compute_type(operand_type(instruction), width_.lanes);
-      for (int u = 0; u < width_.unroll; ++u)
-        visit(position ? best_buffers_[id] : tile_buffers_[id], type, u);
-      if (!position) continue;
-      type = VectorBuilder::widen(position_type(), width_.lanes);
-      for (int u = 0; u < width_.unroll; ++u) visit(tile_buffers_[id], type, u);
-    }
-  };
-  each_part([&](const TileBuffer& buffer, llvm::Type* type, int u) {
+  each_accumulator(block, [&](const TileBuffer& buffer, llvm::Type* type, int u) {
     carried.push_back(tile_load(buffer, type, u));
   });
-  carried = accumulate(block, carried, width_.unroll);
+  return carried;
+}
+
+void KernelEmitter::store_accumulators(const Block& block, const Carried& carried) {
   size_t at = 0;
-  each_part([&](const TileBuffer& buffer, llvm::Type*, int u) { tile_store(buffer, carried[at++], u); });
+  each_accumulator(
+      block, [&](const TileBuffer& buffer, llvm::Type*, int u) { tile_store(buffer, carried[at++], u); });
 }
 
 Value* KernelEmitter::tile_load(const TileBuffer& buffer, llvm::Type* type, int which) {

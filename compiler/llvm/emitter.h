@@ -80,7 +80,11 @@ class KernelEmitter {
   void emit_column_body(const kir::Block& block, bool prologue);
   bool has_prologue(const kir::Block& block) const;
   void start_accumulators(const kir::Block& block, Value* size);
-  void accumulate_in_tile(const kir::Block& block);
+  int work_of(const kir::Block& block) const;
+  void each_accumulator(const kir::Block& block,
+                        llvm::function_ref<void(const TileBuffer&, llvm::Type*, int)> visit);
+  Carried load_accumulators(const kir::Block& block);
+  void store_accumulators(const kir::Block& block, const Carried& carried);
   Value* tile_load(const TileBuffer& buffer, llvm::Type* type, int which);
   void tile_store(const TileBuffer& buffer, Value* value, int which);
 
@@ -138,6 +142,13 @@ class KernelEmitter {
   std::vector<TileBuffer> best_buffers_;
   std::vector<bool> crosses_blocks_;  // for each instruction: made in one pass over a tile, used in another
   int64_t tile_ = 0;                  // elements
+  /// The rows along a reduce dimension that a step goes over.
+  struct Rows {
+    int dim = -1;
+    int level = 0;
+    int count = 1;
+  };
+  Rows rows_;
   Value* tile_begin_ = nullptr;
 
   // Of transposed inputs: a tile of each on the stack, and the row of it that is being computed.
