@@ -192,6 +192,7 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
         }
       }
       emit_level(block, rows_.level);
+      prefetch_rows_ahead(block);
     }
     emit_row();
     accumulators = accumulate(block, accumulators, width_.unroll);
@@ -199,6 +200,24 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
   pointers_ = pointers;
   index_ = index;
   store_accumulators(block, accumulators);
+}
+
+/// Asks for the row that will take this one's place in the next step, while the buffers are in use: rows too
+/// short for the processor to see where they lead, or too far apart.
+void KernelEmitter::prefetch_rows_ahead(const Block& block) {
+  if (width_.tail != nullptr) return;
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    const Instruction& instruction = kernel_.instructions[id];
+    if (!is_load(instruction.op)) continue;
+    const auto a = static_cast<size_t>(instruction.imm);
+    const kir::Access& access = kernel_.accesses[a];
+    Value* stride = strides_[a][rows_.dim];
+    if (access.strides[schedule_.vector_dim] != kir::StrideClass::unit || stride == nullptr) continue;
+    if (access.kind != kir::Access::Kind::input || access.dynamic_indices > 0) continue;
+    Value* ahead = b_.offset_bytes(pointers_[a], b_.times(stride, rows_.count));
+    const int64_t bytes = int64_t{width_.lanes} * width_.unroll * access.dtype.size();
+    for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(ahead, at), 2);
+  }
 }
 
 /// Vector instructions of a block at each element.

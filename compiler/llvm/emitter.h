@@ -80,6 +80,7 @@ class KernelEmitter {
   void emit_column_body(const kir::Block& block, bool prologue);
   bool has_prologue(const kir::Block& block) const;
   void start_accumulators(const kir::Block& block, Value* size);
+  void prefetch_rows_ahead(const kir::Block& block);
   int work_of(const kir::Block& block) const;
   void each_accumulator(const kir::Block& block,
                         llvm::function_ref<void(const TileBuffer&, llvm::Type*, int)> visit);
