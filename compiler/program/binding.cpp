@@ -8,6 +8,8 @@
 #include <lazuli/array/array.h>
 #include <lazuli/compiler/kernel_launch.h>
 #include <lazuli/compiler/program/kernel_binding.h>
+#include <lazuli/compiler/program/split_reduction.h>
+#include <lazuli/compiler/settings.h>
 
 namespace lazuli {
 
@@ -15,7 +17,9 @@ namespace {
 
 constexpr int64_t alignment = 64;
 
-int64_t round_up(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+int64_t round_up(int64_t bytes) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
 
 /// Strides that walk `location` in row-major order as `shape`, where there are such.
 std::optional<Strides> reshaped_strides(const Location& location, const Shape& shape) {
@@ -151,7 +155,8 @@ class Binder {
       if (constant == nullptr) continue;
       const NodeOutput& output = constant->node()->outputs[constant->output_index()];
       Location location;
-      location.storage = add_storage(Storage::Kind::constant, static_cast<int>(binding_.constants_.size()), 0);
+      location.storage =
+          add_storage(Storage::Kind::constant, static_cast<int>(binding_.constants_.size()), 0);
       location.offset = output.offset;
       location.shape = output.shape;
       location.strides = output.strides;
@@ -176,7 +181,8 @@ class Binder {
     result.strides = Strides(result.shape.size(), 0);
     for (size_t d = 0; d < map.size(); ++d) {
       result.offset += concrete(map[d].offset) * from.strides[d] * item_size(value);
-      if (map[d].dim >= 0) result.strides[static_cast<size_t>(map[d].dim)] += concrete(map[d].scale) * from.strides[d];
+      if (map[d].dim >= 0)
+        result.strides[static_cast<size_t>(map[d].dim)] += concrete(map[d].scale) * from.strides[d];
     }
     return location = std::move(result);
   }
@@ -283,8 +289,9 @@ class Binder {
       }
       storage->arena_offset = offset;
       binding_.arena_bytes_ = std::max(binding_.arena_bytes_, offset + round_up(storage->bytes));
-      placed.insert(std::upper_bound(placed.begin(), placed.end(), storage,
-                                     [](const Storage* a, const Storage* b) { return a->arena_offset < b->arena_offset; }),
+      placed.insert(std::upper_bound(
+                        placed.begin(), placed.end(), storage,
+                        [](const Storage* a, const Storage* b) { return a->arena_offset < b->arena_offset; }),
                     storage);
     }
   }
@@ -292,8 +299,12 @@ class Binder {
   void write_step(int s) {
     const ProgramStep& step = program_.steps()[static_cast<size_t>(s)];
     switch (step.kind) {
-      case FusionUnit::Kind::group: write_kernel(step.kernel); break;
-      case FusionUnit::Kind::host: write_host(graph_.nodes[step.node]); break;
+      case FusionUnit::Kind::group:
+        write_kernel(step.kernel);
+        break;
+      case FusionUnit::Kind::host:
+        write_host(graph_.nodes[step.node]);
+        break;
       case FusionUnit::Kind::reshape:
         if (is_copy(s)) {
           write_copy(locate(graph_.nodes[step.node].inputs[0]), locate(step.writes[0]),
@@ -351,16 +362,57 @@ class Binder {
           const KernelOperand::Coordinate& coordinate = operand.coordinates[d];
           const int64_t stride = location.strides[d];
           pointer.offset += concrete(coordinate.offset) * stride * item_size(operand.value);
-          if (coordinate.dim >= 0) of_access[static_cast<size_t>(coordinate.dim)] += concrete(coordinate.scale) * stride;
+          if (coordinate.dim >= 0)
+            of_access[static_cast<size_t>(coordinate.dim)] += concrete(coordinate.scale) * stride;
           if (coordinate.dynamic >= 0) {
-            of_access[rank + static_cast<size_t>(coordinate.dynamic)] += concrete(coordinate.dynamic_scale) * stride;
+            of_access[rank + static_cast<size_t>(coordinate.dynamic)] +=
+                concrete(coordinate.dynamic_scale) * stride;
           }
         }
       }
       strides.push_back(std::move(of_access));
       pointers.push_back(pointer);
     }
+    if (const auto split = split_reduction(lowered.kernel, extents, strides, num_threads())) {
+      return add_split_reduction(*split, strides, pointers);
+    }
     add_kernel(lowered.kernel, extents, strides, std::move(pointers), -1);
+  }
+
+  /// Memory of its own for the whole run, for what is needed between two runs of one step.
+  int add_dedicated_storage(int64_t bytes) {
+    const int index = add_storage(Storage::Kind::temporary, 0, bytes);
+    Storage& storage = binding_.storages_.back();
+    storage.arena_offset = binding_.arena_bytes_;
+    binding_.arena_bytes_ += round_up(storage.bytes);
+    return index;
+  }
+
+  void add_split_reduction(const SplitReduction& split, std::span<const std::vector<int64_t>> strides,
+                           std::span<const KernelRun::Pointer> pointers) {
+    std::vector<int> partial;
+    for (Dtype dtype : split.partial_dtypes) {
+      partial.push_back(add_dedicated_storage(split.parts * split.results * dtype.size()));
+    }
+    const auto add_half = [&](const SplitReduction::Half& half, bool rest) {
+      std::vector<KernelRun::Pointer> own;
+      for (size_t i = 0; i < half.operands.size(); ++i) {
+        const int operand = half.operands[i];
+        const int64_t size = half.kernel.accesses[i].dtype.size();
+        if (operand >= 0) {
+          own.push_back(pointers[static_cast<size_t>(operand)]);
+          const int64_t stride = strides[static_cast<size_t>(operand)][static_cast<size_t>(split.split_dim)];
+          if (rest) own.back().offset += split.rest_offset * stride * size;
+        } else {
+          own.push_back({partial[static_cast<size_t>(-1 - operand)], 0});
+          if (rest) own.back().offset = (split.parts - 1) * split.results * size;
+        }
+      }
+      add_kernel(half.kernel, half.extents, half.strides, std::move(own), -1);
+    };
+    add_half(split.first, false);
+    if (split.rest) add_half(*split.rest, true);
+    add_half(split.second, false);
   }
 
   void write_copy(const Location& from, const Location& to, Dtype dtype, int only_unless_donated) {
@@ -392,14 +444,11 @@ class Binder {
       const Dtype dtype = graph_.spec(node.inputs[i]).dtype;
       Location location = locate(node.inputs[i]);
       if (run.operation->needs_contiguous(static_cast<int>(i)) && !is_row_major(location)) {
-        // Rare enough to have memory of its own for the whole run.
+        // Rare enough to have memory of its own.
         Location dense;
         dense.shape = location.shape;
         dense.strides = row_major_strides(dense.shape);
-        dense.storage = add_storage(Storage::Kind::temporary, 0, element_count(dense.shape) * dtype.size());
-        Storage& storage = binding_.storages_.back();
-        storage.arena_offset = binding_.arena_bytes_;
-        binding_.arena_bytes_ += round_up(storage.bytes);
+        dense.storage = add_dedicated_storage(element_count(dense.shape) * dtype.size());
         write_copy(location, dense, dtype, -1);
         location = std::move(dense);
       }
@@ -422,7 +471,8 @@ class Binder {
   std::vector<int> in_place_;  // update steps that write over their operand
 };
 
-Binding::Binding(const Program& program, std::span<const ProgramInput> inputs, std::span<const int64_t> symbols) {
+Binding::Binding(const Program& program, std::span<const ProgramInput> inputs,
+                 std::span<const int64_t> symbols) {
   Binder(*this, program, inputs, symbols).run();
 }
 
@@ -449,7 +499,9 @@ std::vector<ProgramOutput> Binding::run(std::vector<ProgramInput> inputs) const 
         base[s] = input.buffer->data() + input.offset;
         break;
       }
-      case Storage::Kind::constant: base[s] = constants_[static_cast<size_t>(storage.index)]->data(); break;
+      case Storage::Kind::constant:
+        base[s] = constants_[static_cast<size_t>(storage.index)]->data();
+        break;
       case Storage::Kind::temporary:
       case Storage::Kind::output:
         if (storage.donor >= 0) {
@@ -482,7 +534,8 @@ std::vector<ProgramOutput> Binding::run(std::vector<ProgramInput> inputs) const 
   };
   for (const Run& run : runs_) {
     if (const auto* kernel = std::get_if<KernelRun>(&run)) {
-      if (kernel->only_unless_donated >= 0 && took_over[static_cast<size_t>(kernel->only_unless_donated)]) continue;
+      if (kernel->only_unless_donated >= 0 && took_over[static_cast<size_t>(kernel->only_unless_donated)])
+        continue;
       pointers.resize(kernel->pointers.size());
       for (size_t a = 0; a < pointers.size(); ++a) {
         const KernelRun::Pointer& pointer = kernel->pointers[a];

@@ -23,11 +23,11 @@ struct Location {
 struct Storage {
   enum class Kind : uint8_t { input, constant, temporary, output };
   Kind kind = Kind::temporary;
-  int index = 0;           ///< which input or constant
+  int index = 0;  ///< which input or constant
   int64_t bytes = 0;
-  int first = 0, last = 0; ///< steps between which it is needed
+  int first = 0, last = 0;  ///< steps between which it is needed
   int64_t arena_offset = 0;
-  int donor = -1;          ///< the input whose memory it may take over when that is donated
+  int donor = -1;  ///< the input whose memory it may take over when that is donated
 };
 
 /// A kernel ready to launch, but for the addresses of storages.

@@ -19,8 +19,8 @@ void add_once(std::vector<Graph::ValueId>& values, Graph::ValueId value) {
 }  // namespace
 
 Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value) {
-  for (const auto* node = graph.producer(value); node != nullptr && node->operation->kind() == OperationKind::view;
-       node = graph.producer(value)) {
+  for (const auto* node = graph.producer(value);
+       node != nullptr && node->operation->kind() == OperationKind::view; node = graph.producer(value)) {
     value = node->inputs[0];
   }
   return value;
@@ -70,7 +70,8 @@ size_t Program::kernel_count() const {
   }));
 }
 
-std::shared_ptr<Binding> Program::bind(std::span<const ProgramInput> inputs, std::span<const int64_t> symbols) {
+std::shared_ptr<Binding> Program::bind(std::span<const ProgramInput> inputs,
+                                       std::span<const int64_t> symbols) {
   static thread_local std::vector<int64_t> key;
   key.assign(symbols.begin(), symbols.end());
   for (const ProgramInput& input : inputs) {

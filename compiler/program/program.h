@@ -34,10 +34,10 @@ struct ProgramOutput {
 /// One step of a program, before shapes are known.
 struct ProgramStep {
   FusionUnit::Kind kind = FusionUnit::Kind::group;
-  Graph::NodeId node = Graph::none;     ///< of host, reshape and begin steps
-  LoweredKernel kernel;                 ///< of groups
-  std::vector<Graph::ValueId> reads;    ///< values whose memory it reads, views looked through
-  std::vector<Graph::ValueId> writes;   ///< values whose memory it makes or writes
+  Graph::NodeId node = Graph::none;    ///< of host, reshape and begin steps
+  LoweredKernel kernel;                ///< of groups
+  std::vector<Graph::ValueId> reads;   ///< values whose memory it reads, views looked through
+  std::vector<Graph::ValueId> writes;  ///< values whose memory it makes or writes
 };
 
 /// What a graph is compiled to: steps over memory that is planned when the extents are known. A program is
@@ -45,7 +45,8 @@ struct ProgramStep {
 class Program {
  public:
   /// Plans the graph. `scope` is the one that the graph was traced in, still open; null if it has no symbols.
-  static std::shared_ptr<Program> create(const Graph& graph, const std::string& title, DimScope* scope = nullptr);
+  static std::shared_ptr<Program> create(const Graph& graph, const std::string& title,
+                                         DimScope* scope = nullptr);
   ~Program();
 
   /// Runs on inputs whose extents give the symbols these values; blocks until done. Donated inputs may be

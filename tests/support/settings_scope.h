@@ -16,4 +16,16 @@ class JitModeScope {
   JitMode before_;
 };
 
+/// Sets the number of threads until the end of the scope.
+class ThreadsScope {
+ public:
+  explicit ThreadsScope(int threads) : before_(num_threads()) { set_num_threads(threads); }
+  ~ThreadsScope() { set_num_threads(before_); }
+  ThreadsScope(const ThreadsScope&) = delete;
+  ThreadsScope& operator=(const ThreadsScope&) = delete;
+
+ private:
+  int before_;
+};
+
 }  // namespace lazuli::test

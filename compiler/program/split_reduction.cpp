@@ -1,0 +1,282 @@
+#include <lazuli/compiler/program/split_reduction.h>
+
+#include <algorithm>
+
+#include <lazuli/compiler/kernel_ir/instruction_table.h>
+
+namespace lazuli {
+
+using kir::Access;
+using kir::Block;
+using kir::Instruction;
+using kir::Kernel;
+using kir::Opcode;
+using kir::Role;
+using kir::StrideClass;
+using kir::ValueId;
+
+namespace {
+
+/// Fewer elements than this are no work for a second thread.
+constexpr int64_t least_elements = 1 << 16;
+/// Parts for each thread: enough that threads of different speed end together. Sums of parts are also nearer
+/// to the exact value than one long sum.
+constexpr int64_t parts_a_thread = 8;
+constexpr int64_t least_part = 1024;
+
+class Splitter {
+ public:
+  Splitter(const Kernel& kernel, std::span<const int64_t> extents,
+           std::span<const std::vector<int64_t>> strides)
+      : kernel_(kernel), extents_(extents), strides_(strides) {}
+
+  std::optional<SplitReduction> run(int threads) {
+    if (!is_one_pass() || !pays(threads)) return std::nullopt;
+    SplitReduction split;
+    split.split_dim = split_dim_;
+    split.results = results_;
+    for (const ValueId id : reduces_) split.partial_dtypes.push_back(kernel_.instructions[id].type);
+    const int64_t extent = extents_[static_cast<size_t>(split_dim_)];
+    const int64_t elements_a_row = reduced_ / extent;
+    const int64_t most = std::max<int64_t>(2, extent * elements_a_row * results_ / least_part);
+    const int64_t whole = std::min({extent, threads * parts_a_thread, most});
+    const int64_t size = extent / whole;
+    split.first = make_first(whole, size);
+    split.parts = whole;
+    split.rest_offset = whole * size;
+    if (split.rest_offset < extent) {
+      split.rest = make_first(1, extent - split.rest_offset);
+      ++split.parts;
+    }
+    split.second = make_second(split.parts);
+    return split;
+  }
+
+ private:
+  bool reduces(size_t dim) const { return kernel_.dims[dim] == Role::reduce; }
+
+  /// Whether one block goes over the elements and leaves nothing but its reductions.
+  bool is_one_pass() {
+    bool found = false;
+    for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
+      if (!kernel_.blocks[b].per_element || kernel_.blocks[b].begin == kernel_.blocks[b].end) continue;
+      if (found) return false;
+      found = true;
+      pass_ = b;
+    }
+    if (!found || !kernel_.has_reduce()) return false;
+    for (const Access& access : kernel_.accesses) {
+      if (access.kind == Access::Kind::scratch) return false;
+    }
+    const Block& pass = kernel_.blocks[pass_];
+    for (ValueId id = 0; id < kernel_.instructions.size(); ++id) {
+      const Instruction& instruction = kernel_.instructions[id];
+      const bool in_pass = id >= pass.begin && id < pass.end;
+      if (in_pass && is_store(instruction.op)) return false;
+      if (is_load(instruction.op) && kernel_.accesses[instruction.imm].kind != Access::Kind::input)
+        return false;
+      if (instruction.op == Opcode::index && reduces(instruction.imm)) return false;
+      if (instruction.op == Opcode::reduce_argmin || instruction.op == Opcode::reduce_argmax) return false;
+      if (is_reduce(instruction.op)) {
+        if (!in_pass) return false;
+        reduces_.push_back(id);
+      }
+      // A value of the pass that another block sees would have to be kept.
+      for (const ValueId operand : instruction.operands) {
+        const bool made_in_pass = operand >= pass.begin && operand < pass.end;
+        if (made_in_pass && !in_pass && !is_reduce(kernel_.instructions[operand].op)) return false;
+      }
+    }
+    return !reduces_.empty();
+  }
+
+  bool pays(int threads) {
+    int64_t rows = 1;
+    int64_t columns = 1;
+    for (size_t d = 0; d < kernel_.dims.size(); ++d) {
+      if (reduces(d)) {
+        if (split_dim_ < 0 && extents_[d] > 1) split_dim_ = static_cast<int>(d);
+        reduced_ *= extents_[d];
+      } else {
+        const bool innermost = d + 1 == kernel_.dims.size();
+        (innermost ? columns : rows) *= extents_[d];
+        results_ *= extents_[d];
+      }
+    }
+    if (threads <= 1 || split_dim_ < 0 || results_ == 0 || reduced_ * results_ < least_elements) return false;
+    // Columns are handed out by cache lines.
+    return rows * ((columns + 63) / 64) < 4 * threads &&
+           extents_[static_cast<size_t>(split_dim_)] >= 2 * threads;
+  }
+
+  /// Strides of a dense tensor over the parallel dimensions; 0 along the others.
+  std::vector<int64_t> dense() const {
+    std::vector<int64_t> strides(kernel_.dims.size(), 0);
+    int64_t stride = 1;
+    for (size_t d = kernel_.dims.size(); d-- > 0;) {
+      if (reduces(d)) continue;
+      strides[d] = stride;
+      stride *= extents_[d];
+    }
+    return strides;
+  }
+
+  static Access partial_access(Access::Kind kind, Dtype dtype, size_t rank) {
+    Access access;
+    access.kind = kind;
+    access.dtype = dtype;
+    access.strides.assign(rank, StrideClass::any);
+    return access;
+  }
+
+  /// `parts` parts of `size` along the split dimension, as a new outermost dimension.
+  SplitReduction::Half make_first(int64_t parts, int64_t size) const {
+    SplitReduction::Half half;
+    const size_t rank = kernel_.dims.size() + 1;
+    half.kernel.dims = kernel_.dims;
+    half.kernel.dims.insert(half.kernel.dims.begin(), Role::parallel);
+    half.extents.assign(extents_.begin(), extents_.end());
+    half.extents[static_cast<size_t>(split_dim_)] = size;
+    half.extents.insert(half.extents.begin(), parts);
+    for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+      Access access = kernel_.accesses[a];
+      if (access.kind == Access::Kind::output) continue;
+      access.strides.insert(access.strides.begin(), StrideClass::any);
+      std::vector<int64_t> strides = strides_[a];
+      strides.insert(strides.begin(), strides[static_cast<size_t>(split_dim_)] * size);
+      half.operands.push_back(static_cast<int>(a));
+      half.kernel.accesses.push_back(std::move(access));
+      half.strides.push_back(std::move(strides));
+    }
+    const std::vector<size_t> access_of = positions(half.operands);
+    const Block& pass = kernel_.blocks[pass_];
+    half.kernel.instructions.assign(kernel_.instructions.begin(), kernel_.instructions.begin() + pass.end);
+    half.kernel.blocks.assign(kernel_.blocks.begin(),
+                              kernel_.blocks.begin() + static_cast<std::ptrdiff_t>(pass_) + 1);
+    for (Instruction& instruction : half.kernel.instructions) {
+      if (instruction.op == Opcode::index) ++instruction.imm;
+      if (is_load(instruction.op)) instruction.imm = access_of[instruction.imm];
+    }
+    Block stores{false, pass.end, pass.end};
+    for (size_t k = 0; k < reduces_.size(); ++k) {
+      const Dtype dtype = kernel_.instructions[reduces_[k]].type;
+      half.operands.push_back(-1 - static_cast<int>(k));
+      std::vector<int64_t> strides = dense();
+      strides.insert(strides.begin(), results_);
+      half.strides.push_back(std::move(strides));
+      Instruction store;
+      store.op = Opcode::store;
+      store.type = dtype;
+      store.imm = half.kernel.accesses.size();
+      store.operands = {reduces_[k]};
+      half.kernel.accesses.push_back(partial_access(Access::Kind::output, dtype, rank));
+      half.kernel.instructions.push_back(std::move(store));
+      ++stores.end;
+    }
+    half.kernel.blocks.push_back(stores);
+    zero_reduce_strides(half.kernel);
+    return half;
+  }
+
+  SplitReduction::Half make_second(int64_t parts) const {
+    SplitReduction::Half half;
+    const size_t rank = kernel_.dims.size();
+    half.kernel.dims = kernel_.dims;
+    for (size_t d = 0; d < rank; ++d) half.extents.push_back(reduces(d) ? 1 : extents_[d]);
+    half.extents[static_cast<size_t>(split_dim_)] = parts;
+    const std::vector<bool> used = used_outside_pass();
+    for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+      if (!used[a]) continue;
+      half.operands.push_back(static_cast<int>(a));
+      half.kernel.accesses.push_back(kernel_.accesses[a]);
+      half.strides.push_back(strides_[a]);
+    }
+    const std::vector<size_t> access_of = positions(half.operands);
+    std::vector<ValueId> renamed(kernel_.instructions.size(), kir::no_value);
+    std::vector<Instruction>& instructions = half.kernel.instructions;
+    for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
+      Block block{b == pass_, static_cast<uint32_t>(instructions.size()), 0};
+      if (b == pass_) {
+        for (size_t k = 0; k < reduces_.size(); ++k) {
+          const Instruction& reduce = kernel_.instructions[reduces_[k]];
+          Instruction load;
+          load.op = Opcode::load;
+          load.type = reduce.type;
+          load.imm = half.kernel.accesses.size();
+          half.operands.push_back(-1 - static_cast<int>(k));
+          half.kernel.accesses.push_back(partial_access(Access::Kind::input, reduce.type, rank));
+          std::vector<int64_t> strides = dense();
+          strides[static_cast<size_t>(split_dim_)] = results_;
+          half.strides.push_back(std::move(strides));
+          instructions.push_back(std::move(load));
+        }
+        for (size_t k = 0; k < reduces_.size(); ++k) {
+          Instruction reduce = kernel_.instructions[reduces_[k]];
+          reduce.operands = {block.begin + static_cast<uint32_t>(k)};
+          renamed[reduces_[k]] = static_cast<ValueId>(instructions.size());
+          instructions.push_back(std::move(reduce));
+        }
+      } else {
+        for (ValueId id = kernel_.blocks[b].begin; id < kernel_.blocks[b].end; ++id) {
+          Instruction instruction = kernel_.instructions[id];
+          for (ValueId& operand : instruction.operands) operand = renamed[operand];
+          if (is_load(instruction.op) || is_store(instruction.op))
+            instruction.imm = access_of[instruction.imm];
+          renamed[id] = static_cast<ValueId>(instructions.size());
+          instructions.push_back(std::move(instruction));
+        }
+      }
+      block.end = static_cast<uint32_t>(instructions.size());
+      half.kernel.blocks.push_back(block);
+    }
+    zero_reduce_strides(half.kernel);
+    return half;
+  }
+
+  std::vector<bool> used_outside_pass() const {
+    std::vector<bool> used(kernel_.accesses.size(), false);
+    const Block& pass = kernel_.blocks[pass_];
+    for (ValueId id = 0; id < kernel_.instructions.size(); ++id) {
+      if (id >= pass.begin && id < pass.end) continue;
+      const Instruction& instruction = kernel_.instructions[id];
+      if (is_load(instruction.op) || is_store(instruction.op)) used[instruction.imm] = true;
+    }
+    return used;
+  }
+
+  std::vector<size_t> positions(const std::vector<int>& operands) const {
+    std::vector<size_t> position(kernel_.accesses.size(), 0);
+    for (size_t i = 0; i < operands.size(); ++i) {
+      if (operands[i] >= 0) position[static_cast<size_t>(operands[i])] = i;
+    }
+    return position;
+  }
+
+  /// What is stored once a row does not move along reduce dimensions.
+  static void zero_reduce_strides(Kernel& kernel) {
+    for (Access& access : kernel.accesses) {
+      if (access.kind != Access::Kind::output) continue;
+      for (size_t d = 0; d < kernel.dims.size(); ++d) {
+        if (kernel.dims[d] == Role::reduce) access.strides[d] = StrideClass::zero;
+      }
+    }
+  }
+
+  const Kernel& kernel_;
+  std::span<const int64_t> extents_;
+  std::span<const std::vector<int64_t>> strides_;
+  size_t pass_ = 0;
+  std::vector<ValueId> reduces_;
+  int split_dim_ = -1;
+  int64_t reduced_ = 1;
+  int64_t results_ = 1;
+};
+
+}  // namespace
+
+std::optional<SplitReduction> split_reduction(const Kernel& kernel, std::span<const int64_t> extents,
+                                              std::span<const std::vector<int64_t>> strides, int threads) {
+  return Splitter(kernel, extents, strides).run(threads);
+}
+
+}  // namespace lazuli

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <lazuli/compiler/kernel_ir/kernel.h>
+
+namespace lazuli {
+
+/// A reduction in two kernels: the first reduces parts of the outermost reduce dimension, each by itself, so
+/// that many threads have work where there are few results; the second reduces the parts' results and does
+/// what followed.
+struct SplitReduction {
+  /// A kernel whose operands are those of the original or partial results.
+  struct Half {
+    kir::Kernel kernel;
+    std::vector<int64_t> extents;
+    std::vector<std::vector<int64_t>> strides;
+    /// For each access: the access of the original, or of partial result k as -1 - k.
+    std::vector<int> operands;
+  };
+  Half first;
+  /// The first half again for what is left over when the dimension is divided into equal parts, if anything
+  /// is.
+  std::optional<Half> rest;
+  Half second;
+
+  int64_t parts = 0;                  ///< `rest`'s included
+  int64_t results = 0;                ///< elements of each part's result
+  std::vector<Dtype> partial_dtypes;  ///< of each partial result: [parts, results], row-major
+  int64_t rest_offset = 0;            ///< where, along the reduce dimension, `rest` begins
+  int split_dim = 0;
+};
+
+/// Splits a kernel that gives `threads` threads too little to do side by side; nothing where it would not
+/// pay, or where the kernel goes over its elements more than once or needs their positions. `strides` as for
+/// bind_kernel.
+std::optional<SplitReduction> split_reduction(const kir::Kernel& kernel, std::span<const int64_t> extents,
+                                              std::span<const std::vector<int64_t>> strides, int threads);
+
+}  // namespace lazuli
