@@ -121,24 +121,8 @@ void few_rows_product(const Product& product, bool swapped) {
 }
 
 template <typename T>
-void packed_product(const Product& product) {
-  const LanesView a = left_lanes(product.a);
-  const LanesView b = right_lanes(product.b);
-  const bool complex_product = product.result.complex_product;
-  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          T* panels) {
-    if (!complex_product) return pack_panels(a, first, count, k_first, k_count, width, panels);
-    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
-      pack_complex_left(a, lane, lanes, k_first, k_count, width, panel);
-    });
-  };
-  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          T* panels) {
-    if (!complex_product) return pack_panels(b, first, count, k_first, k_count, width, panels);
-    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
-      pack_complex_right(b, lane, lanes, k_first, k_count, width, panel);
-    });
-  };
+void multiply_panels(const Product& product, const GemmKernel<T>& kernel, int64_t n, int64_t k,
+                     PackPanels<T> pack_a, PackPanels<T> pack_b) {
   const auto store = [&](const T* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) {
     product.result.store(block, stride, row, rows, column, columns);
@@ -148,8 +132,50 @@ void packed_product(const Product& product) {
   out.c = product.result.in_place<T>();
   out.c_row_stride = product.result.in_place_row_stride();
   out.store = &store_block;
-  const int64_t parts = complex_product ? 2 : 1;
-  gemm<T>(product.m, product.n * parts, product.k * parts, pack_a, pack_b, out);
+  gemm<T>(kernel, product.m, n, k, pack_a, pack_b, out);
+}
+
+template <typename T>
+void packed_product(const Product& product) {
+  const LanesView a = left_lanes(product.a);
+  const LanesView b = right_lanes(product.b);
+  const auto panels_of = [](const LanesView& view) {
+    return [view](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width, T* panels) {
+      pack_panels(view, first, count, k_first, k_count, width, panels);
+    };
+  };
+  multiply_panels<T>(product, gemm_kernel<T>(), product.n, product.k, panels_of(a), panels_of(b));
+}
+
+template <typename T>
+void complex_product(const Product& product) {
+  const LanesView a = left_lanes(product.a);
+  const LanesView b = right_lanes(product.b);
+  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          T* panels) {
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
+      pack_complex_left(a, lane, lanes, k_first, k_count, width, panel);
+    });
+  };
+  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          T* panels) {
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
+      pack_complex_right(b, lane, lanes, k_first, k_count, width, panel);
+    });
+  };
+  multiply_panels<T>(product, gemm_kernel<T>(), product.n * 2, product.k * 2, pack_a, pack_b);
+}
+
+/// Two bfloat16 operands by dot products of pairs.
+void bfloat16_product(const Product& product, const GemmKernel<float>& kernel) {
+  const auto panels_of = [k = product.k](const LanesView& view) {
+    return [view, k](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                     float* panels) {
+      pack_bfloat16_pairs(view, k, first, count, k_first, k_count, width, panels);
+    };
+  };
+  multiply_panels<float>(product, kernel, product.n, ceil_div(product.k, 2), panels_of(left_lanes(product.a)),
+                         panels_of(right_lanes(product.b)));
 }
 
 template <typename T>
@@ -164,6 +190,12 @@ void solve(const Product& product) {
     if (is_native<T>(product.a.dtype) && product.k <= small_depth &&
         product.m * product.n * product.k <= small_work) {
       return small_product<T>(product);
+    }
+  }
+  if (product.result.complex_product) return complex_product<T>(product);
+  if constexpr (std::is_same_v<T, float>) {
+    if (product.a.dtype == bfloat16 && product.b.dtype == bfloat16) {
+      if (const GemmKernel<float>* kernel = bfloat16_gemm_kernel()) return bfloat16_product(product, *kernel);
     }
   }
   packed_product<T>(product);
