@@ -18,8 +18,10 @@ namespace lazuli::templates {
 namespace {
 
 /// Multiplications below which a product is done in the calling thread, without packing a.
-constexpr int64_t small_work = 48 * 48 * 48;
+constexpr int64_t small_work = 80 * 80 * 80;
 constexpr int64_t small_depth = 256;
+/// Multiplications below which that is so even if an operand has few rows.
+constexpr int64_t tiny_work = 16 * 16 * 16;
 
 /// One matrix of the batch.
 struct Product {
@@ -45,7 +47,7 @@ const GemmKernel<T>& gemm_kernel() {
   }
 }
 
-/// A small product: a is read where it lies, b too where its rows are whole panels.
+/// A small product: a is read where it lies, b too where its rows are contiguous.
 template <typename T>
 void small_product(const Product& product) {
   const GemmKernel<T>& kernel = gemm_kernel<T>();
@@ -62,13 +64,15 @@ void small_product(const Product& product) {
   const bool read_b = is_native<T>(product.b.dtype) && product.b.column_stride == 1;
   for (int64_t j = 0; j < product.n; j += width) {
     tile.columns = std::min(width, product.n - j);
-    if (read_b && tile.columns == width) {
+    if (read_b) {
       tile.b = reinterpret_cast<const T*>(product.b.data) + j;
       tile.b_k_stride = product.b.row_stride;
+      tile.b_columns = tile.columns;
     } else {
       pack_panels<T>(right_lanes(product.b), j, tile.columns, 0, product.k, width, panel);
       tile.b = panel;
       tile.b_k_stride = width;
+      tile.b_columns = width;
     }
     for (int64_t i = 0; i < product.m; i += kernel.rows) {
       tile.rows = std::min(kernel.rows, product.m - i);
@@ -181,16 +185,16 @@ void bfloat16_product(const Product& product, const GemmKernel<float>& kernel) {
 template <typename T>
 void solve(const Product& product) {
   if (!product.result.complex_product && product.k > 0) {
+    const int64_t work = product.m * product.n * product.k;
+    const bool small = is_native<T>(product.a.dtype) && product.k <= small_depth;
+    if (small && work <= tiny_work) return small_product<T>(product);
     if (product.m <= max_vector_rows && gemv_takes<T>(right_lanes(product.b))) {
       return few_rows_product<T>(product, false);
     }
     if (product.n <= max_vector_rows && gemv_takes<T>(left_lanes(product.a))) {
       return few_rows_product<T>(product, true);
     }
-    if (is_native<T>(product.a.dtype) && product.k <= small_depth &&
-        product.m * product.n * product.k <= small_work) {
-      return small_product<T>(product);
-    }
+    if (small && work <= small_work) return small_product<T>(product);
   }
   if (product.result.complex_product) return complex_product<T>(product);
   if constexpr (std::is_same_v<T, float>) {
