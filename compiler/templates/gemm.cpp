@@ -146,22 +146,12 @@ void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKer
   }
 }
 
-template <typename T>
-const GemmKernel<T>& gemm_kernel(const Kernels& table) {
-  if constexpr (sizeof(T) == sizeof(float)) {
-    return table.gemm_float;
-  } else {
-    return table.gemm_double;
-  }
-}
-
 }  // namespace
 
 template <typename T>
-void gemm(int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a, PackPanels<T> pack_b,
-          const GemmOutput<T>& out) {
+void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a,
+          PackPanels<T> pack_b, const GemmOutput<T>& out) {
   if (m == 0 || n == 0) return;
-  const GemmKernel<T>& kernel = gemm_kernel<T>(kernels());
   const Blocking cut = block(m, n, k, kernel);
   PackedRows<T> packed_a(std::min(cut.outer_rows, m), k, cut.kc, kernel.rows);
   for (int64_t outer = 0; outer < m; outer += cut.outer_rows) {
@@ -199,9 +189,9 @@ void gemm(int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a, PackPanels<T> p
   }
 }
 
-template void gemm<float>(int64_t, int64_t, int64_t, PackPanels<float>, PackPanels<float>,
-                          const GemmOutput<float>&);
-template void gemm<double>(int64_t, int64_t, int64_t, PackPanels<double>, PackPanels<double>,
-                           const GemmOutput<double>&);
+template void gemm<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t, PackPanels<float>,
+                          PackPanels<float>, const GemmOutput<float>&);
+template void gemm<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t, PackPanels<double>,
+                           PackPanels<double>, const GemmOutput<double>&);
 
 }  // namespace lazuli::templates

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/matmul.h>
 #include <lazuli/compiler/thread_pool.h>
 
@@ -45,14 +46,14 @@ struct GemmOutput {
   const StoreBlock<T>* store = nullptr;  ///< used where `c` is null
 };
 
-/// out = a · b for an m × k and a k × n operand (T is float or double). k may be zero.
+/// out = a · b for an m × k and a k × n operand (T is float or double), by `kernel`. k may be zero.
 template <typename T>
-void gemm(int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a, PackPanels<T> pack_b,
-          const GemmOutput<T>& out);
+void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a,
+          PackPanels<T> pack_b, const GemmOutput<T>& out);
 
-extern template void gemm<float>(int64_t, int64_t, int64_t, PackPanels<float>, PackPanels<float>,
-                                 const GemmOutput<float>&);
-extern template void gemm<double>(int64_t, int64_t, int64_t, PackPanels<double>, PackPanels<double>,
-                                  const GemmOutput<double>&);
+extern template void gemm<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t, PackPanels<float>,
+                                 PackPanels<float>, const GemmOutput<float>&);
+extern template void gemm<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t, PackPanels<double>,
+                                  PackPanels<double>, const GemmOutput<double>&);
 
 }  // namespace lazuli::templates

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/generators.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/scratch.h>
 
 namespace lazuli::templates {
 
@@ -35,6 +37,16 @@ class Slot {
     if (const Code code = code_.load(std::memory_order_acquire)) return code;
     if (failed_.load(std::memory_order_relaxed)) return nullptr;
     return prepare(make_key(), build);
+  }
+
+  /// The same, but waits for the code. Null if it cannot be made.
+  template <typename Build>
+  Code wait_for(const std::string& key, const Build& build) {
+    if (code_.load(std::memory_order_acquire) == nullptr) {
+      const std::lock_guard lock(mutex_);
+      if (code_.load(std::memory_order_acquire) == nullptr) generate(key, build);
+    }
+    return code_.load(std::memory_order_acquire);
   }
 
  private:
@@ -89,6 +101,7 @@ struct Slots {
 
   Array<GemmTile<float>, 2> gemm_float;
   Array<GemmTile<double>, 2> gemm_double;
+  Slot<GemmTile<float>> gemm_bfloat16;
   std::array<Array<DotRows<float>, max_vector_rows>, storage_count> dot_rows;
   Array<DotRows<double>, max_vector_rows> dot_rows_double;
   std::array<Array<AxpyRows<float>, max_vector_rows>, storage_count> axpy_rows;
@@ -110,6 +123,7 @@ void portable_tile(const GemmKernel<T>& kernel, const GemmTile<T>& whole) {
       tile.a += row * whole.a_row_stride;
       tile.b += column;
       tile.c += row * whole.c_row_stride + column;
+      if (whole.b_columns != 0) tile.b_columns = whole.b_columns - column;
       tile.rows = std::min(kernel.rows, whole.rows - row);
       tile.columns = std::min(kernel.columns, whole.columns - column);
       kernel.run(tile);
@@ -120,8 +134,8 @@ void portable_tile(const GemmKernel<T>& kernel, const GemmTile<T>& whole) {
 template <typename T>
 void gemm_tile(const GemmTile<T>& tile) {
   constexpr bool is_double = sizeof(T) == sizeof(double);
-  static const int64_t rows = tile_size(host_target(), is_double).rows;
-  const bool packed = tile.a_row_stride == 1 && tile.a_k_stride == rows;
+  static const int64_t rows = tile_size(host_target(), is_double ? float64 : float32).rows;
+  const bool packed = tile.a_row_stride == 1 && tile.a_k_stride == rows && tile.b_columns == 0;
   Slots& slots = Slots::instance();
   Slot<GemmTile<T>>* slot = nullptr;
   if constexpr (is_double) {
@@ -129,7 +143,7 @@ void gemm_tile(const GemmTile<T>& tile) {
   } else {
     slot = &slots.gemm_float[packed];
   }
-  const GemmShape shape{is_double, packed};
+  const GemmShape shape{is_double ? float64 : float32, packed};
   const auto code = slot->find([&] { return gemm_key(shape); },
                                [shape](llvm::Module& module) { build_gemm(module, host_target(), shape); });
   if (code != nullptr) return code(tile);
@@ -138,6 +152,50 @@ void gemm_tile(const GemmTile<T>& tile) {
   } else {
     portable_tile(portable_kernels().gemm_float, tile);
   }
+}
+
+/// Seconds that a kernel takes for a tile of 256 depths, its operands and results in the L1 cache.
+double tile_seconds(void (*run)(const GemmTile<float>&), const TileSize& size, int64_t k) {
+  const Scratch memory(static_cast<size_t>((k + size.rows) * size.columns() + k * size.rows) * sizeof(float));
+  float* panels = memory.as<float>();
+  std::fill_n(panels, k * (size.columns() + size.rows), 0.0f);
+  GemmTile<float> tile;
+  tile.k = k;
+  tile.a = panels + k * size.columns();
+  tile.a_row_stride = 1;
+  tile.a_k_stride = size.rows;
+  tile.b = panels;
+  tile.b_k_stride = size.columns();
+  tile.c = panels + k * (size.columns() + size.rows);
+  tile.c_row_stride = size.columns();
+  tile.rows = size.rows;
+  tile.columns = size.columns();
+  double least = 1;
+  for (int trial = 0; trial < 20; ++trial) {
+    const auto start = std::chrono::steady_clock::now();
+    run(tile);
+    least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return least;
+}
+
+/// The kernel of pairs, if it is the faster one. Machines differ: on some, its instruction takes as long as
+/// four multiply-adds.
+const GemmKernel<float>* faster_bfloat16_kernel() {
+  const Target& target = host_target();
+  if (!generates_for(target) || !target.bf16) return nullptr;
+  const auto code = [&](Slot<GemmTile<float>>& slot, Dtype operands) {
+    const GemmShape shape{operands, true};
+    return slot.wait_for(gemm_key(shape),
+                         [shape](llvm::Module& module) { build_gemm(module, host_target(), shape); });
+  };
+  const auto pairs = code(Slots::instance().gemm_bfloat16, bfloat16);
+  const auto floats = code(Slots::instance().gemm_float[1], float32);
+  if (pairs == nullptr || floats == nullptr) return nullptr;
+  const TileSize size = tile_size(target, bfloat16);
+  if (tile_seconds(pairs, size, 128) >= tile_seconds(floats, size, 256)) return nullptr;
+  static const GemmKernel<float> kernel{size.rows, size.columns(), pairs};
+  return &kernel;
 }
 
 constexpr Dtype storage_dtype(Storage storage) {
@@ -218,8 +276,8 @@ Kernels make_table() {
   const Target& target = host_target();
   if (!generates_for(target)) return table;
   table.name = "generated";
-  const TileSize floats = tile_size(target, false);
-  const TileSize doubles = tile_size(target, true);
+  const TileSize floats = tile_size(target, float32);
+  const TileSize doubles = tile_size(target, float64);
   table.gemm_float = {floats.rows, floats.columns(), gemm_tile<float>};
   table.gemm_double = {doubles.rows, doubles.columns(), gemm_tile<double>};
   table.dot_rows = {dot_rows<float, Storage::float32>, dot_rows<float, Storage::float16>,
@@ -239,6 +297,12 @@ Kernels make_table() {
 const Kernels& generated_kernels() {
   static const Kernels table = make_table();
   return table;
+}
+
+const GemmKernel<float>* bfloat16_gemm_kernel() {
+  if (jit_mode() == JitMode::off) return nullptr;
+  static const GemmKernel<float>* const kernel = faster_bfloat16_kernel();
+  return kernel;
 }
 
 const Kernels& kernels() {

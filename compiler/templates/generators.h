@@ -22,8 +22,8 @@ bool generates_for(const Target& target);
 
 /// A GEMM tile for each number of rows up to the most.
 struct GemmShape {
-  bool is_double = false;
-  bool packed = false;  ///< a lies in panels: a_row_stride is 1 and a_k_stride the most rows
+  Dtype operands = float32;  ///< float32, float64 or, in pairs of depths, bfloat16
+  bool packed = false;       ///< both lie in panels: a_row_stride is 1 and a_k_stride the most rows
 };
 /// The tile that fills the target's registers.
 struct TileSize {
@@ -32,7 +32,7 @@ struct TileSize {
   int lanes = 0;
   int columns() const { return column_vectors * lanes; }
 };
-TileSize tile_size(const Target& target, bool is_double);
+TileSize tile_size(const Target& target, Dtype operands);
 std::string gemm_key(const GemmShape& shape);
 void build_gemm(llvm::Module& module, const Target& target, const GemmShape& shape);
 

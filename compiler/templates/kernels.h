@@ -18,8 +18,9 @@ struct GemmTile {
   const T* a = nullptr;
   int64_t a_row_stride = 0;
   int64_t a_k_stride = 0;
-  const T* b = nullptr;  ///< `gemm_columns` elements can be read at each p, whatever `columns` is
+  const T* b = nullptr;
   int64_t b_k_stride = 0;
+  int64_t b_columns = 0;  ///< elements of b that can be read at each p; 0: those of a whole tile
   T* c = nullptr;
   int64_t c_row_stride = 0;
   int64_t rows = 0;     ///< 1 to `gemm_rows`
@@ -121,6 +122,10 @@ struct Kernels {
   /// panels[i / width * k_count * width + p * width + i % width] = src[p * k_stride + i] for i < count.
   void (*copy_lanes)(const float* src, int64_t k_stride, int64_t count, int64_t k_count, int64_t width,
                      float* panels) = nullptr;
+  /// panel[p * width + i] = (src[2 * p * k_stride + i], src[(2 * p + 1) * k_stride + i]), two halves of a
+  /// word, for p < pairs and i < count.
+  void (*interleave)(const uint16_t* src, int64_t k_stride, int64_t count, int64_t pairs, int64_t width,
+                     float* panel) = nullptr;
   /// dst[c * dst_row_stride + r] = src[r * src_row_stride + c].
   void (*transpose)(const float* src, int64_t src_row_stride, int64_t rows, int64_t columns, float* dst,
                     int64_t dst_row_stride) = nullptr;
@@ -158,6 +163,11 @@ const Kernels& kernels();
 
 /// The table whose entries are generated for this machine (or the one below, where nothing is).
 const Kernels& generated_kernels();
+
+/// The kernel for bfloat16 operands in pairs: an element of a or b, of the size of a float, holds the values
+/// at depths 2 p and 2 p + 1, and a_row_stride is 1, a_k_stride the kernel's rows. Null where the machine has
+/// no such instruction, or float32 arithmetic is as fast, which is measured when this is first asked for.
+const GemmKernel<float>* bfloat16_gemm_kernel();
 
 /// The ahead-of-time table for this machine, and the one that any machine can run.
 const Kernels& portable_kernels();

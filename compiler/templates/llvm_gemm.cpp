@@ -5,6 +5,7 @@
 #include <string>
 
 #include <llvm/IR/Constants.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 #include <lazuli/compiler/templates/generators.h>
 #include <lazuli/compiler/templates/llvm_support.h>
@@ -24,25 +25,59 @@ class GemmEmitter {
   GemmEmitter(llvm::Module& module, const Target& target, const GemmShape& shape)
       : b_(module, target),
         shape_(shape),
-        size_(tile_size(target, shape.is_double)),
-        bytes_(shape.is_double ? 8 : 4) {}
+        size_(tile_size(target, shape.operands)),
+        bytes_(shape.operands == float64 ? 8 : 4) {}
 
-  /// A body for each number of rows, behind a switch.
+  /// In the full width, or one vector of columns after another: where that is all there are, and where the
+  /// last columns need a mask for which no register is left.
   void emit() {
     load_arguments();
+    llvm::BasicBlock* wide = b_.block("wide");
+    llvm::BasicBlock* narrow = b_.block("narrow");
+    const bool only_whole = !shape_.packed && !b_.target().masks;
+    b_.ir.CreateCondBr(only_whole ? b_.ir.CreateICmpSLT(columns_, b_.i64(size_.columns()))
+                                  : b_.ir.CreateICmpSLE(columns_, b_.i64(size_.lanes)),
+                       narrow, wide);
+    b_.ir.SetInsertPoint(wide);
+    emit_all_rows(size_.column_vectors, !shape_.packed && !only_whole);
+    b_.ir.CreateRetVoid();
+
+    b_.ir.SetInsertPoint(narrow);
+    Value* const b_start = b_start_;
+    Value* const c = c_;
+    Value* const columns = columns_;
+    b_.loop(
+        b_.i64(0), columns, size_.lanes,
+        [&](Value* first) {
+          b_start_ = b_.element(b_start, first, bytes_);
+          c_ = b_.element(c, first, bytes_);
+          columns_ =
+              b_.intrinsic(llvm::Intrinsic::smin, {b_.ir.CreateSub(columns, first), b_.i64(size_.lanes)});
+          emit_all_rows(1, !shape_.packed);
+        },
+        "vectors");
+    b_.ir.CreateRetVoid();
+  }
+
+ private:
+  /// A body for each number of rows, behind a switch. `masked`: nothing behind the last column of b may be
+  /// read.
+  void emit_all_rows(int vectors, bool masked) {
+    vectors_ = vectors;
     Value* rows = b_.integer(offsetof(Fields, rows));
     llvm::BasicBlock* full = b_.block("rows");
+    llvm::BasicBlock* done = b_.block("rows_done");
     llvm::SwitchInst* choice = b_.ir.CreateSwitch(rows, full, static_cast<unsigned>(size_.rows));
     for (int count = size_.rows; count > 0; --count) {
       llvm::BasicBlock* body = count == size_.rows ? full : b_.block("rows");
       if (count != size_.rows) choice->addCase(b_.i64(count), body);
       b_.ir.SetInsertPoint(body);
-      emit_rows(count);
-      b_.ir.CreateRetVoid();
+      emit_rows(count, masked);
+      b_.ir.CreateBr(done);
     }
+    b_.ir.SetInsertPoint(done);
   }
 
- private:
   void load_arguments() {
     k_ = b_.integer(offsetof(Fields, k));
     a_ = b_.pointer(offsetof(Fields, a));
@@ -60,19 +95,21 @@ class GemmEmitter {
     }
   }
 
-  llvm::Type* scalar() const { return shape_.is_double ? b_.ir.getDoubleTy() : b_.ir.getFloatTy(); }
+  llvm::Type* scalar() const { return shape_.operands == float64 ? b_.ir.getDoubleTy() : b_.ir.getFloatTy(); }
   llvm::Type* vector() const { return VectorBuilder::widen(scalar(), size_.lanes); }
   Value* c_row(int row) { return b_.offset_bytes(c_, b_.ir.CreateMul(b_.i64(row), c_row_bytes_)); }
 
   /// Rows of a are reached in threes from one pointer, as an address may hold a stride once or twice.
   static constexpr int rows_a_pointer = 3;
 
-  void emit_rows(int rows) {
-    const int vectors = size_.column_vectors;
+  void emit_rows(int rows, bool masked) {
+    const int vectors = vectors_;
     for (int row = 0; row < rows; ++row) {
-      for (int v = 0; v < vectors; ++v)
+      for (int v = 0; v < vectors; ++v) {
         b_.prefetch(b_.offset_bytes(c_row(row), int64_t{v} * size_.lanes * bytes_));
+      }
     }
+    const Tail last = masked ? columns_tail(vectors - 1) : Tail{};
 
     VectorBuilder::Carried carried;
     for (int i = 0; i < rows * vectors; ++i) carried.push_back(b_.zero(vector()));
@@ -87,14 +124,14 @@ class GemmEmitter {
       Value* b = values[first_pointer];
       Values columns;
       for (int v = 0; v < vectors; ++v) {
-        columns.push_back(
-            b_.load_raw(scalar(), b_.offset_bytes(b, int64_t{v} * size_.lanes * bytes_), size_.lanes));
+        columns.push_back(b_.load_raw(scalar(), b_.offset_bytes(b, int64_t{v} * size_.lanes * bytes_),
+                                      size_.lanes, masked && v == vectors - 1 ? &last : nullptr));
       }
       for (int row = 0; row < rows; ++row) {
         Value* x = b_.broadcast(scalar(), a_element(values, first_pointer + 1, row), size_.lanes);
         for (int v = 0; v < vectors; ++v) {
           Value*& sum = values[static_cast<size_t>(row * vectors + v)];
-          sum = b_.fma(x, columns[v], sum);
+          sum = multiply_add(x, columns[v], sum);
         }
       }
       values[first_pointer] = b_.offset_bytes(b, b_step_);
@@ -110,6 +147,26 @@ class GemmEmitter {
     store(rows, carried);
   }
 
+  Value* multiply_add(Value* a, Value* b, Value* sum) {
+    if (shape_.operands != bfloat16) return b_.fma(a, b, sum);
+    llvm::Type* pairs = VectorBuilder::widen(llvm::Type::getBFloatTy(b_.context()), size_.lanes * 2);
+    const auto dot = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512
+                                                    : llvm::Intrinsic::x86_avx512bf16_dpbf16ps_256;
+    return b_.ir.CreateIntrinsic(dot, {},
+                                 {sum, b_.ir.CreateBitCast(a, pairs), b_.ir.CreateBitCast(b, pairs)});
+  }
+
+  /// The columns of a vector that are there. Mask registers are filled from an integer, which takes no vector
+  /// register.
+  Tail columns_tail(int vector) {
+    Value* count = b_.ir.CreateSub(columns_, b_.i64(int64_t{vector} * size_.lanes));
+    if (!b_.target().masks) return b_.tail(count, size_.lanes);
+    Value* bits = b_.ir.CreateSub(b_.ir.CreateShl(b_.i64(1), count), b_.i64(1));
+    llvm::Type* mask = VectorBuilder::widen(b_.ir.getInt1Ty(), size_.lanes);
+    bits = b_.ir.CreateTrunc(bits, b_.ir.getIntNTy(static_cast<unsigned>(size_.lanes)));
+    return {count, b_.ir.CreateBitCast(bits, mask)};
+  }
+
   Value* a_element(const VectorBuilder::Carried& values, size_t first_pointer, int row) {
     if (shape_.packed) return b_.offset_bytes(values[first_pointer], int64_t{row} * bytes_);
     Value* base = values[first_pointer + static_cast<size_t>(row / rows_a_pointer)];
@@ -121,7 +178,7 @@ class GemmEmitter {
     llvm::BasicBlock* whole = b_.block("whole");
     llvm::BasicBlock* part = b_.block("part");
     llvm::BasicBlock* done = b_.block("done");
-    b_.ir.CreateCondBr(b_.ir.CreateICmpEQ(columns_, b_.i64(size_.columns())), whole, part);
+    b_.ir.CreateCondBr(b_.ir.CreateICmpEQ(columns_, b_.i64(int64_t{vectors_} * size_.lanes)), whole, part);
     b_.ir.SetInsertPoint(whole);
     store_columns(rows, sums, false);
     b_.ir.CreateBr(done);
@@ -132,11 +189,9 @@ class GemmEmitter {
   }
 
   void store_columns(int rows, const VectorBuilder::Carried& sums, bool masked) {
-    const int vectors = size_.column_vectors;
+    const int vectors = vectors_;
     llvm::SmallVector<Tail, 4> tails;
-    for (int v = 0; v < vectors && masked; ++v) {
-      tails.push_back(b_.tail(b_.ir.CreateSub(columns_, b_.i64(int64_t{v} * size_.lanes)), size_.lanes));
-    }
+    for (int v = 0; v < vectors && masked; ++v) tails.push_back(columns_tail(v));
     llvm::BasicBlock* add = b_.block("add");
     llvm::BasicBlock* set = b_.block("set");
     llvm::BasicBlock* done = b_.block("stored");
@@ -162,6 +217,7 @@ class GemmEmitter {
   GemmShape shape_;
   TileSize size_;
   int64_t bytes_;
+  int vectors_ = 0;  ///< of columns, in the body being emitted
 
   Value* k_ = nullptr;
   Value* a_ = nullptr;
@@ -181,18 +237,17 @@ bool generates_for(const Target& target) {
   return target.triple.starts_with("x86_64") && target.vector_bits >= 256 && target.fma;
 }
 
-TileSize tile_size(const Target& target, bool is_double) {
+TileSize tile_size(const Target& target, Dtype operands) {
   // As many rows as leave registers for the columns of b and one broadcast element of a.
   TileSize size;
   size.column_vectors = 2;
-  size.lanes = target.vector_bits / (is_double ? 64 : 32);
+  size.lanes = target.vector_bits / (operands == float64 ? 64 : 32);
   size.rows = (target.vector_registers - size.column_vectors - 1) / size.column_vectors;
   return size;
 }
 
 std::string gemm_key(const GemmShape& shape) {
-  return std::string("template gemm ") + (shape.is_double ? "double" : "float") +
-         (shape.packed ? " packed" : "");
+  return "template gemm " + std::string(dtype_name(shape.operands)) + (shape.packed ? " packed" : "");
 }
 
 void build_gemm(llvm::Module& module, const Target& target, const GemmShape& shape) {

@@ -18,8 +18,10 @@ namespace lazuli::templates {
 namespace {
 
 /// Multiplications below which a product is done in the calling thread, without packing a.
-constexpr int64_t small_work = 48 * 48 * 48;
+constexpr int64_t small_work = 80 * 80 * 80;
 constexpr int64_t small_depth = 256;
+/// Multiplications below which that is so even if an operand has few rows.
+constexpr int64_t tiny_work = 16 * 16 * 16;
 
 /// One matrix of the batch.
 struct Product {
@@ -45,7 +47,7 @@ const GemmKernel<T>& gemm_kernel() {
   }
 }
 
-/// A small product: a is read where it lies, b too where its rows are whole panels.
+/// A small product: a is read where it lies, b too where its rows are contiguous.
 template <typename T>
 void small_product(const Product& product) {
   const GemmKernel<T>& kernel = gemm_kernel<T>();
@@ -62,13 +64,15 @@ void small_product(const Product& product) {
   const bool read_b = is_native<T>(product.b.dtype) && product.b.column_stride == 1;
   for (int64_t j = 0; j < product.n; j += width) {
     tile.columns = std::min(width, product.n - j);
-    if (read_b && tile.columns == width) {
+    if (read_b) {
       tile.b = reinterpret_cast<const T*>(product.b.data) + j;
       tile.b_k_stride = product.b.row_stride;
+      tile.b_columns = tile.columns;
     } else {
       pack_panels<T>(right_lanes(product.b), j, tile.columns, 0, product.k, width, panel);
       tile.b = panel;
       tile.b_k_stride = width;
+      tile.b_columns = width;
     }
     for (int64_t i = 0; i < product.m; i += kernel.rows) {
       tile.rows = std::min(kernel.rows, product.m - i);
@@ -121,24 +125,8 @@ void few_rows_product(const Product& product, bool swapped) {
 }
 
 template <typename T>
-void packed_product(const Product& product) {
-  const LanesView a = left_lanes(product.a);
-  const LanesView b = right_lanes(product.b);
-  const bool complex_product = product.result.complex_product;
-  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          T* panels) {
-    if (!complex_product) return pack_panels(a, first, count, k_first, k_count, width, panels);
-    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
-      pack_complex_left(a, lane, lanes, k_first, k_count, width, panel);
-    });
-  };
-  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          T* panels) {
-    if (!complex_product) return pack_panels(b, first, count, k_first, k_count, width, panels);
-    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
-      pack_complex_right(b, lane, lanes, k_first, k_count, width, panel);
-    });
-  };
+void multiply_panels(const Product& product, const GemmKernel<T>& kernel, int64_t n, int64_t k,
+                     PackPanels<T> pack_a, PackPanels<T> pack_b) {
   const auto store = [&](const T* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) {
     product.result.store(block, stride, row, rows, column, columns);
@@ -148,22 +136,70 @@ void packed_product(const Product& product) {
   out.c = product.result.in_place<T>();
   out.c_row_stride = product.result.in_place_row_stride();
   out.store = &store_block;
-  const int64_t parts = complex_product ? 2 : 1;
-  gemm<T>(product.m, product.n * parts, product.k * parts, pack_a, pack_b, out);
+  gemm<T>(kernel, product.m, n, k, pack_a, pack_b, out);
+}
+
+template <typename T>
+void packed_product(const Product& product) {
+  const LanesView a = left_lanes(product.a);
+  const LanesView b = right_lanes(product.b);
+  const auto panels_of = [](const LanesView& view) {
+    return [view](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width, T* panels) {
+      pack_panels(view, first, count, k_first, k_count, width, panels);
+    };
+  };
+  multiply_panels<T>(product, gemm_kernel<T>(), product.n, product.k, panels_of(a), panels_of(b));
+}
+
+template <typename T>
+void complex_product(const Product& product) {
+  const LanesView a = left_lanes(product.a);
+  const LanesView b = right_lanes(product.b);
+  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          T* panels) {
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
+      pack_complex_left(a, lane, lanes, k_first, k_count, width, panel);
+    });
+  };
+  const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                          T* panels) {
+    for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
+      pack_complex_right(b, lane, lanes, k_first, k_count, width, panel);
+    });
+  };
+  multiply_panels<T>(product, gemm_kernel<T>(), product.n * 2, product.k * 2, pack_a, pack_b);
+}
+
+/// Two bfloat16 operands by dot products of pairs.
+void bfloat16_product(const Product& product, const GemmKernel<float>& kernel) {
+  const auto panels_of = [k = product.k](const LanesView& view) {
+    return [view, k](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                     float* panels) {
+      pack_bfloat16_pairs(view, k, first, count, k_first, k_count, width, panels);
+    };
+  };
+  multiply_panels<float>(product, kernel, product.n, ceil_div(product.k, 2), panels_of(left_lanes(product.a)),
+                         panels_of(right_lanes(product.b)));
 }
 
 template <typename T>
 void solve(const Product& product) {
   if (!product.result.complex_product && product.k > 0) {
+    const int64_t work = product.m * product.n * product.k;
+    const bool small = is_native<T>(product.a.dtype) && product.k <= small_depth;
+    if (small && work <= tiny_work) return small_product<T>(product);
     if (product.m <= max_vector_rows && gemv_takes<T>(right_lanes(product.b))) {
       return few_rows_product<T>(product, false);
     }
     if (product.n <= max_vector_rows && gemv_takes<T>(left_lanes(product.a))) {
       return few_rows_product<T>(product, true);
     }
-    if (is_native<T>(product.a.dtype) && product.k <= small_depth &&
-        product.m * product.n * product.k <= small_work) {
-      return small_product<T>(product);
+    if (small && work <= small_work) return small_product<T>(product);
+  }
+  if (product.result.complex_product) return complex_product<T>(product);
+  if constexpr (std::is_same_v<T, float>) {
+    if (product.a.dtype == bfloat16 && product.b.dtype == bfloat16) {
+      if (const GemmKernel<float>* kernel = bfloat16_gemm_kernel()) return bfloat16_product(product, *kernel);
     }
   }
   packed_product<T>(product);

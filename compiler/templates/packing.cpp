@@ -125,6 +125,43 @@ void pack_panels(const LanesView& view, int64_t first, int64_t count, int64_t k_
   });
 }
 
+void pack_bfloat16_pairs(const LanesView& view, int64_t k, int64_t first, int64_t count, int64_t k_first,
+                         int64_t k_count, int64_t width, float* panels) {
+  const uint16_t* data = reinterpret_cast<const uint16_t*>(view.data);
+  const Kernels& table = kernels();
+  // Pairs that are whole, and the one that is not, if it is among them.
+  const int64_t whole = std::min(k_first + k_count, k / 2) - k_first;
+  const auto element = [&](int64_t lane, int64_t depth) {
+    return depth < k ? uint32_t{data[lane * view.lane_stride + depth * view.k_stride]} : 0;
+  };
+  for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, float* panel) {
+    clear_lanes(lanes, k_count, width, panel);
+    int64_t done = 0;
+    if (view.lane_stride == 1) {
+      table.interleave(data + lane + 2 * k_first * view.k_stride, view.k_stride, lanes, whole, width, panel);
+      done = whole;
+    } else if (view.k_stride == 1 && lanes <= most_lanes) {
+      float rows[most_lanes * widened_depths];
+      for (int64_t p = 0; p < whole; p += widened_depths) {
+        const int64_t depths = std::min(widened_depths, whole - p);
+        for (int64_t i = 0; i < lanes; ++i) {
+          std::memcpy(rows + i * widened_depths, data + (lane + i) * view.lane_stride + 2 * (k_first + p),
+                      static_cast<size_t>(depths) * sizeof(float));
+        }
+        table.transpose(rows, widened_depths, lanes, depths, panel + p * width, width);
+      }
+      done = whole;
+    }
+    for (int64_t p = done; p < k_count; ++p) {
+      for (int64_t i = 0; i < lanes; ++i) {
+        const int64_t depth = 2 * (k_first + p);
+        const uint32_t pair = element(lane + i, depth) | element(lane + i, depth + 1) << 16;
+        std::memcpy(panel + p * width + i, &pair, sizeof(pair));
+      }
+    }
+  });
+}
+
 template <typename T>
 void pack_complex_left(const LanesView& view, int64_t first, int64_t count, int64_t k_first, int64_t k_count,
                        int64_t width, T* panel) {

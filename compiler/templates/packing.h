@@ -27,6 +27,12 @@ template <typename T>
 void pack_panels(const LanesView& view, int64_t first, int64_t count, int64_t k_first, int64_t k_count,
                  int64_t width, T* panels);
 
+/// For kernels of bfloat16 pairs: `view` is of bfloat16 and has `k` depths, of which pairs
+/// [k_first, k_first + k_count) are packed, each as one element. A pair that ends behind the last depth ends
+/// in zero.
+void pack_bfloat16_pairs(const LanesView& view, int64_t k, int64_t first, int64_t count, int64_t k_first,
+                         int64_t k_count, int64_t width, float* panels);
+
 /// Complex products are done in real arithmetic. A left row a[0], a[1], ... is read as re a[0], im a[0],
 /// re a[1], ...: twice the depths. A right column b becomes two, for the real and the imaginary part of the
 /// result: (re b[0], -im b[0], re b[1], ...) and (im b[0], re b[0], im b[1], ...). The product's columns are

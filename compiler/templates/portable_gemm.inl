@@ -51,8 +51,24 @@ void gemm_rows(const GemmTile<T>& tile) {
   }
 }
 
+/// A part of a tile, where b ends with its last column.
+template <typename T>
+void gemm_elements(const GemmTile<T>& tile) {
+  for (int64_t i = 0; i < tile.rows; ++i) {
+    for (int64_t j = 0; j < tile.columns; ++j) {
+      T sum = 0;
+      for (int64_t p = 0; p < tile.k; ++p) {
+        sum = fma(tile.a[i * tile.a_row_stride + p * tile.a_k_stride], tile.b[p * tile.b_k_stride + j], sum);
+      }
+      T& place = tile.c[i * tile.c_row_stride + j];
+      place = tile.accumulate != 0 ? place + sum : sum;
+    }
+  }
+}
+
 template <typename T, int rows, int column_vectors>
 void gemm_tile(const GemmTile<T>& tile) {
+  if (tile.b_columns != 0 && tile.b_columns < column_vectors * VectorOf<T>::lanes) return gemm_elements(tile);
   if constexpr (rows > 1) {
     if (tile.rows < rows) return gemm_tile<T, rows - 1, column_vectors>(tile);
   }
@@ -249,6 +265,37 @@ void copy_lanes(const float* src, int64_t k_stride, int64_t count, int64_t k_cou
     for (int64_t p = 0; p < k_count; ++p) {
       float* to = panels + done * k_count + p * width;
       for (int64_t i = 0; i < lanes; ++i) to[i] = src[p * k_stride + done + i];
+    }
+  }
+}
+
+/// Eight lanes of two depths.
+LAZULI_INLINE void interleave_eight(const uint16_t* low, const uint16_t* high, float* dst) {
+  typedef uint16_t Eight __attribute__((vector_size(16)));
+  const Eight a = load_vector<Eight>(low);
+  const Eight b = load_vector<Eight>(high);
+  store_vector(dst, __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+  store_vector(dst + 4, __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+}
+
+void interleave(const uint16_t* src, int64_t k_stride, int64_t count, int64_t pairs, int64_t width,
+                float* panel) {
+  for (int64_t p = 0; p < pairs; ++p) {
+    const uint16_t* low = src + 2 * p * k_stride;
+    const uint16_t* high = low + k_stride;
+    const int64_t ahead = 2 * (p + copied_ahead < pairs ? copied_ahead : pairs - 1 - p) * k_stride;
+    __builtin_prefetch(low + ahead);
+    __builtin_prefetch(high + ahead);
+    float* to = panel + p * width;
+    int64_t i = 0;
+    for (; i + 8 <= count; i += 8) interleave_eight(low + i, high + i, to + i);
+    if (i < count && count > 8) {
+      interleave_eight(low + count - 8, high + count - 8, to + count - 8);
+      i = count;
+    }
+    for (; i < count; ++i) {
+      const uint32_t pair = low[i] | static_cast<uint32_t>(high[i]) << 16;
+      __builtin_memcpy(to + i, &pair, sizeof(pair));
     }
   }
 }

@@ -14,6 +14,7 @@ Kernels make_table(const char* name) {
   table.widen = {widen<Float32Storage>, widen<Float16Storage>, widen<BFloat16Storage>};
   table.narrow = {narrow<Float32Storage>, narrow<Float16Storage>, narrow<BFloat16Storage>};
   table.copy_lanes = copy_lanes;
+  table.interleave = interleave;
   table.transpose = transpose;
   table.panel_dot_float = find_panel_dot<float>;
   table.panel_dot_int8 = find_panel_dot<int8_t>;

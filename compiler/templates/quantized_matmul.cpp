@@ -142,7 +142,7 @@ void many_rows(const QuantizedMatmulProblem& problem, int64_t n, int64_t k, cons
   const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) { result.store(block, stride, row, rows, column, columns); };
   const StoreBlock<float> store_block(store);
-  gemm<float>(problem.m, n, k, pack_a, pack_b,
+  gemm<float>(kernels().gemm_float, problem.m, n, k, pack_a, pack_b,
               {result.in_place<float>(), result.in_place_row_stride(), &store_block});
 }
 

@@ -202,7 +202,7 @@ void float_gemm(const Weights& weights, const Input& input, const MatmulResult& 
   const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) { result.store(block, stride, row, rows, column, columns); };
   const StoreBlock<float> store_block(store);
-  gemm<float>(input.rows, weights.info.rows, weights.info.columns, pack_a, pack_b,
+  gemm<float>(kernels().gemm_float, input.rows, weights.info.rows, weights.info.columns, pack_a, pack_b,
               {result.in_place<float>(), result.in_place_row_stride(), &store_block});
 }
 

@@ -84,15 +84,20 @@ TEST(TemplateGenerators, TilesFillTheRegisters) {
   for (const char* cpu : generated_cpus) {
     const Target target = target_for(cpu);
     ASSERT_TRUE(generates_for(target)) << cpu;
-    for (const bool is_double : {false, true}) {
-      const TileSize size = tile_size(target, is_double);
+    for (const Dtype operands : {float32, float64, bfloat16}) {
+      if (operands == bfloat16 && !target.bf16) continue;
+      const bool is_double = operands == float64;
+      const TileSize size = tile_size(target, operands);
       EXPECT_LT((size.rows + 1) * size.column_vectors, target.vector_registers);
       EXPECT_EQ(size.columns() % (is_double ? 8 : 16), 0);
       for (const bool packed : {false, true}) {
         const std::string text = assembly(target, [&](llvm::Module& module) {
-          build_gemm(module, target, {is_double, packed});
+          build_gemm(module, target, {operands, packed});
         });
-        EXPECT_TRUE(mentions(text, is_double ? "vfmadd231pd" : "vfmadd231ps")) << cpu;
+        const char* instruction = operands == bfloat16 ? "vdpbf16ps"
+                                  : is_double          ? "vfmadd231pd"
+                                                       : "vfmadd231ps";
+        EXPECT_TRUE(mentions(text, instruction)) << cpu;
         EXPECT_EQ(mentions(text, "zmm"), target.vector_bits == 512) << cpu;
         // A tile that did not fit would go through the stack.
         EXPECT_FALSE(spills_vectors(text)) << cpu << (packed ? ", packed" : "");
@@ -134,8 +139,8 @@ TEST(TemplateGenerators, KeysTellShapesApart) {
     keys.insert(key);
     ++count;
   };
-  for (const bool is_double : {false, true}) {
-    for (const bool packed : {false, true}) add(gemm_key({is_double, packed}));
+  for (const Dtype operands : {float32, float64, bfloat16}) {
+    for (const bool packed : {false, true}) add(gemm_key({operands, packed}));
   }
   for (const Dtype weights : {float32, float16, bfloat16, float64}) {
     for (int rows = 1; rows <= max_vector_rows; ++rows) {

@@ -268,6 +268,18 @@ TEST_P(TemplateMatmulTest, LargeEnoughForBlocksAndThreads) {
   expect_matches_reference({.m = 130, .n = 1031, .k = 777, .a_layout = Layout::columns});
   expect_matches_reference({.m = 1500, .n = 20, .k = 40, .b_layout = Layout::columns});
   expect_matches_reference({.m = 17, .n = 700, .k = 600, .out = bfloat16});
+  for (const Layout layout : {Layout::rows, Layout::columns}) {
+    for (const int64_t k : {1301, 2050}) {
+      expect_matches_reference({.m = 63,
+                                .n = 77,
+                                .k = k,
+                                .a = bfloat16,
+                                .b = bfloat16,
+                                .out = bfloat16,
+                                .a_layout = layout,
+                                .b_layout = layout});
+    }
+  }
   expect_matches_reference({.m = 100, .n = 90, .k = 1100, .a = float64, .b = float64, .out = float64});
   expect_matches_reference({.m = 70, .n = 81, .k = 290, .a = complex64, .b = complex64, .out = complex64});
 }
@@ -656,7 +668,7 @@ TEST(TemplateMatmulGemm, OperandsAndResultsComeThroughFunctions) {
   const StoreBlock<double> store_block(store);
   GemmOutput<double> out;
   out.store = &store_block;
-  gemm<double>(m, n, k, pack_a, pack_b, out);
+  gemm<double>(kernels().gemm_double, m, n, k, pack_a, pack_b, out);
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       double want = 0;
