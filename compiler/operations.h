@@ -36,7 +36,8 @@ class ElementwiseOperation : public Operation {
   virtual int cost() const { return 1; }
 };
 
-/// Output element at o is operand 0's element at map(o). Further operands are dynamic indices.
+/// Output element at o is operand 0's element at map(o). Further operands are dynamic indices, or arrays that
+/// are to be computed before the view is read.
 class ViewOperation : public Operation {
  public:
   OperationKind kind() const final { return OperationKind::view; }

@@ -24,8 +24,15 @@ class AttentionOperation final : public HostOperation {
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
   bool accepts(int operand, Dtype dtype) const override;
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override;
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim batch) const override;
 
  private:
+  /// The same from plain operations, scores and all: what gradients are derived from.
+  array composed(const std::vector<array>& inputs) const;
+
   Settings settings_;
 };
 

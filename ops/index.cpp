@@ -122,6 +122,16 @@ array take(const array& a, int index, int axis, StreamOrDevice s) {
   return view_of(a, "take", std::move(shape), std::move(map), s);
 }
 
+namespace {
+
+/// Rows that iteration over an array gives, before it is computed and in functions that are transformed.
+[[maybe_unused]] const bool rows_are_taken = [] {
+  array::ArrayIterator::set_indexer([](const array& a, int row) { return take(a, row, 0); });
+  return true;
+}();
+
+}  // namespace
+
 array take(const array& a, const array& indices, StreamOrDevice s) {
   return take(flatten(a, s), indices, 0, s);
 }

@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include <lazuli/ops/creation.h>
+#include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/extent_source.h>
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/reduce.h>
 #include <lazuli/ops/rules.h>
@@ -58,6 +60,47 @@ std::optional<IndexMap> inverse(const IndexMap& map, const Shape& input, const S
   return back;
 }
 
+/// The gradient of reading one element along an axis for each place in the others, as a comparison of
+/// positions, which fuses with what is around it; nothing where the view is another one. `g` and the index
+/// have the shape that the view gives, `output`.
+std::optional<array> one_of_each(const IndexMap& map, const DynamicIndex& index, const array& index_operand,
+                                 const array& g, const Shape& input, const Shape& output) {
+  IndexMap back(output.size());
+  int axis = -1;
+  for (size_t d = 0; d < map.size(); ++d) {
+    const IndexTerm& term = map[d];
+    if (term.dynamic >= 0) {
+      if (term.dim >= 0 || !term.offset.same_as(Dim(0))) return std::nullopt;
+      axis = static_cast<int>(d);
+      continue;
+    }
+    if (term.dim < 0) {
+      if (!input[d].same_as(Dim(1))) return std::nullopt;
+      continue;
+    }
+    const auto from = static_cast<size_t>(term.dim);
+    if (!term.scale.same_as(Dim(1)) || !term.offset.same_as(Dim(0)) || !input[d].same_as(output[from]) ||
+        back[from].dim >= 0) {
+      return std::nullopt;
+    }
+    back[from].dim = static_cast<int>(d);
+  }
+  for (size_t d = 0; d < output.size(); ++d) {
+    if (back[d].dim < 0 && !output[d].same_as(Dim(1))) return std::nullopt;
+  }
+  Shape shape = input;
+  shape[static_cast<size_t>(axis)] = 1;
+  const array own = view_of(g, "transpose", shape, back, {});
+  const array raw = astype(view_of(index_operand, "transpose", shape, compose(index.map, back), {}), int64);
+  const array zero(int64_t{0});
+  const array counted = where(less(raw, zero), add(raw, extent_array(index.extent, int64)), raw);
+  const array place = astype(clip(counted, zero, extent_array(index.limit, int64)), int32);
+  std::vector<int> added;
+  for (int d = axis + 1; d < static_cast<int>(input.size()); ++d) added.push_back(d - axis);
+  const array positions = expand_dims(arange(input[static_cast<size_t>(axis)], int32), added);
+  return where(equal(positions, place), own, array(0, g.dtype()));
+}
+
 }  // namespace
 
 IndexMap batched_map(const IndexMap& map, bool map_is_batched) {
@@ -106,6 +149,11 @@ Differentials IndexedView::vjp(const Application& at, const Differentials& cotan
       result[0] = is_identity ? g : view_of(g, "transpose", input, std::move(*back), {});
       return result;
     }
+  }
+  if (dynamic_.size() == 1) {
+    const array& index = at.inputs[static_cast<size_t>(dynamic_[0].operand)];
+    result[0] = one_of_each(map_, dynamic_[0], index, g, input, output);
+    if (result[0]) return result;
   }
   // Where each index is the same for all elements, no place is written twice.
   const bool is_injective = std::all_of(dynamic_.begin(), dynamic_.end(), [&](const DynamicIndex& index) {

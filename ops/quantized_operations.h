@@ -15,6 +15,10 @@ class QuantizedMatmulOperation final : public HostOperation {
   bool needs_contiguous(int) const override { return true; }
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override;
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim batch) const override;
 
  private:
   bool transpose_;
@@ -48,6 +52,8 @@ class PackedMatmulOperation final : public HostOperation {
   bool needs_contiguous(int) const override { return true; }
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim batch) const override;
 
  private:
   Dim out_features_;

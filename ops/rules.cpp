@@ -7,6 +7,7 @@
 #include <lazuli/ops/creation.h>
 #include <lazuli/ops/depends.h>
 #include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/pieces.h>
 #include <lazuli/ops/reduce.h>
 #include <lazuli/ops/shape.h>
 
@@ -62,10 +63,11 @@ array zeros(const ArraySpec& spec) {
   return lazuli::zeros(spec.shape, spec.dtype);
 }
 array sum(const array& a, const array& b) {
-  return add(a, b);
+  const std::optional<array> joined = sum_of_pieces(a, b);
+  return joined ? *joined : add(a, b);
 }
-array converted(const array& a, Dtype dtype) {
-  return astype(a, dtype);
+array converted(const array& a, const ArraySpec& like) {
+  return broadcast_to(astype(a, like.dtype), like.shape);
 }
 array with_axis_moved(const array& a, int from, int to) {
   return moveaxis(a, from, to);

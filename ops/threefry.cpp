@@ -2,6 +2,10 @@
 
 #include <array>
 #include <bit>
+#include <numeric>
+
+#include <lazuli/ops/rules.h>
+#include <lazuli/ops/shape.h>
 
 namespace lazuli::random {
 
@@ -59,10 +63,25 @@ std::pair<uint32_t, uint32_t> threefry2x32(std::pair<uint32_t, uint32_t> key,
 void RandomBits::attributes(AttributeWriter& writer) const {
   writer.write("shape", shape_);
   writer.write("width", width_);
+  writer.write("batch_rank", batch_rank_);
 }
 
 std::vector<ArraySpec> RandomBits::infer(std::span<const ArraySpec>) const {
   return {{shape_, width_ == 4 ? uint32 : width_ == 2 ? uint16 : uint8}};
+}
+
+std::vector<array> RandomBits::vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                                    Dim batch) const {
+  std::vector<array> words;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    std::vector<int> added;
+    if (batched[i]) {
+      added.resize(shape_.size() + 1 - inputs[i].ndim());
+      std::iota(added.begin(), added.end(), 1);
+    }
+    words.push_back(expand_dims(inputs[i], added));
+  }
+  return {lazuli::apply(make_ref<RandomBits>(with_batch(shape_, batch), width_, batch_rank_ + 1), words)};
 }
 
 kir::Value RandomBits::expression(ExpressionContext& context, std::span<const kir::Value> inputs) const {
@@ -74,11 +93,18 @@ kir::Value RandomBits::expression(ExpressionContext& context, std::span<const ki
 
   // How many words there are in all, and which one this element is in.
   kir::Value bytes = b.constant(int64, width_);
-  for (Dim extent : shape_) bytes = b.mul(bytes, context.extent(extent));
+  for (size_t d = batch_rank_; d < shape_.size(); ++d) bytes = b.mul(bytes, context.extent(shape_[d]));
   const kir::Value rounded = b.add(bytes, b.constant(int64, 3));
   const Word words{&b, b.cast(b.binary(kir::Opcode::shift_right, rounded, b.constant(int64, 2)), uint32)};
   const int log2_per_word = width_ == 4 ? 0 : width_ == 2 ? 1 : 2;
-  const kir::Value element = context.linear_index();
+  const auto place_in_member = [&] {
+    kir::Value place = b.constant(int64, 0);
+    for (size_t d = batch_rank_; d < shape_.size(); ++d) {
+      place = b.add(b.mul(place, context.extent(shape_[d])), context.coordinate(static_cast<int>(d)));
+    }
+    return place;
+  };
+  const kir::Value element = batch_rank_ == 0 ? context.linear_index() : place_in_member();
   const Word word{
       &b, b.cast(b.binary(kir::Opcode::shift_right, element, b.constant(int64, log2_per_word)), uint32)};
 

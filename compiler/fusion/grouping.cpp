@@ -239,8 +239,9 @@ class Planner {
     edges_[id] = fusion_edges(graph(), plan_.recomputed, id);
     const uint32_t unit = new_unit(FusionUnit::Kind::group, id);
     std::set<uint32_t>& needs = units_[unit].needs;
+    // By operands, not by edges: a view may have operands that it only waits for.
+    for (ValueId input : node.inputs) add_needs(input, needs);
     for (const FusionEdge& edge : edges_[id]) {
-      add_needs(edge.value, needs);
       if (is_joined(edge.value)) add_needs(edge.value, units_[unit].makers);
     }
     if (const NodeId joined = plan_.prepared.part_of[node.outputs[0]]; joined != Graph::none) {

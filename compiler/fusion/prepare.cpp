@@ -69,7 +69,9 @@ class Preparer {
     for (Graph::ValueId at = value;;) {
       const Graph::GraphNode* node = to.producer(at);
       if (node == nullptr || node->operation->kind() != OperationKind::view) return value;
-      if (node->inputs.size() > 1) return copy(value);
+      const auto& view = static_cast<const ViewOperation&>(*node->operation);
+      const Shape& from = to.spec(node->inputs[0]).shape;
+      if (!view.dynamic_indices(from, to.spec(at).shape).empty()) return copy(value);
       at = node->inputs[0];
     }
   }

@@ -52,7 +52,7 @@ Differentials fitted(const std::vector<array>& differentials, const std::vector<
     }
     result.emplace_back();
     if (transforms::is_differentiable(of[i].dtype())) {
-      result.back() = transforms::converted(differentials[i], of[i].dtype());
+      result.back() = transforms::converted(differentials[i], {of[i].shape(), of[i].dtype()});
     }
   }
   return result;
@@ -148,7 +148,7 @@ ValueAndGradFn value_and_grad(const ArrayFunction& fun, const std::vector<int>& 
                                   (results.empty() ? "" : ", not " + shape_to_string(results[0].shape())));
     }
     Differentials cotangents(results.size());
-    cotangents[0] = transforms::converted(array(1.0f), results[0].dtype());
+    cotangents[0] = transforms::converted(array(1.0f), {{}, results[0].dtype()});
     const Record record(std::span<const array>(results.data(), 1), from);
     const Differentials found = transforms::pull_back(record, results, cotangents, from);
     finish(record, from);

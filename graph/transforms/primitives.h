@@ -10,7 +10,8 @@ namespace lazuli::transforms {
 
 array zeros(const ArraySpec& spec);
 array sum(const array& a, const array& b);
-array converted(const array& a, Dtype dtype);
+/// `a`, whose shape is that of `like` but may be written with other symbols, with its shape and dtype.
+array converted(const array& a, const ArraySpec& like);
 /// `a` with axis `from` moved to place `to`.
 array with_axis_moved(const array& a, int from, int to);
 /// Copies of `a` along a new first axis.

@@ -1,0 +1,118 @@
+// Functions with transforms of their own.
+
+#include <gtest/gtest.h>
+
+#include "helpers.h"
+
+namespace lazuli::test {
+namespace {
+
+using Arrays = std::vector<array>;
+
+TEST(CustomFunction, GradientOfItsOwn) {
+  const ArrayFunction f = custom_vjp(
+      [](const Arrays& in) {
+        return Arrays{sign(in[0]) * in[1], in[1]};
+      },
+      [](const Arrays& in, const Arrays& cotangents, const Arrays& outputs) {
+        return Arrays{cotangents[0] * 10.0f + outputs[0], cotangents[1] + in[0]};
+      });
+  const Arrays in{make({-2, 3}, {2}), make({5, 7}, {2})};
+  const auto [results, gradients] = vjp(f, in, {make({1, 2}, {2}), make({3, 4}, {2})});
+  expect_array(results[0], {2}, float32, {-5, 7});
+  expect_array(gradients[0], {2}, float32, {5, 27});
+  expect_array(gradients[1], {2}, float32, {1, 7});
+  // Through vmap, too, and what all members share gets the sum.
+  const ArrayFunction batched = vmap(f, {0, -1});
+  const Arrays batch{make({-2, 3, 1, -1}, {2, 2}), in[1]};
+  const auto of_batch = vjp(batched, batch, {ones({2, 2}), zeros({2, 2})}).second;
+  expect_array(of_batch[0], {2, 2}, float32, {5, 17, 15, 3});
+  expect_array(of_batch[1], {2}, float32, {-1, 2});
+}
+
+TEST(CustomFunction, ForwardThroughACustomGradient) {
+  const ArrayFunction f = custom_vjp(
+      [](const Arrays& in) { return Arrays{floor(in[0])}; },
+      [](const Arrays&, const Arrays& cotangents, const Arrays&) { return Arrays{cotangents[0] * 3.0f}; });
+  expect_array(jvp(f, {make({1.5, 2}, {2})}, {make({1, 2}, {2})}).second[0], {2}, float32, {3, 6});
+}
+
+TEST(CustomFunction, AllRules) {
+  const ArrayFunction f =
+      custom_function([](const Arrays& in) { return Arrays{in[0] * in[1]}; }, std::nullopt,
+                      [](const Arrays&, const Arrays& tangents, const std::vector<int>& argnums) {
+                        return Arrays{tangents[0] * array(100.0f + static_cast<float>(argnums[0]))};
+                      },
+                      [](const Arrays& in, const std::vector<int>& axes) {
+                        EXPECT_EQ(axes, (std::vector<int>{0, -1}));
+                        return std::pair{Arrays{in[0] * 0.0f + 42.0f}, std::vector<int>{0}};
+                      });
+  const Arrays in{make({1, 2}, {2}), make({3, 4}, {2})};
+  expect_array(vjp(f, in, {ones({2})}).second[0], {2}, float32, {3, 4});
+  const ArrayFunction of_second = [&](const Arrays& x) { return f({in[0], x[0]}); };
+  expect_array(jvp(of_second, {in[1]}, {ones({2})}).second[0], {2}, float32, {101, 101});
+  expect_array(vmap(f, {0, -1})({make({1, 2, 3, 4}, {2, 2}), in[1]})[0], {2, 2}, float32, {42, 42, 42, 42});
+  expect_array(f(in)[0], {2}, float32, {3, 8});
+}
+
+TEST(CustomFunction, OperationsWithoutRulesInside) {
+  // Only the rule is looked at: what the function computes need not be differentiable.
+  const auto [w, scales, biases] = [] {
+    const std::vector<array> parts = quantize(make_numbers({32, 64}), 32, 4);
+    return std::tuple{parts[0], parts[1], parts[2]};
+  }();
+  const array packed = pack_quantized(w, scales, biases, 32, 4);
+  const ArrayFunction f = custom_vjp(
+      [&](const Arrays& in) { return Arrays{packed_quantized_matmul(in[0], packed, 32, 64, 32, 4)}; },
+      [&](const Arrays&, const Arrays& cotangents, const Arrays&) {
+        return Arrays{quantized_matmul(cotangents[0], w, scales, biases, false, 32, 4)};
+      });
+  const array x = make_numbers({3, 64});
+  const array found = vjp(f, {x}, {ones({3, 32})}).second[0];
+  expect_array(found, {3, 64}, float32, doubles(matmul(ones({3, 32}), dequantize(w, scales, biases, 32, 4))),
+               1e-4);
+  expect_error(
+      [&] {
+        vjp([&](const array& a) { return packed_quantized_matmul(a, packed, 32, 64, 32, 4); }, x,
+            ones({3, 32}));
+      },
+      "[vjp] packed_quantized_matmul has no gradient");
+}
+
+TEST(CustomFunction, Checkpoint) {
+  const array w = make_numbers({6, 6}, float32, 0.3);
+  const ArrayFunction layer = [](const Arrays& in) { return Arrays{tanh(matmul(in[0], in[1]))}; };
+  const auto loss_of = [&](const ArrayFunction& f) {
+    return std::function<array(const Arrays&)>([=](const Arrays& in) {
+      return sum(square(f({f({f({in[0], in[1]})[0], in[1]})[0], in[1]})[0]));
+    });
+  };
+  const Arrays in{make_numbers({4, 6}), w};
+  const Arrays expected = grad(loss_of(layer), {0, 1})(in);
+  const auto checkpointed = grad(loss_of(checkpoint(layer)), {0, 1});
+  for (size_t i = 0; i < 2; ++i) {
+    expect_array(checkpointed(in)[i], in[i].shape(), float32, doubles(expected[i]), 1e-5);
+  }
+  const CompiledFunction plain = compile(ArrayFunction(grad(loss_of(layer), {0, 1})));
+  const CompiledFunction again = compile(ArrayFunction(checkpointed));
+  for (size_t i = 0; i < 2; ++i) {
+    expect_array(again(in)[i], in[i].shape(), float32, doubles(expected[i]), 1e-5);
+  }
+  plain(in);
+  EXPECT_GT(again.kernel_count(), plain.kernel_count()) << "nothing is computed again";
+}
+
+TEST(CustomFunction, Depends) {
+  const array x = make({1, 2}, {2});
+  const array y = exp(x);
+  expect_array(depends({x, x * x}, {y})[1], {2}, float32, {1, 4});
+  const auto f = [](const array& a) { return sum(depends({a * a}, {a * a * a})[0]); };
+  expect_array(grad(f)(x), {2}, float32, {2, 4});
+  const array batch = counting({2, 3});
+  expect_array(vmap([&](const array& a) { return depends({x}, {a})[0]; })(batch), {2, 2}, float32,
+               {1, 2, 1, 2});
+  EXPECT_TRUE(depends({}, {y}).empty());
+}
+
+}  // namespace
+}  // namespace lazuli::test
