@@ -326,7 +326,8 @@ array softmax(const array& a, const Axes& axes, bool, StreamOrDevice s) {
   // What is subtracted cancels out, in derivatives too.
   const array highest = stop_gradient(max(x, where, true, s), s);
   const array powers = exp(subtract(x, highest, s), s);
-  return astype(divide(powers, sum(powers, where, true, s), s), dtype, s);
+  // One division a row: the sum is at least 1, so that its reciprocal is a normal number.
+  return astype(multiply(powers, reciprocal(sum(powers, where, true, s), s), s), dtype, s);
 }
 array softmax(const array& a, bool precise, StreamOrDevice s) {
   return softmax(a, every_axis(a), precise, s);

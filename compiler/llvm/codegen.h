@@ -26,6 +26,6 @@ std::string kernel_object(const Target& target, const kir::Kernel& kernel,
                           const CodegenOptions& options = {});
 
 /// Goes into the keys of cached code: change it whenever the code made from the same kernel changes.
-inline constexpr int code_version = 10;
+inline constexpr int code_version = 11;
 
 }  // namespace lazuli

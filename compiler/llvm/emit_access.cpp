@@ -21,6 +21,8 @@ KernelEmitter::Place KernelEmitter::place_of(const Instruction& instruction, boo
   const Access& access = kernel_.accesses[a];
   Place place;
   place.base = pointers_[a];
+  // Scratch rows are to stay in the caches.
+  place.streaming = options_.streaming && access.kind == Access::Kind::output;
   if (vector && tile_row_ != nullptr && schedule_.transposed[a]) {
     place.base =
         b_.offset_bytes(transposed_[a], b_.times(tile_row_, int64_t{width_.lanes} * access.dtype.size()));
@@ -197,7 +199,7 @@ void KernelEmitter::store_vector(const Place& place, Dtype dtype, int part, Valu
   }
   Value* pointer = b_.offset_bytes(place.base, int64_t{part} * lanes * dtype.size());
   if (imaginary == nullptr) {
-    return b_.store(dtype, value, pointer, width_.tail, options_.streaming);
+    return b_.store(dtype, value, pointer, width_.tail, place.streaming);
   }
   Tail pairs;
   if (width_.tail != nullptr) {
@@ -205,7 +207,7 @@ void KernelEmitter::store_vector(const Place& place, Dtype dtype, int part, Valu
     pairs.mask = b_.interleave(width_.tail->mask, width_.tail->mask);
   }
   b_.store_raw(b_.interleave(value, imaginary), pointer, width_.tail == nullptr ? nullptr : &pairs,
-               options_.streaming);
+               place.streaming);
 }
 
 /// Half lines past the caches cost more than they save, where the other half does not follow at once.
@@ -222,7 +224,7 @@ void KernelEmitter::store_joined(const Place& place, Dtype dtype, ValueId id) {
     llvm::SmallVector<Value*, 8> parts;
     for (int n = 0; n < join; ++n) parts.push_back(part(id, u + n));
     b_.store_raw(b_.to_memory_joined(dtype, parts), b_.offset_bytes(place.base, int64_t{u} * narrow), nullptr,
-                 options_.streaming && streams_whole_lines(int64_t{join} * narrow));
+                 place.streaming && streams_whole_lines(int64_t{join} * narrow));
   }
 }
 

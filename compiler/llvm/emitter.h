@@ -102,6 +102,7 @@ class KernelEmitter {
     Value* lane_stride = nullptr;  ///< null where lanes are contiguous or all the same
     bool contiguous = false;
     bool same = false;                          ///< one element for all lanes
+    bool streaming = false;                     ///< stores go past the caches
     llvm::SmallVector<Value*, 4> lane_offsets;  ///< for each part, <lanes x i64> bytes; empty without
   };
   Place place_of(const kir::Instruction& instruction, bool vector);
