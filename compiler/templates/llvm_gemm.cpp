@@ -99,6 +99,9 @@ class GemmEmitter {
   llvm::Type* vector() const { return VectorBuilder::widen(scalar(), size_.lanes); }
   Value* c_row(int row) { return b_.offset_bytes(c_, b_.ir.CreateMul(b_.i64(row), c_row_bytes_)); }
 
+  /// How far ahead panels are fetched.
+  static constexpr int64_t prefetched_depths = 16;
+
   /// Rows of a are reached in threes from one pointer, as an address may hold a stride once or twice.
   static constexpr int rows_a_pointer = 3;
 
@@ -122,6 +125,13 @@ class GemmEmitter {
     }
     const auto step = [&](VectorBuilder::Carried values) {
       Value* b = values[first_pointer];
+      if (shape_.packed) {
+        // Panels are streams, but the hardware's prefetching ends with each page.
+        for (int v = 0; v < vectors; ++v) {
+          b_.prefetch_read(b_.offset_bytes(b, (prefetched_depths * vectors + v) * size_.lanes * bytes_));
+        }
+        b_.prefetch_read(b_.offset_bytes(values[first_pointer + 1], prefetched_depths * size_.rows * bytes_));
+      }
       Values columns;
       for (int v = 0; v < vectors; ++v) {
         columns.push_back(b_.load_raw(scalar(), b_.offset_bytes(b, int64_t{v} * size_.lanes * bytes_),

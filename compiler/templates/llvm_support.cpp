@@ -36,9 +36,9 @@ llvm::Value* TemplateBuilder::element(llvm::Value* base, llvm::Value* index, int
   return offset_bytes(base, times(index, element_bytes));
 }
 
-void TemplateBuilder::prefetch(llvm::Value* address) {
+void TemplateBuilder::fetch_ahead(llvm::Value* address, bool to_write) {
   ir.CreateIntrinsic(llvm::Intrinsic::prefetch, {address->getType()},
-                     {address, ir.getInt32(1), ir.getInt32(3), ir.getInt32(1)});
+                     {address, ir.getInt32(to_write ? 1 : 0), ir.getInt32(3), ir.getInt32(1)});
 }
 
 }  // namespace lazuli::templates

@@ -21,9 +21,12 @@ class TemplateBuilder : public VectorBuilder {
   llvm::Value* broadcast(llvm::Type* type, llvm::Value* address, int lanes);
   /// base + index * element_bytes
   llvm::Value* element(llvm::Value* base, llvm::Value* index, int64_t element_bytes);
-  void prefetch(llvm::Value* address);
+  /// Fetches what is to be written, or read.
+  void prefetch(llvm::Value* address) { fetch_ahead(address, true); }
+  void prefetch_read(llvm::Value* address) { fetch_ahead(address, false); }
 
  private:
+  void fetch_ahead(llvm::Value* address, bool to_write);
   llvm::Value* load_field(size_t offset, llvm::Type* type);
   static llvm::Function& make_function(llvm::Module& module, const Target& target);
 };
