@@ -50,8 +50,9 @@ std::optional<IndexMap> inverse(const IndexMap& map, const Shape& input, const S
     }
     const auto from = static_cast<size_t>(term.dim);
     const bool is_flip = term.scale.same_as(Dim(-1)) && term.offset.same_as(input[d] - 1);
-    const bool is_same = term.scale.same_as(Dim(1)) && term.offset.same_as(Dim(0));
-    if (!(is_flip || is_same) || !input[d].same_as(output[from]) || back[from].dim >= 0) return std::nullopt;
+    const bool is_plain = term.scale.same_as(Dim(1)) && term.offset.same_as(Dim(0));
+    if (!(is_flip || is_plain) || !is_same(input[d], output[from]) || back[from].dim >= 0)
+      return std::nullopt;
     back[from] = {.dim = static_cast<int>(d), .scale = term.scale, .offset = term.offset};
   }
   for (size_t d = 0; d < output.size(); ++d) {
@@ -79,7 +80,7 @@ std::optional<array> one_of_each(const IndexMap& map, const DynamicIndex& index,
       continue;
     }
     const auto from = static_cast<size_t>(term.dim);
-    if (!term.scale.same_as(Dim(1)) || !term.offset.same_as(Dim(0)) || !input[d].same_as(output[from]) ||
+    if (!term.scale.same_as(Dim(1)) || !term.offset.same_as(Dim(0)) || !is_same(input[d], output[from]) ||
         back[from].dim >= 0) {
       return std::nullopt;
     }
@@ -91,10 +92,12 @@ std::optional<array> one_of_each(const IndexMap& map, const DynamicIndex& index,
   Shape shape = input;
   shape[static_cast<size_t>(axis)] = 1;
   const array own = view_of(g, "transpose", shape, back, {});
-  const array raw = astype(view_of(index_operand, "transpose", shape, compose(index.map, back), {}), int64);
-  const array zero(int64_t{0});
-  const array counted = where(less(raw, zero), add(raw, extent_array(index.extent, int64)), raw);
-  const array place = astype(clip(counted, zero, extent_array(index.limit, int64)), int32);
+  array place = astype(view_of(index_operand, "transpose", shape, compose(index.map, back), {}), int64);
+  if (!issubdtype(index_operand.dtype(), unsignedinteger)) {
+    const array zero(int64_t{0});
+    place = maximum(where(less(place, zero), add(place, extent_array(index.extent, int64)), place), zero);
+  }
+  place = astype(minimum(place, extent_array(index.limit, int64)), int32);
   std::vector<int> added;
   for (int d = axis + 1; d < static_cast<int>(input.size()); ++d) added.push_back(d - axis);
   const array positions = expand_dims(arange(input[static_cast<size_t>(axis)], int32), added);

@@ -5,6 +5,7 @@
 
 #include <lazuli/ops/creation.h>
 #include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
 
 namespace lazuli {
@@ -66,14 +67,6 @@ std::optional<Pieces> pieces_of(array a) {
     result.pieces.push_back({map[static_cast<size_t>(*axis)].offset, inputs[1]});
     a = inputs[0];
   }
-}
-
-// Where extents are symbols, what is found to be so becomes a guard, and what isn't leaves none.
-bool is_same(Dim a, Dim b) {
-  return a.same_as(b) || (a.hint() == b.hint() && a == b);
-}
-bool is_at_most(Dim a, Dim b) {
-  return a.same_as(b) || (a.hint() <= b.hint() && a <= b);
 }
 
 Dim end_of(const Piece& piece, int axis) {

@@ -7,6 +7,15 @@
 /// What gradient and batching rules of several operations share.
 namespace lazuli {
 
+/// Comparisons for choosing between rules. Where extents are symbols, what is found to be so becomes a guard;
+/// what isn't leaves none.
+inline bool is_same(Dim a, Dim b) {
+  return a.same_as(b) || (a.hint() == b.hint() && a == b);
+}
+inline bool is_at_most(Dim a, Dim b) {
+  return a.same_as(b) || (a.hint() <= b.hint() && a <= b);
+}
+
 /// `a` summed over the axes along which `shape` was broadcast to its shape.
 array sum_to(const array& a, const Shape& shape);
 
