@@ -253,4 +253,22 @@ array packed_quantized_matmul(const array& x, const array& packed, Dim out_featu
   return lazuli::apply(make_ref<PackedMatmulOperation>(out_features, activations), {x, packed});
 }
 
+array packed_quantized_take(const array& packed, const array& indices, Dim in_features, Dtype dtype,
+                            StreamOrDevice s) {
+  check_stream(s);
+  if (packed.dtype() != uint8 || packed.ndim() != 2) {
+    throw std::invalid_argument("[packed_quantized_take] the weights must come from pack_quantized");
+  }
+  if (!issubdtype(indices.dtype(), integer)) {
+    throw std::invalid_argument("[packed_quantized_take] indices must be integers, not " +
+                                std::string(dtype_name(indices.dtype())));
+  }
+  if (dtype != float32 && dtype != float16 && dtype != bfloat16) {
+    throw std::invalid_argument("[packed_quantized_take] " + std::string(dtype_name(dtype)) +
+                                " is not supported: float32, float16 and bfloat16 only");
+  }
+  return lazuli::apply(make_ref<PackedTakeOperation>(in_features, dtype),
+                       {packed, astype(indices, int32, s)});
+}
+
 }  // namespace lazuli

@@ -53,6 +53,10 @@ array quantized_take(const array& w, const array& scales, const array& biases, c
 /// once, while a function is compiled, if it is a constant there.
 array pack_quantized(const array& w, const array& scales, const array& biases, int group_size = 64,
                      int bits = 4, StreamOrDevice s = {});
+/// The rows of a packed matrix [n, in_features] at `indices` (int32), dequantized, in `dtype` (float32,
+/// float16 or bfloat16): an embedding table that shares its memory with the last layer.
+array packed_quantized_take(const array& packed, const array& indices, Dim in_features, Dtype dtype = float32,
+                            StreamOrDevice s = {});
 /// x [..., in_features] times the transpose of a packed matrix [out_features, in_features].
 array packed_quantized_matmul(const array& x, const array& packed, Dim out_features, Dim in_features,
                               int group_size, int bits,

@@ -1,5 +1,7 @@
 #include <lazuli/ops/quantized_operations.h>
 
+#include <cstring>
+
 #include <lazuli/compiler/templates/quantized_matmul.h>
 
 namespace lazuli {
@@ -135,6 +137,39 @@ void PackedMatmulOperation::execute(std::span<const TensorView> inputs,
                                      activations_ == QuantizedActivations::int8
                                          ? templates::Activations::int8
                                          : templates::Activations::float32);
+}
+
+void PackedTakeOperation::attributes(AttributeWriter& writer) const {
+  writer.write("in_features", in_features_);
+  writer.write("dtype", dtype_);
+}
+
+std::vector<ArraySpec> PackedTakeOperation::infer(std::span<const ArraySpec> inputs) const {
+  Shape shape = inputs[1].shape;
+  shape.push_back(in_features_);
+  return {{std::move(shape), dtype_}};
+}
+
+void PackedTakeOperation::execute(std::span<const TensorView> inputs,
+                                  std::span<const TensorView> outputs) const {
+  const TensorView& out = outputs[0];
+  const int64_t columns = out.shape.back().hint();
+  int64_t rows = 1;
+  for (const Dim extent : inputs[1].shape) rows *= extent.hint();
+  const auto* indices = reinterpret_cast<const int32_t*>(inputs[1].data);
+  std::vector<float> row(static_cast<size_t>(columns));
+  for (int64_t i = 0; i < rows; ++i) {
+    templates::unpack_quantized_row(inputs[0].data, indices[i], row.data());
+    std::byte* to = out.data + i * columns * dtype_.size();
+    if (dtype_ == float32) {
+      std::memcpy(to, row.data(), row.size() * sizeof(float));
+      continue;
+    }
+    auto* halves = reinterpret_cast<uint16_t*>(to);
+    for (size_t k = 0; k < row.size(); ++k) {
+      halves[k] = dtype_ == float16 ? float16_t(row[k]).bits : bfloat16_t(row[k]).bits;
+    }
+  }
 }
 
 }  // namespace lazuli

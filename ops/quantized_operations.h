@@ -60,4 +60,19 @@ class PackedMatmulOperation final : public HostOperation {
   QuantizedActivations activations_;
 };
 
+/// Rows of a packed matrix, dequantized. Operands: the packed bytes, int32 row numbers.
+class PackedTakeOperation final : public HostOperation {
+ public:
+  PackedTakeOperation(Dim in_features, Dtype dtype) : in_features_(in_features), dtype_(dtype) {}
+  std::string_view name() const override { return "packed_quantized_take"; }
+  void attributes(AttributeWriter& writer) const override;
+  bool needs_contiguous(int) const override { return true; }
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
+  void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+
+ private:
+  Dim in_features_;
+  Dtype dtype_;
+};
+
 }  // namespace lazuli

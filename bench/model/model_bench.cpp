@@ -50,7 +50,6 @@ ModelBenchResult bench_model(const lm::CausalModel& model, double weight_bytes,
   };
 
   const Limit arithmetic = arithmetic_limit(model.activations());
-  const double weights_in_memory = static_cast<double>(get_active_memory());
   reset_peak_memory();
   lm::KvCache cache = model.make_cache();
 
@@ -82,7 +81,7 @@ ModelBenchResult bench_model(const lm::CausalModel& model, double weight_bytes,
   const double row_bytes = 2.0 * config.layers * config.kv_heads * config.head_dim * element;
   result.cache_bytes = row_bytes * cache.capacity();
   result.peak_bytes = static_cast<double>(get_peak_memory());
-  result.extra_bytes = result.peak_bytes - weights_in_memory - result.cache_bytes;
+  result.extra_bytes = result.peak_bytes - weight_bytes - result.cache_bytes;
 
   // Against the limits, in turns.
   std::vector<double> decode_turns, read_turns, prefill_turns, peak_turns;

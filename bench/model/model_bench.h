@@ -27,7 +27,7 @@ struct ModelBenchResult {
   double prefill_share = 0;
   double weight_bytes = 0, cache_bytes = 0;
   double peak_bytes = 0;   ///< of all memory while it ran
-  double extra_bytes = 0;  ///< peak beyond weights and cache
+  double extra_bytes = 0;  ///< peak beyond `weight_bytes` and cache
   int kernels = 0;         ///< of a decode step
   int traces = 0, traces_while_decoding = 0;
   uint64_t compiled_while_decoding = 0;

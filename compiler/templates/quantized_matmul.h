@@ -93,6 +93,9 @@ struct PackedQuantizedInfo {
 };
 PackedQuantizedInfo packed_quantized_info(const std::byte* packed);
 
+/// Row `row` of a packed matrix, dequantized: `out` has room for its columns.
+void unpack_quantized_row(const std::byte* packed, int64_t row, float* out);
+
 /// out = x · wᵀ with packed w ([n, k]); `x` is [m, k] and `out` [m, n], both of `dtype` (float32, float16
 /// or bfloat16) with unit stride along their last dimension. Row strides count elements.
 void packed_quantized_matmul(const std::byte* x, Dtype dtype, int64_t m, int64_t x_row_stride,

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/quantized_codes.h>
@@ -42,6 +43,27 @@ void pack_plane(const uint8_t (*codes)[span_columns], int shift, int width, uint
           static_cast<uint8_t>((static_cast<uint32_t>(codes[lane][column]) >> shift & mask) << at);
     }
   }
+}
+
+/// The field of one column and row in a plane of a span.
+uint32_t plane_field(const std::byte* plane, int width, int column, int64_t lane) {
+  const int per_byte = 8 / width;
+  const int quad = column / 4;
+  const std::byte byte = plane[quad / per_byte * plane_vector_bytes + column % 4 + lane * 4];
+  return std::to_integer<uint32_t>(byte) >> (width * (quad % per_byte)) & ((1u << width) - 1);
+}
+
+/// Element `at` of an array of scales.
+float number_at(const std::byte* scales, int64_t at, Dtype dtype) {
+  if (dtype == float32) {
+    float value = 0;
+    std::memcpy(&value, scales + at * 4, 4);
+    return value;
+  }
+  uint16_t bits = 0;
+  std::memcpy(&bits, scales + at * 2, 2);
+  return dtype == float16 ? static_cast<float>(float16_t::from_bits(bits))
+                          : static_cast<float>(bfloat16_t::from_bits(bits));
 }
 
 void pack_panel(const QuantizedMatrix& w, int64_t first_row, std::byte* panel) {
@@ -106,6 +128,33 @@ void pack_quantized(const QuantizedMatrix& w, std::byte* packed) {
       pack_panel(w, i * panel_lanes, packed + packed_header_bytes + i * panel_bytes);
     }
   });
+}
+
+void unpack_quantized_row(const std::byte* packed, int64_t row, float* out) {
+  const PackedQuantizedInfo info = packed_quantized_info(packed);
+  if (row < 0 || row >= info.rows) {
+    throw std::invalid_argument("[unpack_quantized_row] There is no row " + std::to_string(row) + " of " +
+                                std::to_string(info.rows) + ".");
+  }
+  const int64_t code_bytes = group_code_bytes(info.bits, info.group_size);
+  const int64_t group_size = group_bytes(info.bits, info.group_size, info.scale_dtype);
+  const int64_t groups = info.columns / info.group_size;
+  const int64_t lane = row % panel_lanes;
+  const std::byte* panel = packed + packed_header_bytes + row / panel_lanes * groups * group_size;
+  const int low = main_plane(info.bits);
+  for (int64_t group = 0; group < groups; ++group, panel += group_size) {
+    const float scale = number_at(panel + code_bytes, lane, info.scale_dtype);
+    const float bias = number_at(panel + code_bytes, panel_lanes + lane, info.scale_dtype);
+    for (int64_t column = 0; column < info.group_size; ++column) {
+      const std::byte* span = panel + column / span_columns * span_bytes(info.bits);
+      const auto at = static_cast<int>(column % span_columns);
+      uint32_t code = plane_field(span, low, at, lane);
+      if (low != info.bits) {
+        code |= plane_field(span + low * plane_vector_bytes, info.bits - low, at, lane) << low;
+      }
+      *out++ = scale * static_cast<float>(code) + bias;
+    }
+  }
 }
 
 PackedQuantizedInfo packed_quantized_info(const std::byte* packed) {

@@ -108,7 +108,7 @@ void print_result(const bench::ModelBenchResult& result, const std::vector<Figur
       "prefill  {:8.1f} tokens/s  {:5.1f} % of the arithmetic peak ({:.0f} GOP/s), first token after "
       "{:.3f} s\n"
       "memory   {:8.1f} MB at most; a step reads {:.1f} MB of weights, the cache is {:.1f} MB, {:.1f} MB "
-      "beyond it and what was loaded\n"
+      "beyond the two\n"
       "traces   {} in all, {} while decoding; {} kernels compiled while decoding\n",
       result.decode_tokens_per_second, 100 * result.decode_share, result.read_bandwidth * 1e-9,
       result.kernels, result.prefill_tokens_per_second, 100 * result.prefill_share,

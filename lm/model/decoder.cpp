@@ -67,11 +67,11 @@ Decoder::Decoder(const DecoderConfig& config, const Weights& weights, Activation
       kv_heads_(config.kv_heads),
       head_dim_(config.head_dim),
       rotary_(config.rotary, config.head_dim),
-      embedding_(LayerSource{weights, config, activations}, "model.embed_tokens", config.vocabulary_size,
-                 config.hidden_size),
-      final_norm_(load_norm({weights, config, activations}, "model.norm")),
       head_({weights, config, activations}, {config.tied_embeddings ? "model.embed_tokens" : "lm_head"},
-            config.hidden_size, {config.vocabulary_size}, false) {
+            config.hidden_size, {config.vocabulary_size}, false),
+      embedding_({weights, config, activations}, "model.embed_tokens", config.vocabulary_size,
+                 config.hidden_size, config.tied_embeddings ? &head_ : nullptr),
+      final_norm_(load_norm({weights, config, activations}, "model.norm")) {
   const LayerSource source{weights, config, activations};
   for (int i = 0; i < config.layers; ++i) layers_.emplace_back(source, fmt::format("model.layers.{}", i));
 }

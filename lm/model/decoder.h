@@ -57,10 +57,10 @@ class Decoder {
   int kv_heads_;
   int head_dim_;
   Rotary rotary_;
-  Embedding embedding_;
+  Linear head_;
+  Embedding embedding_;  // may share the head's matrix
   std::vector<Layer> layers_;
   Norm final_norm_;
-  Linear head_;
 };
 
 }  // namespace lazuli::lm

@@ -124,8 +124,16 @@ array Linear::single(const array& x) const {
   return (*this)(x).front();
 }
 
-Embedding::Embedding(const LayerSource& source, const std::string& path, int rows, int columns)
-    : table_([&]() -> std::variant<array, QuantizedTensors> {
+const array* Linear::packed_bytes() const {
+  const auto* packed = matrices_.size() == 1 ? std::get_if<Packed>(&matrices_.front()) : nullptr;
+  return packed == nullptr ? nullptr : &packed->bytes;
+}
+
+Embedding::Embedding(const LayerSource& source, const std::string& path, int rows, int columns,
+                     const Linear* tied)
+    : table_([&]() -> std::variant<array, QuantizedTensors, PackedTable> {
+        if (tied != nullptr && tied->packed_bytes() != nullptr)
+          return PackedTable{*tied->packed_bytes(), columns};
         auto quantized = find_quantized(source, path, rows, columns);
         if (quantized) return *std::move(quantized);
         return source.weights.get_floating(path + ".weight", {rows, columns});
@@ -134,6 +142,9 @@ Embedding::Embedding(const LayerSource& source, const std::string& path, int row
 
 array Embedding::operator()(const array& tokens) const {
   if (const auto* table = std::get_if<array>(&table_)) return astype(take(*table, tokens, 0), dtype_);
+  if (const auto* packed = std::get_if<PackedTable>(&table_)) {
+    return packed_quantized_take(packed->bytes, tokens, packed->columns, dtype_);
+  }
   // Rows first, so that the scales of no more than these are converted.
   const auto& [codes, scales, biases, format] = std::get<QuantizedTensors>(table_);
   return dequantize(take(codes, tokens, 0), astype(take(scales, tokens, 0), dtype_),

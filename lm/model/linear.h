@@ -46,6 +46,8 @@ class Linear {
   std::vector<array> operator()(const array& x) const;
   /// The result of the only layer.
   array single(const array& x) const;
+  /// The packed bytes where all layers lie in one quantized matrix; null elsewhere.
+  const array* packed_bytes() const;
 
  private:
   struct Dense {
@@ -74,13 +76,20 @@ class Linear {
 /// A table from token to vector.
 class Embedding {
  public:
-  Embedding(const LayerSource& source, const std::string& path, int rows, int columns);
+  /// `tied` is the layer that multiplies by the same matrix, if any: where that is packed, rows are taken
+  /// from there and the file's codes need not stay in memory.
+  Embedding(const LayerSource& source, const std::string& path, int rows, int columns,
+            const Linear* tied = nullptr);
 
   /// The rows for tokens, in the compute dtype.
   array operator()(const array& tokens) const;
 
  private:
-  std::variant<array, QuantizedTensors> table_;
+  struct PackedTable {
+    array bytes;
+    int columns;
+  };
+  std::variant<array, QuantizedTensors, PackedTable> table_;
   Dtype dtype_;
 };
 

@@ -171,6 +171,30 @@ TEST(Quantized, EmbeddingRows) {
                doubles(take(all, ids, 0)));
 }
 
+TEST(Quantized, RowsOfPackedWeights) {
+  for (const Dtype dtype : {float32, bfloat16, float16}) {
+    for (const int bits : {2, 3, 4, 5, 6, 8}) {
+      for (const int group : {32, 64, 128}) {
+        SCOPED_TRACE(std::to_string(bits) + " bits, groups of " + std::to_string(group));
+        const std::vector<array> parts = quantize(weights({37, 256}, dtype), group, bits);
+        const array packed = pack_quantized(parts[0], parts[1], parts[2], group, bits);
+        const array ids = make({36, 0, 15, 16, 16, 31}, {3, 2}, int32);
+        const array expected =
+            dequantize(parts[0], astype(parts[1], float32), astype(parts[2], float32), group, bits);
+        expect_array(packed_quantized_take(packed, ids, 256), {3, 2, 256}, float32,
+                     doubles(take(expected, ids, 0)), 1e-6);
+      }
+    }
+  }
+  const std::vector<array> parts = quantize(weights({20, 64}), 64, 4);
+  const array packed = pack_quantized(parts[0], parts[1], parts[2], 64, 4);
+  EXPECT_EQ(packed_quantized_take(packed, make({}, {0}, int32), 64).size(), 0u);
+  EXPECT_THROW(packed_quantized_take(packed, make({20}, {1}, int32), 64).eval(), std::invalid_argument);
+  EXPECT_THROW(packed_quantized_take(packed, make({-1}, {1}, int32), 64).eval(), std::invalid_argument);
+  EXPECT_THROW(packed_quantized_take(packed, make({1}, {1}, float32), 64), std::invalid_argument);
+  EXPECT_THROW(packed_quantized_take(parts[0], make({1}, {1}, int32), 64), std::invalid_argument);
+}
+
 TEST(Quantized, CompiledForAnyNumberOfRows) {
   const array w = weights({48, 64});
   const std::vector<array> parts = quantize(w, 64, 4);
