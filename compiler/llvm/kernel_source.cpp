@@ -39,7 +39,7 @@ KernelSource::KernelSource(llvm::Function& function, const kir::Kernel& kernel, 
   builder_.createCompileUnit(llvm::dwarf::DW_LANG_C, file, "lazuli", /*isOptimized=*/true, "", 0);
   llvm::DISubroutineType* type = builder_.createSubroutineType(builder_.getOrCreateTypeArray({}));
   subprogram_ = builder_.createFunction(
-      file, name, function.getName(), file, 1, type, 1, llvm::DINode::FlagZero,
+      file, name, "", file, 1, type, 1, llvm::DINode::FlagZero,
       llvm::DISubprogram::toSPFlags(/*IsLocalToUnit=*/false, /*IsDefinition=*/true, /*IsOptimized=*/true));
   function.setSubprogram(subprogram_);
 }
