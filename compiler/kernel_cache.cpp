@@ -1,15 +1,18 @@
 #include <lazuli/compiler/kernel_cache.h>
 
-#include <cstdio>
 #include <exception>
 #include <list>
 #include <unordered_map>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <lazuli/compiler/background.h>
 #include <lazuli/compiler/interpreter/interpreter.h>
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/llvm/codegen.h>
+#include <lazuli/compiler/llvm/debugger.h>
+#include <lazuli/compiler/llvm/disk_cache.h>
 #include <lazuli/compiler/llvm/jit.h>
 #include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/settings.h>
@@ -141,12 +144,6 @@ KernelCache& kernel_cache() {
   return *cache;
 }
 
-void warn_once(const char* reason) {
-  static std::atomic<bool> warned{false};
-  if (warned.exchange(true)) return;
-  std::fprintf(stderr, "lazuli: a kernel cannot be compiled and is interpreted (said once): %s\n", reason);
-}
-
 }  // namespace
 
 CompiledKernel::CompiledKernel(const Kernel& kernel)
@@ -177,7 +174,7 @@ bool CompiledKernel::load_from_disk(StoreMode mode) {
   const std::unique_lock lock(variant.mutex, std::try_to_lock);
   if (!lock.owns_lock()) return false;
   if (variant.function.load(std::memory_order_acquire) != nullptr) return true;
-  std::shared_ptr<const JitCode> code = JitEngine::instance().load(code_key(mode));
+  std::shared_ptr<const JitCode> code = JitEngine::instance().load(code_key(mode), kir::kernel_name(kernel_));
   if (code != nullptr && publish(variant, std::move(code))) return true;
   variant.missing_on_disk.store(true, std::memory_order_relaxed);
   return false;
@@ -188,22 +185,22 @@ bool CompiledKernel::compile(StoreMode mode) {
   const std::lock_guard lock(variant.mutex);
   if (variant.function.load(std::memory_order_acquire) != nullptr) return true;
   if (variant.failed.load(std::memory_order_relaxed)) return false;
-  const char* reason = "it has no entry point";
-  std::string message;
   try {
     CodegenOptions options;
     options.streaming = mode == StoreMode::streaming;
-    auto code = JitEngine::instance().load_or_build(code_key(mode), [&](llvm::Module& module) {
-      generate_kernel(module, host_target(), expanded_, options);
-    });
+    options.debug_directory = debug_directory();
+    const std::string name = kir::kernel_name(kernel_) + (options.streaming ? "_streaming" : "");
+    options.name = name;
+    if (!options.debug_directory.empty())
+      options.name += "_" + fmt::format("{:016x}", hash_bytes(kir::serialize(expanded_)).first);
+    auto code = JitEngine::instance().load_or_build(
+        code_key(mode),
+        [&](llvm::Module& module) { generate_kernel(module, host_target(), expanded_, options); }, name);
     if (publish(variant, std::move(code))) return true;
-  } catch (const std::exception& error) {
-    message = error.what();
-    reason = message.c_str();
+  } catch (const std::exception&) {  // the engine has said so
   }
   variant.failed.store(true, std::memory_order_relaxed);
   failed_compilations.fetch_add(1, std::memory_order_relaxed);
-  warn_once(reason);
   return false;
 }
 

@@ -123,6 +123,11 @@ class HostOperation : public Operation {
   OperationKind kind() const final { return OperationKind::host; }
   /// Computes the outputs (row-major, allocated). Inputs come with any strides, unless `needs_contiguous`.
   virtual void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const = 0;
+  /// How much arithmetic that is, a multiply-add counted as two: for profiles. 0 where nobody has counted.
+  virtual double operation_count(std::span<const TensorView> /*inputs*/,
+                                 std::span<const TensorView> /*outputs*/) const {
+    return 0;
+  }
   /// Whether an operand must be row-major; it is copied where it isn't.
   virtual bool needs_contiguous(int operand) const { return operand < 0; }
   /// Whether an operand's conversion from this dtype may be left to the operation.

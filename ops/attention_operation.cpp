@@ -87,4 +87,19 @@ void AttentionOperation::execute(std::span<const TensorView> inputs,
   if (element_count(out.shape) > 0) templates::attention(problem);
 }
 
+double AttentionOperation::operation_count(std::span<const TensorView> inputs,
+                                           std::span<const TensorView> outputs) const {
+  const double queries = static_cast<double>(inputs[0].shape[2].hint());
+  double keys = static_cast<double>(inputs[1].shape[2].hint());
+  // Where queries are the last positions, they see all keys but, on average, half as many as there are
+  // queries.
+  if (settings_.causal) keys = std::max(keys - queries / 2, keys / 2);
+  if (settings_.window > 0) keys = std::min(keys, static_cast<double>(settings_.window));
+  const double heads =
+      static_cast<double>(inputs[0].shape[0].hint()) * static_cast<double>(inputs[0].shape[1].hint());
+  const double dims =
+      static_cast<double>(inputs[0].shape[3].hint()) + static_cast<double>(outputs[0].shape[3].hint());
+  return 2.0 * heads * queries * keys * dims;
+}
+
 }  // namespace lazuli

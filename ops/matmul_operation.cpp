@@ -111,4 +111,10 @@ void MatmulOperation::execute(std::span<const TensorView> inputs, std::span<cons
   templates::matmul(problem);
 }
 
+double MatmulOperation::operation_count(std::span<const TensorView> inputs,
+                                        std::span<const TensorView> outputs) const {
+  return 2.0 * static_cast<double>(element_count(outputs[0].shape)) *
+         static_cast<double>(inputs[0].shape.back().hint());
+}
+
 }  // namespace lazuli

@@ -15,6 +15,8 @@ class MatmulOperation final : public HostOperation {
   void attributes(AttributeWriter& writer) const override;
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  double operation_count(std::span<const TensorView> inputs,
+                         std::span<const TensorView> outputs) const override;
   bool accepts(int operand, Dtype dtype) const override;
   Differentials vjp(const Application& at, const Differentials& cotangents,
                     const std::vector<bool>& wanted) const override;

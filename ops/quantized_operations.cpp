@@ -172,4 +172,16 @@ void PackedTakeOperation::execute(std::span<const TensorView> inputs,
   }
 }
 
+double QuantizedMatmulOperation::operation_count(std::span<const TensorView> inputs,
+                                                 std::span<const TensorView> outputs) const {
+  return 2.0 * static_cast<double>(element_count(outputs[0].shape)) *
+         static_cast<double>(inputs[0].shape.back().hint());
+}
+
+double PackedMatmulOperation::operation_count(std::span<const TensorView> inputs,
+                                              std::span<const TensorView> outputs) const {
+  return 2.0 * static_cast<double>(element_count(outputs[0].shape)) *
+         static_cast<double>(inputs[0].shape.back().hint());
+}
+
 }  // namespace lazuli

@@ -19,6 +19,8 @@ class QuantizedMatmulOperation final : public HostOperation {
                     const std::vector<bool>& wanted) const override;
   std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
                           Dim batch) const override;
+  double operation_count(std::span<const TensorView> inputs,
+                         std::span<const TensorView> outputs) const override;
 
  private:
   bool transpose_;
@@ -54,6 +56,8 @@ class PackedMatmulOperation final : public HostOperation {
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
   std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
                           Dim batch) const override;
+  double operation_count(std::span<const TensorView> inputs,
+                         std::span<const TensorView> outputs) const override;
 
  private:
   Dim out_features_;

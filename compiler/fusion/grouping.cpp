@@ -291,11 +291,19 @@ class Planner {
       const uint32_t current = find(unit);
       const uint32_t producer = find(candidate);
       if (producer == current) continue;
-      if (current == unit) {
-        join(producer, unit, id);
-      } else {
-        join_producer(current, producer, id);
-      }
+      const char* refused = current == unit ? join(producer, unit, id) : join_producer(current, producer, id);
+      if (refused != nullptr) refuse(id, producer, refused);
+    }
+  }
+
+  void refuse(NodeId id, uint32_t producer, const char* reason) {
+    for (const FusionEdge& edge : edges_[id]) {
+      const NodeId maker = graph().values[edge.value].node;
+      if (maker == Graph::none || unit_of_node_[maker] == Graph::none ||
+          find(unit_of_node_[maker]) != producer)
+        continue;
+      plan_.refusals.push_back({id, edge.value, reason});
+      return;
     }
   }
 
@@ -432,12 +440,20 @@ class Planner {
     return rows >= 2 * threads_ || rows * extent_product(group, true) <= small_work;
   }
 
-  /// Takes a node that is alone in its unit into a group that makes what it needs.
-  void join(uint32_t producer, uint32_t unit, NodeId id) {
-    if (!fits(producer, unit) || makes_cycle(producer, unit)) return;
+  static constexpr const char* too_large = "the kernel would become too large";
+  static constexpr const char* cycle = "something between them must run after the one and before the other";
+  static constexpr const char* other_places =
+      "it reads the value at other places than those where it is computed";
+  static constexpr const char* not_everywhere =
+      "what the group computes does not vary along the reduced dimensions";
+
+  /// Takes a node that is alone in its unit into a group that makes what it needs; or says why not.
+  const char* join(uint32_t producer, uint32_t unit, NodeId id) {
+    if (!fits(producer, unit)) return too_large;
+    if (makes_cycle(producer, unit)) return cycle;
     FusionGroup& group = units_[producer].fused.group;
     const auto dims = place_in(group, producer, id);
-    if (!dims) return;
+    if (!dims) return other_places;
     const Graph::GraphNode& node = graph().nodes[id];
     const bool was_reducing = group.has_reduce();
     const auto covers = [&](size_t k) {
@@ -458,23 +474,28 @@ class Planner {
         }
         dim = -1;
       }
-      if (!any || (was_reducing && reduce != group.reduce)) return;
+      if (!any || (was_reducing && reduce != group.reduce))
+        return "it reduces over other dimensions than the group does";
       if (!was_reducing) {
         // Everything so far stays on the full space; it must be so in fact.
         for (const auto& [value, at] : group.place) {
           for (size_t k = 0; k < group.space.size(); ++k) {
-            if (reduce[k] && std::find(at.begin(), at.end(), static_cast<int>(k)) == at.end()) return;
+            if (reduce[k] && std::find(at.begin(), at.end(), static_cast<int>(k)) == at.end())
+              return not_everywhere;
           }
         }
-        if (is_arg_reduction(node) && std::count(reduce.begin(), reduce.end(), true) != 1) return;
+        if (is_arg_reduction(node) && std::count(reduce.begin(), reduce.end(), true) != 1) {
+          return "a position is found along one dimension only";
+        }
         group.reduce = std::move(reduce);
       }
     } else if (full && was_reducing && needs_reduced(group, producer, id) && !rows_keep_busy(group)) {
-      return;
+      return "the rows are too few and long for each to stay in one thread";
     }
     group.place[node.outputs[0]] = std::move(place);
     if (node.operation->kind() == OperationKind::reduction) group.operand_place[node.outputs[0]] = *dims;
     merge_units(producer, unit);
+    return nullptr;
   }
 
   static bool is_arg_reduction(const Graph::GraphNode& node) {
@@ -490,13 +511,18 @@ class Planner {
     });
   }
 
-  /// Merges a further group, which makes something that node `id` needs, into the group that `id` joined.
-  void join_producer(uint32_t current, uint32_t other, NodeId id) {
-    if (!fits(current, other) || makes_cycle(current, other)) return;
+  static constexpr const char* other_reduction = "the two groups reduce over different dimensions";
+  static constexpr const char* other_space = "the two groups run over different spaces";
+
+  /// Merges a further group, which makes something that node `id` needs, into the group that `id` joined; or
+  /// says why not.
+  const char* join_producer(uint32_t current, uint32_t other, NodeId id) {
+    if (!fits(current, other)) return too_large;
+    if (makes_cycle(current, other)) return cycle;
     FusionGroup& group = units_[current].fused.group;
     const FusionGroup& source = units_[other].fused.group;
     const Graph::GraphNode& node = graph().nodes[id];
-    if (node.operation->kind() == OperationKind::reduction) return;
+    if (node.operation->kind() == OperationKind::reduction) return "a reduction joins one group only";
     const std::vector<int>& dims = group.place.at(node.outputs[0]);
 
     std::vector<int> to(source.space.size(), -1);
@@ -504,14 +530,14 @@ class Planner {
       const NodeId maker = graph().values[edge.value].node;
       if (maker == Graph::none || unit_of_node_[maker] == Graph::none || find(unit_of_node_[maker]) != other)
         continue;
-      if (edge.dynamic) return;
+      if (edge.dynamic) return other_places;
       const std::vector<int>& place = source.place.at(edge.value);
       for (size_t d = 0; d < place.size(); ++d) {
         if (place[d] < 0) continue;
-        if (!is_unscaled(edge.map[d])) return;
+        if (!is_unscaled(edge.map[d])) return other_places;
         const int target = dims[static_cast<size_t>(edge.map[d].dim)];
         int& mapped = to[static_cast<size_t>(place[d])];
-        if (target < 0 || (mapped >= 0 && mapped != target)) return;
+        if (target < 0 || (mapped >= 0 && mapped != target)) return other_places;
         mapped = target;
       }
     }
@@ -524,30 +550,31 @@ class Planner {
       for (size_t k = 0; k < source.space.size(); ++k) {
         if (source.reduce[k]) source_reduced.push_back(k);
       }
-      if (source_reduced.size() != reduced.size()) return;
+      if (source_reduced.size() != reduced.size()) return other_reduction;
       for (size_t i = 0; i < reduced.size(); ++i) {
         int& mapped = to[source_reduced[i]];
-        if (mapped >= 0 && mapped != static_cast<int>(reduced[i])) return;
-        if (!source.space[source_reduced[i]].same_as(group.space[reduced[i]])) return;
+        if (mapped >= 0 && mapped != static_cast<int>(reduced[i])) return other_reduction;
+        if (!source.space[source_reduced[i]].same_as(group.space[reduced[i]])) return other_reduction;
         mapped = static_cast<int>(reduced[i]);
       }
     }
-    absorb(current, other, to);
+    return absorb(current, other, to);
   }
 
-  /// Moves all of `other` into `current`, its dimensions mapped by `to`, if that covers the space.
-  void absorb(uint32_t current, uint32_t other, const std::vector<int>& to) {
+  /// Moves all of `other` into `current`, its dimensions mapped by `to`, if that covers the space; or says
+  /// why not.
+  const char* absorb(uint32_t current, uint32_t other, const std::vector<int>& to) {
     FusionGroup& group = units_[current].fused.group;
     const FusionGroup& source = units_[other].fused.group;
     std::vector<bool> taken(group.space.size(), false);
     for (size_t k = 0; k < source.space.size(); ++k) {
       if (to[k] < 0) {
         if (is_unit(source.space[k]) && !source.reduce[k]) continue;
-        return;
+        return other_space;
       }
       const auto target = static_cast<size_t>(to[k]);
-      if (taken[target] || source.space[k].hint() != group.space[target].hint()) return;
-      if (source.has_reduce() && source.reduce[k] != group.reduce[target]) return;
+      if (taken[target] || source.space[k].hint() != group.space[target].hint()) return other_space;
+      if (source.has_reduce() && source.reduce[k] != group.reduce[target]) return other_reduction;
       taken[target] = true;
     }
     size_t reduced = 0, reduced_taken = 0;
@@ -556,10 +583,10 @@ class Planner {
         ++reduced;
         reduced_taken += taken[k];
       } else if (!taken[k] && !is_unit(group.space[k])) {
-        return;
+        return other_space;
       }
     }
-    if (reduced_taken != 0 && reduced_taken != reduced) return;
+    if (reduced_taken != 0 && reduced_taken != reduced) return other_reduction;
     const auto moved = [&](std::vector<int> place) {
       for (int& dim : place) dim = dim < 0 ? -1 : to[static_cast<size_t>(dim)];
       return place;
@@ -567,6 +594,7 @@ class Planner {
     for (const auto& [value, place] : source.place) group.place[value] = moved(place);
     for (const auto& [value, place] : source.operand_place) group.operand_place[value] = moved(place);
     merge_units(current, other);
+    return nullptr;
   }
 
   void merge_units(uint32_t into, uint32_t from) {
@@ -720,39 +748,38 @@ FusionPlan plan_fusion(PreparedGraph prepared, int threads) {
 }
 
 std::string FusionPlan::to_text() const {
-  const Graph& graph = prepared.graph;
   std::string text;
-  for (const FusionUnit& unit : units) {
-    switch (unit.kind) {
-      case FusionUnit::Kind::host:
-        text += "host " + graph.nodes[unit.node].operation->to_string() + "\n";
-        break;
-      case FusionUnit::Kind::reshape:
-        text += "reshape\n";
-        break;
-      case FusionUnit::Kind::begin:
-        text += fmt::format("memory of %{}\n", graph.nodes[unit.node].outputs[0]);
-        break;
-      case FusionUnit::Kind::group: {
-        text += "kernel over [";
-        for (size_t k = 0; k < unit.group.space.size(); ++k) {
-          text += fmt::format("{}{}{}", k > 0 ? "," : "", unit.group.space[k].hint(),
-                              unit.group.reduce[k] ? "r" : "");
-        }
-        text += "] stores";
-        for (ValueId value : unit.group.outputs) text += fmt::format(" %{}", value);
-        text += '\n';
-        for (NodeId member : unit.group.members) {
-          const Graph::GraphNode& node = graph.nodes[member];
-          text += "  " + graph.value_text(node.outputs[0]) + " = " + node.operation->to_string();
-          for (size_t i = 0; i < node.inputs.size(); ++i) {
-            text += fmt::format("{}%{}", i > 0 ? ", " : " ", node.inputs[i]);
-          }
-          text += '\n';
-        }
-        break;
-      }
+  for (const FusionUnit& unit : units) text += to_text(unit);
+  return text;
+}
+
+std::string FusionPlan::to_text(const FusionUnit& unit) const {
+  const Graph& graph = prepared.graph;
+  switch (unit.kind) {
+    case FusionUnit::Kind::host:
+      return "host " + graph.nodes[unit.node].operation->to_string() + "\n";
+    case FusionUnit::Kind::reshape:
+      return "reshape\n";
+    case FusionUnit::Kind::begin:
+      return fmt::format("memory of %{}\n", graph.nodes[unit.node].outputs[0]);
+    case FusionUnit::Kind::group:
+      break;
+  }
+  std::string text = "kernel over [";
+  for (size_t k = 0; k < unit.group.space.size(); ++k) {
+    text +=
+        fmt::format("{}{}{}", k > 0 ? "," : "", unit.group.space[k].hint(), unit.group.reduce[k] ? "r" : "");
+  }
+  text += "] stores";
+  for (ValueId value : unit.group.outputs) text += fmt::format(" %{}", value);
+  text += '\n';
+  for (NodeId member : unit.group.members) {
+    const Graph::GraphNode& node = graph.nodes[member];
+    text += "  " + graph.value_text(node.outputs[0]) + " = " + node.operation->to_string();
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      text += fmt::format("{}%{}", i > 0 ? ", " : " ", node.inputs[i]);
     }
+    text += '\n';
   }
   return text;
 }

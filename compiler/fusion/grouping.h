@@ -50,13 +50,22 @@ struct FusionUnit {
   FusionGroup group;
 };
 
+/// A node that could have joined the group that makes something it needs, and didn't.
+struct FusionRefusal {
+  Graph::NodeId node = Graph::none;
+  Graph::ValueId needed = Graph::none;
+  const char* reason = "";
+};
+
 /// A partition of a prepared graph into units, in an order in which they can run.
 struct FusionPlan {
   PreparedGraph prepared;
   std::vector<bool> recomputed;  ///< for each value: never stored, computed where it is needed
   std::vector<FusionUnit> units;
+  std::vector<FusionRefusal> refusals;
 
   std::string to_text() const;
+  std::string to_text(const FusionUnit& unit) const;
 };
 
 /// Decides what is computed together. `threads` tells how many rows it takes to keep the machine busy.
@@ -64,6 +73,7 @@ FusionPlan plan_fusion(PreparedGraph prepared, int threads);
 
 /// What a node's computation needs. The computation's coordinates are those of its output (elementwise) or
 /// of its operand (reduction).
-std::vector<FusionEdge> fusion_edges(const Graph& graph, const std::vector<bool>& recomputed, Graph::NodeId node);
+std::vector<FusionEdge> fusion_edges(const Graph& graph, const std::vector<bool>& recomputed,
+                                     Graph::NodeId node);
 
 }  // namespace lazuli

@@ -1,7 +1,10 @@
 #include <lazuli/compiler/kernel_ir/kernel.h>
 
 #include <algorithm>
+#include <string>
 #include <type_traits>
+
+#include <lazuli/compiler/kernel_ir/instruction_table.h>
 
 namespace lazuli::kir {
 namespace {
@@ -24,6 +27,30 @@ bool Kernel::has_reduce() const {
 
 Dtype compute_type(Dtype t) {
   return t == float16 || t == bfloat16 || t == complex64 ? float32 : t;
+}
+
+std::string kernel_name(const Kernel& kernel) {
+  constexpr int most = 10;
+  std::string name = !kernel.has_reduce() ? "elementwise" : kernel.reduces_innermost() ? "rows" : "columns";
+  Opcode before = Opcode::constant;
+  int named = 0, left_out = 0;
+  for (const Instruction& instruction : kernel.instructions) {
+    const Opcode op = instruction.op;
+    const bool says_little = op == Opcode::constant || op == Opcode::index || op == Opcode::cast ||
+                             op == Opcode::round_to || is_load(op) || is_store(op) || op == before;
+    if (says_little) continue;
+    before = op;
+    if (named == most) {
+      ++left_out;
+      continue;
+    }
+    ++named;
+    name += '_';
+    name += row_of(op).name;
+  }
+  if (named == 0) name += "_copy";
+  if (left_out > 0) name += "_and_" + std::to_string(left_out);
+  return name;
 }
 
 std::string serialize(const Kernel& kernel) {

@@ -169,6 +169,10 @@ void verify(const Kernel& kernel);
 std::string to_text(const Kernel& kernel);
 Kernel parse(std::string_view text);
 
+/// What the kernel does in a few words: its form and its instructions in order, such as `rows_exp_add_div`.
+/// Different kernels may have the same name.
+std::string kernel_name(const Kernel& kernel);
+
 /// A byte string equal for equal kernels only: the key of caches in memory and on disk.
 std::string serialize(const Kernel& kernel);
 

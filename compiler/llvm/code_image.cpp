@@ -50,6 +50,7 @@ class Linker {
       if (sections_[i].sh_type == SHT_RELA && placed_[sections_[i].sh_info] >= 0) relocate(sections_[i]);
     }
     find_symbols();
+    image_.section_offsets = std::move(placed_);
     return std::move(image_);
   }
 

@@ -17,6 +17,7 @@ struct CodeImage {
   std::string bytes;
   std::vector<std::pair<std::string, uint32_t>> symbols;  ///< functions and where they begin
   std::vector<std::pair<std::string, uint32_t>> imports;  ///< functions called and where their slots lie
+  std::vector<int64_t> section_offsets;  ///< where the object's sections lie, -1 for none; not serialized
 };
 
 /// Links a relocatable ELF object. Throws std::runtime_error where it needs what an image cannot hold

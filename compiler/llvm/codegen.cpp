@@ -7,6 +7,7 @@
 
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/IntrinsicsX86.h>
+#include <llvm/Support/raw_ostream.h>
 
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/llvm/emitter.h>
@@ -42,6 +43,21 @@ std::string kernel_object(const Target& target, const kir::Kernel& kernel, const
   return {object.begin(), object.end()};
 }
 
+std::string kernel_text(const Target& target, const kir::Kernel& kernel, CodeText what,
+                        const CodegenOptions& options) {
+  const MachineCompiler compiler(target);
+  llvm::LLVMContext context;
+  llvm::Module module("lazuli", context);
+  compiler.prepare(module);
+  generate_kernel(module, target, kernel, options);
+  compiler.optimize(module);
+  if (what == CodeText::assembly) return compiler.emit_assembly(module);
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, nullptr);
+  return text;
+}
+
 KernelEmitter::KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
                              const CodegenOptions& options)
     : kernel_(kernel),
@@ -51,7 +67,13 @@ KernelEmitter::KernelEmitter(llvm::Function& function, const Target& target, con
       b_(function, target),
       index_(kernel.dims.size(), nullptr),
       values_(kernel.instructions.size()),
-      transposed_(kernel.accesses.size(), nullptr) {}
+      transposed_(kernel.accesses.size(), nullptr) {
+  if (!options.debug_directory.empty()) {
+    source_.emplace(function, kernel, options.debug_directory,
+                    options.name.empty() ? options.symbol : options.name);
+    mark(kir::no_value);
+  }
+}
 
 std::string KernelEmitter::describe() const {
   static constexpr const char* forms[] = {"elementwise", "rows", "columns"};
@@ -74,6 +96,7 @@ void KernelEmitter::emit() {
     b_.ir.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});
   }
   b_.ir.CreateRetVoid();
+  if (source_) source_->finish();
 }
 
 void KernelEmitter::load_arguments() {
@@ -334,6 +357,7 @@ void KernelEmitter::emit_level(const Block& block, int level) {
 }
 
 void KernelEmitter::emit_one(ValueId id) {
+  mark(id);
   const Instruction& instruction = kernel_.instructions[id];
   const bool vector = schedule_.is_vector[id];
   if (is_store(instruction.op)) return emit_store(instruction);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include <lazuli/compiler/kernel_ir/kernel.h>
@@ -14,6 +15,8 @@ namespace lazuli {
 struct CodegenOptions {
   bool streaming = false;  ///< contiguous stores go past the caches; they must be aligned to vectors
   std::string symbol = "kernel";
+  std::string debug_directory;  ///< where it is given, code has the line numbers of a text written there...
+  std::string name;             ///< ...which with its function has this name, by default the symbol
 };
 
 /// Emits a function with the signature of kir::KernelFunction that runs the kernel, whose math has been
@@ -24,6 +27,11 @@ void generate_kernel(llvm::Module& module, const Target& target, const kir::Kern
 /// The object file of such a function, for any target that LLVM knows.
 std::string kernel_object(const Target& target, const kir::Kernel& kernel,
                           const CodegenOptions& options = {});
+
+/// The same as text.
+enum class CodeText : uint8_t { llvm_ir, assembly };
+std::string kernel_text(const Target& target, const kir::Kernel& kernel, CodeText what,
+                        const CodegenOptions& options = {});
 
 /// Goes into the keys of cached code: change it whenever the code made from the same kernel changes.
 inline constexpr int code_version = 11;

@@ -5,11 +5,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <limits>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -21,6 +26,7 @@ namespace {
 
 constexpr char magic[8] = {'L', 'a', 'z', 'u', 'l', 'i', 'K', '1'};
 constexpr const char* suffix = ".kernel";
+constexpr const char* temporary_suffix = ".tmp";
 
 struct Header {
   char magic[8];
@@ -79,6 +85,37 @@ std::string header_for(std::string_view key, std::string_view value) {
   header.value_size = value.size();
   std::tie(header.checksum[0], header.checksum[1]) = hash_bytes(both);
   return std::string(reinterpret_cast<const char*>(&header), sizeof(header));
+}
+
+/// A file of the cache.
+struct Entry {
+  std::filesystem::path path;
+  uint64_t size = 0;
+  std::filesystem::file_time_type time;
+  bool is_temporary = false;  ///< being written, or left behind by a process that died
+
+  bool is_left_behind() const {
+    return is_temporary && std::filesystem::file_time_type::clock::now() - time > std::chrono::hours(1);
+  }
+};
+
+/// What lies there now: other processes add and remove files all the while.
+std::vector<Entry> entries_of(const std::filesystem::path& directory) {
+  std::vector<Entry> entries;
+  if (directory.empty()) return entries;
+  std::error_code error;
+  std::filesystem::directory_iterator at(directory, error);
+  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    Entry entry;
+    entry.path = at->path();
+    entry.is_temporary = entry.path.extension() == temporary_suffix;
+    if (!entry.is_temporary && entry.path.extension() != suffix) continue;
+    std::error_code gone;
+    entry.time = at->last_write_time(gone);
+    if (!gone) entry.size = at->file_size(gone);
+    if (!gone) entries.push_back(std::move(entry));
+  }
+  return entries;
 }
 
 uint64_t multiply_fold(uint64_t a, uint64_t b) {
@@ -147,7 +184,8 @@ bool DiskCache::write(const std::string& key, std::string_view value) {
   std::filesystem::create_directories(directory, error);
   static std::atomic<uint64_t> serial{0};
   const std::filesystem::path temporary =
-      directory / fmt::format("{}-{}.tmp", getpid(), serial.fetch_add(1, std::memory_order_relaxed));
+      directory /
+      fmt::format("{}-{}{}", getpid(), serial.fetch_add(1, std::memory_order_relaxed), temporary_suffix);
   {
     const File file(temporary, O_WRONLY | O_CREAT | O_EXCL);
     if (!file.is_open()) return false;
@@ -178,6 +216,44 @@ void DiskCache::set_limit(uint64_t bytes) {
   measured_ = false;
 }
 
+uint64_t DiskCache::limit_from_environment() {
+  constexpr uint64_t otherwise = uint64_t{256} << 20;
+  const char* value = std::getenv("LAZULI_CACHE_LIMIT");
+  if (value == nullptr || *value == '\0') return otherwise;
+  const std::string_view text = value;
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
+  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
+  if (error == std::errc() && shift >= 0 && number <= std::numeric_limits<uint64_t>::max() >> shift) {
+    return number << shift;
+  }
+  std::fprintf(stderr, "lazuli: LAZULI_CACHE_LIMIT is '%s', which is no size such as 512M; 256M is used\n",
+               value);
+  return otherwise;
+}
+
+DiskCacheInfo DiskCache::info() const {
+  DiskCacheInfo info;
+  info.directory = kernel_cache_directory();
+  info.limit = limit_.load(std::memory_order_relaxed);
+  for (const Entry& entry : entries_of(info.directory)) {
+    info.entries += entry.is_temporary ? 0 : 1;
+    info.bytes += entry.size;
+  }
+  return info;
+}
+
+uint64_t DiskCache::clear() {
+  uint64_t removed = 0;
+  for (const Entry& entry : entries_of(kernel_cache_directory())) {
+    if (entry.is_temporary && !entry.is_left_behind()) continue;  // somebody is writing it
+    std::error_code gone;
+    removed += std::filesystem::remove(entry.path, gone) ? 1 : 0;
+  }
+  return removed;
+}
+
 void DiskCache::reset_counters() {
   damaged_.store(0, std::memory_order_relaxed);
   evicted_.store(0, std::memory_order_relaxed);
@@ -193,30 +269,14 @@ void DiskCache::evict_if_needed(uint64_t written) {
   measured_ = true;
   unchecked_bytes_ = 0;
 
-  struct Entry {
-    std::filesystem::file_time_type time;
-    uint64_t size;
-    std::filesystem::path path;
-  };
-  std::vector<Entry> entries;
   uint64_t total = 0;
-  std::error_code error;
-  const auto now = std::filesystem::file_time_type::clock::now();
-  std::filesystem::directory_iterator at(kernel_cache_directory(), error);
-  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-    std::error_code gone;  // other processes remove files too
-    const auto time = at->last_write_time(gone);
-    if (gone) continue;
-    if (at->path().extension() == ".tmp" && now - time > std::chrono::hours(1)) {
-      std::filesystem::remove(at->path(), gone);  // left behind by a process that died
-      continue;
-    }
-    if (at->path().extension() != suffix) continue;
-    const uint64_t size = at->file_size(gone);
-    if (gone) continue;
-    entries.push_back({time, size, at->path()});
-    total += size;
-  }
+  std::vector<Entry> entries = entries_of(kernel_cache_directory());
+  std::erase_if(entries, [&](const Entry& entry) {
+    std::error_code gone;
+    if (entry.is_left_behind()) std::filesystem::remove(entry.path, gone);
+    if (!entry.is_temporary) total += entry.size;
+    return entry.is_temporary;
+  });
   if (total <= limit) return;
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
   for (const Entry& entry : entries) {

@@ -2,12 +2,14 @@
 
 // Private to code generation: this header shows LLVM's types.
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <lazuli/compiler/kernel_ir/kernel.h>
 #include <lazuli/compiler/llvm/builder.h>
 #include <lazuli/compiler/llvm/codegen.h>
+#include <lazuli/compiler/llvm/kernel_source.h>
 #include <lazuli/compiler/llvm/schedule.h>
 
 namespace lazuli {
@@ -62,6 +64,10 @@ class KernelEmitter {
   Carried at_position(int dim, Value* i, llvm::function_ref<Carried()> body);
   void emit_level(const kir::Block& block, int level);
   void emit_one(kir::ValueId id);
+  /// Notes for debuggers which instruction the code to come belongs to.
+  void mark(kir::ValueId id) {
+    if (source_) source_->at(b_.ir, id);
+  }
 
   Value* scalar(kir::ValueId id) const;
   Value* part(kir::ValueId id, int which);
@@ -130,6 +136,7 @@ class KernelEmitter {
   const CodegenOptions& options_;
   const Schedule schedule_;
   VectorBuilder b_;
+  std::optional<KernelSource> source_;  // where debug information is wanted
 
   std::vector<Value*> extents_;                       // for each dimension
   std::vector<std::vector<Value*>> strides_;          // bytes, for each access and dimension; null for zero

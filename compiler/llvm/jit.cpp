@@ -1,7 +1,9 @@
 #include <lazuli/compiler/llvm/jit.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <mutex>
 #include <stdexcept>
 #include <unordered_map>
@@ -10,14 +12,18 @@
 
 #include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/DiagnosticPrinter.h>
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/IntrinsicsAArch64.h>
 #include <llvm/IR/LLVMContext.h>
 #include <llvm/IR/Module.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/Support/raw_ostream.h>
 
 #include <lazuli/compiler/llvm/code_image.h>
+#include <lazuli/compiler/llvm/debugger.h>
 #include <lazuli/compiler/llvm/disk_cache.h>
 #include <lazuli/compiler/llvm/machine.h>
+#include <lazuli/compiler/llvm/perf_map.h>
 #include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/settings.h>
 
@@ -76,6 +82,7 @@ struct JitEngine::State {
   std::atomic<uint64_t> malformed{0};
   std::atomic<uint64_t> compile_nanoseconds{0};
   std::atomic<uint64_t> load_nanoseconds{0};
+  std::atomic<Fault> fault{Fault::none};
   DiskCache disk;
 
   std::mutex compilers_mutex;
@@ -98,15 +105,17 @@ struct JitEngine::State {
     return key + common;
   }
 
-  std::shared_ptr<const JitCode> load(const std::string& full) {
+  std::shared_ptr<const JitCode> load(const std::string& full, const std::string& name) {
     // Whoever wants to see the stages wants them made.
-    if (prints(Stage::llvm_ir) || prints(Stage::assembly)) return nullptr;
+    if (prints(Stage::llvm_ir) || prints(Stage::assembly) || !debug_directory().empty()) return nullptr;
     const Stopwatch watch(load_nanoseconds);
     const std::optional<std::string> bytes = disk.read(full);
     if (!bytes) return nullptr;
     try {
-      std::shared_ptr<const JitCode> code = load_image(parse_image(*bytes));
+      const CodeImage image = parse_image(*bytes);
+      std::shared_ptr<const JitCode> code = load_image(image);
       loaded.fetch_add(1, std::memory_order_relaxed);
+      publish_names(image, *code, name);
       return code;
     } catch (const std::runtime_error&) {
       malformed.fetch_add(1, std::memory_order_relaxed);
@@ -115,19 +124,85 @@ struct JitEngine::State {
     }
   }
 
-  std::shared_ptr<const JitCode> compile(const std::string& full, const BuildModule& build) {
-    CodeImage image;
-    {
+  std::shared_ptr<const JitCode> compile(const std::string& full, const BuildModule& build,
+                                         const std::string& name) {
+    Product product;
+    try {
       const Stopwatch watch(compile_nanoseconds);
-      // A target machine is not to be shared between threads, and costs something to make.
-      std::unique_ptr<MachineCompiler> compiler = take_compiler();
-      image = compile_with(*compiler, build);
-      const std::lock_guard lock(compilers_mutex);
-      idle_compilers.push_back(std::move(compiler));
+      product = make(build);
+    } catch (const std::exception& error) {
+      warn_once(error.what());
+      throw;
     }
     compiled.fetch_add(1, std::memory_order_relaxed);
-    if (disk.write(full, serialize_image(image))) written.fetch_add(1, std::memory_order_relaxed);
-    return load_image(image);
+    std::shared_ptr<const JitCode> code = load_image(product.image);
+    publish_names(product.image, *code, name);
+    if (!debug_directory().empty()) {
+      if (const std::byte* base = base_of(product.image, *code)) {
+        return announce_to_debugger(std::move(code), base, {product.object.data(), product.object.size()},
+                                    product.image.section_offsets);
+      }
+      return code;
+    }
+    if (disk.write(full, serialize_image(product.image))) written.fetch_add(1, std::memory_order_relaxed);
+    return code;
+  }
+
+  struct Product {
+    CodeImage image;
+    llvm::SmallVector<char, 0> object;
+  };
+
+  /// What a compilation works on.
+  struct Work {
+    std::unique_ptr<MachineCompiler>
+        compiler;  // not to be shared between threads, and costs something to make
+    std::string error;
+    llvm::LLVMContext context;
+    llvm::Module module{"lazuli", context};
+  };
+
+  Product make(const BuildModule& build) {
+    auto work = std::make_unique<Work>();
+    work->compiler = take_compiler();
+    Product product;
+    try {
+      const CatchFatalErrors scope;
+      product.object = compile_with(*work, build);
+    } catch (const FatalLlvmError&) {
+      static_cast<void>(work.release());  // nobody can say what state it is in
+      throw;
+    }
+    product.image = link_object({product.object.data(), product.object.size()});
+    const std::lock_guard lock(compilers_mutex);
+    idle_compilers.push_back(std::move(work->compiler));
+    return product;
+  }
+
+  static const std::byte* base_of(const CodeImage& image, const JitCode& code) {
+    if (image.symbols.empty()) return nullptr;
+    const auto& [symbol, offset] = image.symbols.front();
+    return static_cast<const std::byte*>(code.symbol(symbol)) - offset;
+  }
+
+  /// Tells profilers how functions are called. The last one's size is not known to the byte.
+  static void publish_names(const CodeImage& image, const JitCode& code, const std::string& name) {
+    for (const auto& [symbol, offset] : image.symbols) {
+      size_t end = image.bytes.size();
+      for (const auto& [other, begin] : image.symbols) {
+        if (begin > offset) end = std::min<size_t>(end, begin);
+      }
+      add_to_perf_map(code.symbol(symbol), end - offset,
+                      image.symbols.size() == 1 ? code_name(name) : code_name(name + " " + symbol));
+    }
+  }
+
+  static void warn_once(const char* reason) {
+    static std::atomic<bool> warned{false};
+    if (warned.exchange(true)) return;
+    std::fprintf(stderr,
+                 "lazuli: code cannot be compiled, its work is done more slowly without (said once): %s\n",
+                 reason);
   }
 
   std::unique_ptr<MachineCompiler> take_compiler() {
@@ -142,27 +217,41 @@ struct JitEngine::State {
     return std::make_unique<MachineCompiler>(host_target());
   }
 
-  static CodeImage compile_with(const MachineCompiler& compiler, const BuildModule& build) {
-    llvm::LLVMContext context;
-    std::string error;
-    context.setDiagnosticHandler(std::make_unique<Diagnostics>(error));
-    context.setDiscardValueNames(!prints(Stage::llvm_ir));
-    llvm::Module module("lazuli", context);
+  llvm::SmallVector<char, 0> compile_with(Work& work, const BuildModule& build) const {
+    const MachineCompiler& compiler = *work.compiler;
+    llvm::Module& module = work.module;
+    work.context.setDiagnosticHandler(std::make_unique<Diagnostics>(work.error));
+    work.context.setDiscardValueNames(!prints(Stage::llvm_ir));
     compiler.prepare(module);
     build(module);
 #ifndef NDEBUG
-    std::string fault;
-    llvm::raw_string_ostream stream(fault);
-    if (llvm::verifyModule(module, &stream)) throw std::runtime_error("malformed LLVM IR: " + fault);
+    std::string fault_found;
+    llvm::raw_string_ostream stream(fault_found);
+    if (llvm::verifyModule(module, &stream)) throw std::runtime_error("malformed LLVM IR: " + fault_found);
 #endif
     compiler.optimize(module);
     if (prints(Stage::llvm_ir)) print_stage(Stage::llvm_ir, module.getName().str(), text_of(module));
     if (prints(Stage::assembly)) {
       print_stage(Stage::assembly, module.getName().str(), compiler.emit_assembly(module));
     }
-    const llvm::SmallVector<char, 0> object = compiler.emit_object(module);
-    if (!error.empty()) throw std::runtime_error("LLVM: " + error);
-    return link_object({object.data(), object.size()});
+    const Fault wanted = fault.load(std::memory_order_relaxed);
+    if (wanted == Fault::error) work.context.emitError("injected error");
+    if (wanted == Fault::fatal) add_call_that_cannot_be_selected(module);
+    llvm::SmallVector<char, 0> object = compiler.emit_object(module);
+    if (!work.error.empty()) throw std::runtime_error("LLVM: " + work.error);
+    return object;
+  }
+
+  /// Makes instruction selection give up, as it does where a target lacks something.
+  static void add_call_that_cannot_be_selected(llvm::Module& module) {
+    for (llvm::Function& function : module) {
+      if (function.isDeclaration()) continue;
+      llvm::IRBuilder<> ir(&*function.getEntryBlock().getFirstInsertionPt());
+      llvm::Value* result =
+          ir.CreateIntrinsic(llvm::Intrinsic::aarch64_crc32b, {}, {ir.getInt32(0), ir.getInt32(0)});
+      ir.CreateStore(result, function.getArg(0));
+      return;
+    }
   }
 };
 
@@ -174,14 +263,16 @@ JitEngine& JitEngine::instance() {
   return *engine;
 }
 
-std::shared_ptr<const JitCode> JitEngine::load(const std::string& key) {
-  return state_->load(State::full_key(key));
+std::shared_ptr<const JitCode> JitEngine::load(const std::string& key, const std::string& name) {
+  return state_->load(State::full_key(key), name.empty() ? key : name);
 }
 
-std::shared_ptr<const JitCode> JitEngine::load_or_build(const std::string& key, const BuildModule& build) {
+std::shared_ptr<const JitCode> JitEngine::load_or_build(const std::string& key, const BuildModule& build,
+                                                        const std::string& name) {
   const std::string full = State::full_key(key);
-  if (std::shared_ptr<const JitCode> code = state_->load(full)) return code;
-  return state_->compile(full, build);
+  const std::string& shown = name.empty() ? key : name;
+  if (std::shared_ptr<const JitCode> code = state_->load(full, shown)) return code;
+  return state_->compile(full, build, shown);
 }
 
 void* JitEngine::load_or_build(const std::string& key, const std::string& symbol, const BuildModule& build) {
@@ -226,6 +317,15 @@ void JitEngine::reset_statistics() {
 
 void JitEngine::set_disk_limit(uint64_t bytes) {
   state_->disk.set_limit(bytes);
+}
+DiskCacheInfo JitEngine::disk_info() const {
+  return state_->disk.info();
+}
+uint64_t JitEngine::clear_disk() {
+  return state_->disk.clear();
+}
+void JitEngine::inject_fault(Fault fault) {
+  state_->fault.store(fault, std::memory_order_relaxed);
 }
 
 }  // namespace lazuli

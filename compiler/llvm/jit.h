@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include <lazuli/compiler/llvm/disk_cache.h>
+
 namespace llvm {
 class Module;
 }
@@ -51,20 +53,34 @@ class JitEngine {
   using BuildModule = std::function<void(llvm::Module&)>;
 
   /// The code for `key`, from disk or built. The key says everything that decides the code but for the target
-  /// and the version of Lazuli, which are added. Throws std::runtime_error where LLVM fails.
-  std::shared_ptr<const JitCode> load_or_build(const std::string& key, const BuildModule& build);
+  /// and the version of Lazuli, which are added. Profilers and debuggers see its functions under `name`, by
+  /// default the first line of the key. Throws std::runtime_error where LLVM fails, and says so once on
+  /// stderr.
+  std::shared_ptr<const JitCode> load_or_build(const std::string& key, const BuildModule& build,
+                                               const std::string& name = {});
 
   /// As above; the code is kept until the process ends, and built once however often this is called.
   void* load_or_build(const std::string& key, const std::string& symbol, const BuildModule& build);
 
   /// The code for `key` if it lies on disk, else null.
-  std::shared_ptr<const JitCode> load(const std::string& key);
+  std::shared_ptr<const JitCode> load(const std::string& key, const std::string& name = {});
 
   JitStatistics statistics() const;
   void reset_statistics();
 
-  /// The most bytes that the cache on disk keeps: 256 MB unless set.
+  /// The most bytes that the cache on disk keeps, see DiskCache::set_limit.
   void set_disk_limit(uint64_t bytes);
+  DiskCacheInfo disk_info() const;
+  /// Removes all entries from disk; how many there were. Code in memory stays.
+  uint64_t clear_disk();
+
+  /// For tests: what every compilation from now on meets with.
+  enum class Fault : uint8_t {
+    none,
+    error,  ///< LLVM reports an error and goes on
+    fatal,  ///< LLVM gives up in the middle of a pass
+  };
+  void inject_fault(Fault fault);
 
  private:
   JitEngine();

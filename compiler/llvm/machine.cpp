@@ -9,6 +9,7 @@
 #include <llvm/IR/PassManager.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/ErrorHandling.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetOptions.h>
@@ -17,11 +18,38 @@
 
 namespace lazuli {
 
+namespace {
+
+thread_local bool catches_fatal_errors = false;
+
+/// LLVM is built without exceptions but with unwind tables: what is thrown here passes through its frames,
+/// whose objects are not destroyed.
+void on_fatal_error(void* /*data*/, const char* reason, bool /*with_diagnostics*/) {
+  if (catches_fatal_errors) throw FatalLlvmError(std::string("LLVM: ") + reason);
+}
+
+}  // namespace
+
+CatchFatalErrors::CatchFatalErrors() : before_(catches_fatal_errors) {
+  catches_fatal_errors = true;
+}
+
+CatchFatalErrors::~CatchFatalErrors() {
+  catches_fatal_errors = before_;
+}
+
 void initialize_llvm() {
   static std::once_flag once;
   std::call_once(once, [] {
     llvm::InitializeNativeTarget();
     llvm::InitializeNativeTargetAsmPrinter();
+    // The other architecture that there is a target description for; part of every LLVM that distributions
+    // build.
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+    llvm::install_fatal_error_handler(on_fatal_error);
   });
 }
 
@@ -68,11 +96,16 @@ namespace {
 
 void emit(llvm::TargetMachine& machine, llvm::Module& module, llvm::raw_pwrite_stream& out,
           llvm::CodeGenFileType type) {
-  llvm::legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, out, nullptr, type, /*DisableVerify=*/true)) {
+  auto passes = std::make_unique<llvm::legacy::PassManager>();
+  if (machine.addPassesToEmitFile(*passes, out, nullptr, type, /*DisableVerify=*/true)) {
     throw std::runtime_error("LLVM cannot emit this kind of file for the target");
   }
-  passes.run(module);
+  try {
+    passes->run(module);
+  } catch (const FatalLlvmError&) {
+    static_cast<void>(passes.release());  // left as it is
+    throw;
+  }
 }
 
 }  // namespace

@@ -1,9 +1,13 @@
 #include <lazuli/compiler/llvm/target.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <llvm/ADT/StringMap.h>
@@ -56,39 +60,123 @@ Target native_target() {
   return target;
 }
 
-}  // namespace
+/// Whether this machine has all that code for the target may use; else `lacking` names what it has not.
+bool can_run(const llvm::MCSubtargetInfo& info, std::string& lacking) {
+  const llvm::StringMap<bool> has = llvm::sys::getHostCPUFeatures();
+  for (const auto& entry : has) {
+    if (entry.second || !info.checkFeatures("+" + entry.first().str())) continue;
+    lacking = entry.first().str();
+    return false;
+  }
+  return true;
+}
 
-Target target_for(const std::string& cpu, const std::string& features) {
+std::unique_ptr<llvm::MCSubtargetInfo> subtarget(const Target& target) {
   initialize_llvm();
-  Target target;
-  target.triple = llvm::sys::getProcessTriple();
-  target.cpu = cpu;
-  target.features = features;
   std::string error;
   const llvm::Target* found = llvm::TargetRegistry::lookupTarget(target.triple, error);
   if (found == nullptr) throw std::runtime_error("[target_for] " + error);
-  const auto describe = [&](const std::string& name, const std::string& with) {
-    return std::unique_ptr<llvm::MCSubtargetInfo>(found->createMCSubtargetInfo(target.triple, name, with));
+  const auto describe = [&](const std::string& cpu, const std::string& features) {
+    return std::unique_ptr<llvm::MCSubtargetInfo>(found->createMCSubtargetInfo(target.triple, cpu, features));
   };
   const std::unique_ptr<llvm::MCSubtargetInfo> any =
       describe("", "");  // asked first, lest LLVM print a warning
-  if (any == nullptr || !any->isCPUStringValid(cpu)) {
-    throw std::runtime_error("[target_for] LLVM knows no CPU '" + cpu + "'");
+  if (any == nullptr || !any->isCPUStringValid(target.cpu)) {
+    throw std::runtime_error("[target_for] LLVM knows no CPU '" + target.cpu + "'");
   }
-  const std::unique_ptr<llvm::MCSubtargetInfo> info = describe(cpu, features);
-  derive(target, [&](const char* name) { return info->checkFeatures(std::string("+") + name); });
+  return describe(target.cpu, target.features);
+}
+
+/// What a name such as `x86-64-v4,-avx512bf16` stands for. Throws std::invalid_argument if that cannot run.
+Target named_target(const std::string& name) {
+  const size_t comma = name.find(',');
+  const std::string features = comma == std::string::npos ? "" : name.substr(comma + 1);
+  std::string cpu = name.substr(0, comma);
+  if (cpu == "host" && features.empty()) return native_target();
+  if (cpu == "host") cpu = llvm::sys::getHostCPUName().str();
+  try {
+    Target target = target_for(cpu, features);
+    std::string lacking;
+    if (can_run(*subtarget(target), lacking)) return target;
+    throw std::invalid_argument("[set_target] '" + name + "' has " + lacking + ", which this machine lacks");
+  } catch (const std::runtime_error& error) {
+    throw std::invalid_argument("[set_target] '" + name + "' is no target: " + error.what());
+  }
+}
+
+/// What code is made for, settled when it is first asked for.
+struct Choice {
+  std::mutex mutex;
+  std::string name;
+  std::unique_ptr<const Target> target;
+  std::atomic<const Target*> settled{nullptr};
+};
+
+Choice& choice() {
+  static Choice* const instance = new Choice;  // never destroyed: code is made until the process is gone
+  return *instance;
+}
+
+Target target_from_environment() {
+  const char* name = std::getenv("LAZULI_TARGET");
+  if (name == nullptr || *name == '\0') return native_target();
+  try {
+    return named_target(name);
+  } catch (const std::invalid_argument& error) {
+    std::fprintf(stderr, "lazuli: LAZULI_TARGET: %s; the host is used\n", error.what());
+    return native_target();
+  }
+}
+
+}  // namespace
+
+Target target_for(const std::string& cpu, const std::string& features, const std::string& triple) {
+  Target target;
+  target.triple = triple.empty() ? llvm::sys::getProcessTriple() : triple;
+  target.cpu = cpu;
+  target.features = features;
+  const std::unique_ptr<llvm::MCSubtargetInfo> info = subtarget(target);
+  const bool x86 = llvm::StringRef(target.triple).starts_with("x86_64");  // whose features `derive` asks for
+  derive(target, [&](const char* name) { return x86 && info->checkFeatures(std::string("+") + name); });
   return target;
 }
 
 const Target& host_target() {
-  static const Target* const target = [] {
-    const char* cpu = std::getenv("LAZULI_TARGET_CPU");
-    const char* features = std::getenv("LAZULI_TARGET_FEATURES");
-    if (cpu == nullptr && features == nullptr) return new Target(native_target());
-    const std::string name = cpu != nullptr ? cpu : llvm::sys::getHostCPUName().str();
-    return new Target(target_for(name, features != nullptr ? features : ""));
-  }();
-  return *target;
+  Choice& chosen = choice();
+  if (const Target* target = chosen.settled.load(std::memory_order_acquire)) return *target;
+  const std::lock_guard lock(chosen.mutex);
+  if (chosen.target == nullptr) chosen.target = std::make_unique<const Target>(target_from_environment());
+  chosen.settled.store(chosen.target.get(), std::memory_order_release);
+  return *chosen.target;
+}
+
+void set_target(const std::string& name) {
+  auto target = std::make_unique<const Target>(named_target(name));
+  Choice& chosen = choice();
+  const std::lock_guard lock(chosen.mutex);
+  if (chosen.settled.load(std::memory_order_relaxed) != nullptr) {
+    if (chosen.target->key == target->key) return;
+    throw std::logic_error("[set_target] code has been made for " + chosen.target->cpu + " already");
+  }
+  chosen.target = std::move(target);
+}
+
+InstructionSet instruction_set() {
+  const Target& target = host_target();
+#if defined(__x86_64__)
+  // What these files are compiled with, see cmake/LazuliInterpreter.cmake. (Whatever has AVX2 and FMA has
+  // F16C and BMI, which not every compiler lets one ask for.)
+  const bool avx2 = target.vector_bits >= 256 && target.fma && target.half &&
+                    __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && target.masks && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+  if (avx512) return InstructionSet::avx512;
+  if (avx2) return InstructionSet::avx2;
+#else
+  static_cast<void>(target);
+#endif
+  return InstructionSet::baseline;
 }
 
 }  // namespace lazuli

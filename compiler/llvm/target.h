@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace lazuli {
@@ -23,11 +24,27 @@ struct Target {
   int vector_bytes() const { return vector_bits / 8; }
 };
 
-/// This machine, or what LAZULI_TARGET_CPU and LAZULI_TARGET_FEATURES say in its place (features are then
-/// those of that CPU, changed by the string given). Needs no LLVM target to be initialised unless overridden.
+/// The machine that code is made for: this one unless LAZULI_TARGET or `set_target` names another. Needs no
+/// LLVM target to be initialised unless one does.
 const Target& host_target();
 
-/// A CPU by LLVM's name, with a feature string added: for tests of code that this machine may not run.
-Target target_for(const std::string& cpu, const std::string& features = {});
+/// Makes code for another machine than this one, which must be able to run it: `host`, `x86-64-v4`,
+/// `x86-64-v3`, `x86-64-v2`, `x86-64`, or any CPU that LLVM knows, with features added or taken away as in
+/// `x86-64-v4,-avx512bf16`. The interpreter and the kernels compiled ahead of time keep to it too.
+/// LAZULI_TARGET does the same, but for a target that does not fit it warns and takes the host.
+///
+/// Throws std::invalid_argument if LLVM does not know the CPU or this machine lacks something that it has,
+/// std::logic_error if code has been made already, since then it is too late.
+void set_target(const std::string& name);
+
+/// A CPU by LLVM's name, with a feature string added: for tests of code that this machine may not run. With
+/// a triple, one of another architecture. Throws std::runtime_error where LLVM does not know it.
+Target target_for(const std::string& cpu, const std::string& features = {}, const std::string& triple = {});
+
+/// The sets of instructions that code compiled ahead of time comes in.
+enum class InstructionSet : uint8_t { baseline, avx2, avx512 };
+
+/// The widest of them that this machine has and `host_target()` allows.
+InstructionSet instruction_set();
 
 }  // namespace lazuli

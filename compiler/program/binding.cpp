@@ -7,6 +7,7 @@
 
 #include <lazuli/array/array.h>
 #include <lazuli/compiler/kernel_launch.h>
+#include <lazuli/compiler/profiler.h>
 #include <lazuli/compiler/program/kernel_binding.h>
 #include <lazuli/compiler/program/split_reduction.h>
 #include <lazuli/compiler/settings.h>
@@ -543,11 +544,15 @@ std::vector<ProgramOutput> Binding::run(std::vector<ProgramInput> inputs) const 
                                           : base[static_cast<size_t>(pointer.storage)] + pointer.offset;
       }
       const kir::KernelArguments arguments{kernel->extents.data(), pointers.data(), kernel->strides.data()};
+      std::optional<profiler::Span> span;
+      if (profiler::is_running()) span.emplace(kernel->kernel, kernel->extents);
       launch(*kernel->kernel, arguments, kernel->scratch_bytes);
     } else {
       const auto& host = std::get<HostRun>(run);
       resolve(host.inputs, host_inputs);
       resolve(host.outputs, host_outputs);
+      std::optional<profiler::Span> span;
+      if (profiler::is_running()) span.emplace(*host.operation, host_inputs, host_outputs);
       host.operation->execute(host_inputs, host_outputs);
     }
   }

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include <lazuli/array/half.h>
+#include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/quantized_layout.h>
 
@@ -43,7 +44,7 @@ constexpr int tile_rows = 6;
 
 namespace {
 
-/// __builtin_cpu_supports does not know F16C in every compiler.
+/// What the target says of F16C is said for LLVM: the CPU is asked once more.
 bool has_f16c() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
@@ -52,7 +53,7 @@ bool has_f16c() {
 }  // namespace
 
 const Kernels& portable_kernels() {
-  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+  static const bool has_avx2 = instruction_set() >= InstructionSet::avx2 && has_f16c();
   if (!has_avx2) return baseline_kernels();
   static const Kernels table = make_table("avx2");
   return table;

@@ -21,6 +21,8 @@ void add_logits(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_cache(CLI::App& app);
+void add_explain(CLI::App& app);
 
 /// What all subcommands that run a model take.
 struct ModelOptions {

@@ -26,6 +26,8 @@ int run(int argc, char** argv) {
   lazuli::command::add_perplexity(app);
   lazuli::command::add_convert(app);
   lazuli::command::add_bench(app);
+  lazuli::command::add_cache(app);
+  lazuli::command::add_explain(app);
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty()) throw CLI::RequiredError("A subcommand");

@@ -5,6 +5,7 @@
 #include <lazuli/lazuli.h>
 
 #include "support/compare.h"
+#include "support/settings_scope.h"
 
 namespace lazuli {
 namespace {
@@ -181,6 +182,20 @@ TEST(Fusion, ZeroAndOneElement) {
   };
   for (int n : {0, 1, 2}) kernels(f, {zeros({n, 3})});
   EXPECT_EQ(sum(zeros({0, 3})).item<float>(), 0.0f);
+}
+
+TEST(Fusion, SumOfATransposeBesideItsOperand) {
+  for (const JitMode mode : {JitMode::off, JitMode::sync}) {
+    const test::JitModeScope scope(mode);
+    array x = reshape(arange(0, 300, float32), {3, 100}) / 300.0f;
+    x.eval();
+    const array expected = sum(x * x);
+    const array squares = tanh(x) * 0.0f + x * x;
+    const array total = sum(swapaxes(squares, 0, 1));
+    const array both = maximum(exp(-x), total);
+    EXPECT_NEAR(max(both).item<float>(), expected.item<float>(), 1e-3);
+    EXPECT_NEAR(min(both).item<float>(), expected.item<float>(), 1e-3);
+  }
 }
 
 }  // namespace

@@ -1,10 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -15,8 +10,7 @@
 
 #include "lm/folders.h"
 #include "lm/own_text.h"
-
-extern char** environ;
+#include "lm/run_command.h"
 
 namespace lazuli::lm {
 namespace {
@@ -27,52 +21,16 @@ using test::model_folder;
 using test::read_file;
 using test::read_json;
 using test::TemporaryFolder;
+using test::expect_error;
+using test::lazuli;
+using test::Outcome;
 using test::write_file;
 using Ids = std::vector<std::int32_t>;
-
-struct Outcome {
-  int status = -1;  ///< the exit status; negative for a signal
-  std::string out;
-  std::string err;
-};
-
-/// Runs the command with arguments and text on standard input.
-Outcome lazuli(std::vector<std::string> arguments, const std::string& input = "") {
-  const TemporaryFolder folder;
-  write_file(folder / "in", input);
-  arguments.insert(arguments.begin(), LAZULI_COMMAND);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, (folder / "in").c_str(), O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, (folder / "out").c_str(), O_WRONLY | O_CREAT,
-                                   0600);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, (folder / "err").c_str(), O_WRONLY | O_CREAT,
-                                   0600);
-  pid_t child = 0;
-  const int error = posix_spawn(&child, LAZULI_COMMAND, &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) throw std::runtime_error(std::string("cannot run the command: ") + std::strerror(error));
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_file(folder / "out"),
-          read_file(folder / "err")};
-}
 
 std::string joined(const Ids& ids) {
   std::string text;
   for (const std::int32_t id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
   return text;
-}
-
-/// A failure: nothing on standard output, the status, and an error that says `what`.
-void expect_error(const Outcome& outcome, int status, const std::string& what) {
-  EXPECT_EQ(outcome.status, status) << outcome.err;
-  EXPECT_EQ(outcome.out, "");
-  EXPECT_EQ(outcome.err.rfind("lazuli: error: ", 0), 0u) << outcome.err;
-  EXPECT_NE(outcome.err.find(what), std::string::npos) << outcome.err;
 }
 
 const std::string bard = model_folder("bard-1m").string();
