@@ -7,6 +7,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/attention_block.h>
 #include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/templates/share_out.h>
 #include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::templates {
@@ -113,7 +114,7 @@ void attention(const AttentionProblem& problem) {
   const bool sinks = problem.sinks != nullptr;
 
   if (tasks.splits == 1) {
-    return parallel_for(tasks.blocks, [&](int64_t index) {
+    return share_out(tasks.blocks, [&](int64_t index) {
       const AttentionBlock block = block_of(problem, tasks, index);
       const Scratch memory(static_cast<size_t>(size) * sizeof(float));
       const AttentionState state = state_in(memory.as<float>(), block.rows(), values_stride);
@@ -126,7 +127,7 @@ void attention(const AttentionProblem& problem) {
   const auto state_of = [&](int64_t index, int64_t split, int64_t rows) {
     return state_in(memory.as<float>() + (index * tasks.splits + split) * size, rows, values_stride);
   };
-  parallel_for(tasks.blocks * tasks.splits, [&](int64_t part) {
+  share_out(tasks.blocks * tasks.splits, [&](int64_t part) {
     const int64_t index = part / tasks.splits;
     const int64_t split = part % tasks.splits;
     AttentionBlock block = block_of(problem, tasks, index);

@@ -62,16 +62,48 @@ class DotEmitter : public RowsEmitter {
     const int products = shape_.x_rows * block;
     chains_ = products >= 8 ? 1 : products >= 4 ? 2 : 4;
     Value* blocks = b_.ir.CreateSub(w_rows, b_.ir.CreateSRem(w_rows, b_.i64(block)));
-    b_.loop(
-        b_.i64(0), blocks, block, [&](Value* first) { emit_block(first, block); }, "block");
-    if (block > 1)
+    // Long rows are streams, several of which can be read at a time. Short ones are read one after another,
+    // as they lie in memory: the hardware would not see that they are one stream.
+    llvm::BasicBlock* long_rows = b_.block("long_rows");
+    llvm::BasicBlock* short_rows = b_.block("short_rows");
+    b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(b_.times(k_, w_bytes_), b_.i64(short_row_bytes)), short_rows,
+                       long_rows);
+    for (llvm::BasicBlock* rows : {long_rows, short_rows}) {
+      b_.ir.SetInsertPoint(rows);
+      const int at_once = rows == long_rows ? block : 1;
       b_.loop(
-          blocks, w_rows, 1, [&](Value* first) { emit_block(first, 1); }, "single");
-    b_.ir.CreateRetVoid();
+          b_.i64(0), blocks, block, [&](Value* first) { emit_block(first, block, at_once); }, "block");
+      if (block > 1)
+        b_.loop(
+            blocks, w_rows, 1, [&](Value* first) { emit_block(first, 1, 1); }, "single");
+      b_.ir.CreateRetVoid();
+    }
   }
 
  private:
-  void emit_block(Value* first, int block) {
+  /// Rows [first, first + block) of w, so many at once (which divide the block).
+  void emit_block(Value* first, int block, int at_once) {
+    VectorBuilder::Carried totals(static_cast<size_t>(shape_.x_rows * block));
+    for (int j = 0; j < block; j += at_once) {
+      const VectorBuilder::Carried some = sum_depths(b_.ir.CreateAdd(first, b_.i64(j)), at_once);
+      for (int i = 0; i < shape_.x_rows * at_once; ++i) {
+        totals[static_cast<size_t>(i / at_once * block + j + i % at_once)] = some[static_cast<size_t>(i)];
+      }
+    }
+    const auto place = [&](int product) {
+      Value* row = b_.offset_bytes(out_, b_.ir.CreateMul(b_.i64(product / block), out_x_bytes_));
+      return b_.offset_bytes(row,
+                             b_.ir.CreateMul(b_.ir.CreateAdd(first, b_.i64(product % block)), out_w_bytes_));
+    };
+    if (computed_ == float32 && block == 4) return store_fours(totals, place);
+    const auto add = [&](Value* a, Value* c) { return b_.ir.CreateFAdd(a, c); };
+    for (int i = 0; i < shape_.x_rows * block; ++i) {
+      b_.store_raw(b_.reduce_lanes(totals[static_cast<size_t>(i)], add), place(i));
+    }
+  }
+
+  /// The products of all rows of x with `block` rows of w, still apart by lanes: [row of x][row of w].
+  VectorBuilder::Carried sum_depths(Value* first, int block) {
     Values w;
     Values x;
     for (int j = 0; j < block; ++j) {
@@ -122,25 +154,57 @@ class DotEmitter : public RowsEmitter {
           return values;
         },
         "tail");
-    const auto place = [&](int product) {
-      Value* row = b_.offset_bytes(out_, b_.ir.CreateMul(b_.i64(product / block), out_x_bytes_));
-      return b_.offset_bytes(row,
-                             b_.ir.CreateMul(b_.ir.CreateAdd(first, b_.i64(product % block)), out_w_bytes_));
-    };
-    const auto add = [&](Value* a, Value* c) { return b_.ir.CreateFAdd(a, c); };
-    int done = 0;
-    for (; computed_ == float32 && done + 4 <= products; done += 4) {
-      Value* four = add_lanes_of_four(&totals[static_cast<size_t>(done)]);
-      for (int i = 0; i < 4; ++i) b_.store_raw(b_.lane(four, i), place(done + i));
-    }
-    for (; done < products; ++done) {
-      b_.store_raw(b_.reduce_lanes(totals[static_cast<size_t>(done)], add), place(done));
-    }
+    return totals;
   }
 
-  /// The sums of the lanes of four float vectors, as one vector of four: pairs of neighbours are added within
-  /// each 128 bits, twice, and then the parts of 128 bits.
-  Value* add_lanes_of_four(Value* const* vectors) {
+  /// Stores the sums of the lanes of `totals`, four of which belong to neighbouring rows of w.
+  template <typename Place>
+  void store_fours(const VectorBuilder::Carried& totals, const Place& place) {
+    Values fours;  // of the products 4 i to 4 i + 3
+    size_t done = 0;
+    for (; lanes_ == 16 && done + 16 <= totals.size(); done += 16) {
+      Values parts;
+      for (size_t i = 0; i < 16; i += 4) parts.push_back(add_within_parts(&totals[done + i]));
+      Value* all = add_parts(add_parts(parts[0], parts[1]), add_parts(parts[2], parts[3]));
+      for (int i = 0; i < 16; i += 4) fours.push_back(b_.slice(all, i, 4));
+    }
+    for (; done < totals.size(); done += 4) {
+      Value* sums = add_within_parts(&totals[done]);
+      for (int count = lanes_; count > 4; count /= 2) {
+        sums = b_.ir.CreateFAdd(b_.slice(sums, 0, count / 2), b_.slice(sums, count / 2, count / 2));
+      }
+      fours.push_back(sums);
+    }
+    llvm::BasicBlock* together = b_.block("together");
+    llvm::BasicBlock* apart = b_.block("apart");
+    llvm::BasicBlock* stored = b_.block("stored");
+    b_.ir.CreateCondBr(b_.ir.CreateICmpEQ(out_w_bytes_, b_.i64(bytes_)), together, apart);
+    b_.ir.SetInsertPoint(together);
+    for (size_t i = 0; i < fours.size(); ++i) b_.store_raw(fours[i], place(static_cast<int>(4 * i)));
+    b_.ir.CreateBr(stored);
+    b_.ir.SetInsertPoint(apart);
+    for (size_t i = 0; i < fours.size(); ++i) {
+      for (int j = 0; j < 4; ++j) b_.store_raw(b_.lane(fours[i], j), place(static_cast<int>(4 * i) + j));
+    }
+    b_.ir.CreateBr(stored);
+    b_.ir.SetInsertPoint(stored);
+  }
+
+  /// Of two vectors of four parts of 128 bits: (a0 + a1, a2 + a3, c0 + c1, c2 + c3).
+  Value* add_parts(Value* a, Value* c) {
+    llvm::SmallVector<int, 16> low;
+    llvm::SmallVector<int, 16> high;
+    for (const int from : {0, lanes_}) {
+      for (int i = 0; i < 4; ++i) low.push_back(from + i);
+      for (int i = 0; i < 4; ++i) low.push_back(from + 8 + i);
+      for (int i = 0; i < 4; ++i) high.push_back(from + 4 + i);
+      for (int i = 0; i < 4; ++i) high.push_back(from + 12 + i);
+    }
+    return b_.ir.CreateFAdd(b_.ir.CreateShuffleVector(a, c, low), b_.ir.CreateShuffleVector(a, c, high));
+  }
+
+  /// Four float vectors become one, which holds in each 128 bits the sums of those of the four.
+  Value* add_within_parts(Value* const* vectors) {
     const auto add_pairs = [&](Value* a, Value* c) {
       llvm::SmallVector<int, 32> even;
       llvm::SmallVector<int, 32> odd;
@@ -154,11 +218,7 @@ class DotEmitter : public RowsEmitter {
       }
       return b_.ir.CreateFAdd(b_.ir.CreateShuffleVector(a, c, even), b_.ir.CreateShuffleVector(a, c, odd));
     };
-    Value* sums = add_pairs(add_pairs(vectors[0], vectors[1]), add_pairs(vectors[2], vectors[3]));
-    for (int count = lanes_; count > 4; count /= 2) {
-      sums = b_.ir.CreateFAdd(b_.slice(sums, 0, count / 2), b_.slice(sums, count / 2, count / 2));
-    }
-    return sums;
+    return add_pairs(add_pairs(vectors[0], vectors[1]), add_pairs(vectors[2], vectors[3]));
   }
 
   /// Adds the products at depths [at, at + lanes) to sums [first, ...).
@@ -175,6 +235,8 @@ class DotEmitter : public RowsEmitter {
       }
     }
   }
+
+  static constexpr int64_t short_row_bytes = 1024;
 
   int chains_ = 1;
   Value* k_ = nullptr;
@@ -216,31 +278,68 @@ class AxpyEmitter : public RowsEmitter {
  private:
   /// Few columns: a few vectors of sums stay in registers over all depths.
   void emit_narrow() {
-    const int vectors = std::clamp((b_.target().vector_registers - 4) / (shape_.x_rows + 1), 1, 8);
-    Value* chunk = b_.i64(int64_t{vectors} * lanes_);
-    Value* chunks = b_.ir.CreateSub(columns_, b_.ir.CreateSRem(columns_, chunk));
+    const int registers = b_.target().vector_registers - 4;
+    const auto power_of_two = [](int most) { return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1; };
+    const int widest = power_of_two(registers / (shape_.x_rows + 1));
+    llvm::BasicBlock* one_pass = b_.block("one_pass");
+    llvm::BasicBlock* passes = b_.block("passes");
+    llvm::BasicBlock* done = b_.block("narrow_done");
+    b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(columns_, b_.i64(int64_t{widest} * lanes_)), one_pass, passes);
+    b_.ir.SetInsertPoint(one_pass);
+    depth_begin_ = b_.i64(0);
+    depth_end_ = k_;
+    emit_columns(widest, shape_.x_rows);
+    b_.ir.CreateBr(done);
+
+    // More sums than there are registers: as many columns as fit for a few rows of x, so that w is first read
+    // in the order of memory, and a few rows of w at a time, so that the others find it in the L1 cache.
+    b_.ir.SetInsertPoint(passes);
+    const int wide = std::min(8, power_of_two(registers / 2));
+    const int rows_at_once = std::max(1, registers / wide - 1);
     b_.loop(
-        b_.i64(0), chunks, int64_t{vectors} * lanes_, [&](Value* j) { sum_depths(j, vectors, nullptr); },
-        "chunk");
-    Value* whole = b_.ir.CreateAnd(columns_, b_.i64(-int64_t{lanes_}));
-    if (vectors > 1) {
+        b_.i64(0), k_, rows_a_pass,
+        [&](Value* first) {
+          depth_begin_ = first;
+          depth_end_ = b_.intrinsic(llvm::Intrinsic::smin, {b_.ir.CreateAdd(first, b_.i64(rows_a_pass)), k_});
+          emit_columns(wide, rows_at_once);
+        },
+        "pass");
+    b_.ir.CreateBr(done);
+    b_.ir.SetInsertPoint(done);
+  }
+
+  /// All columns, `widest` vectors and fewer at a time, by `rows` rows of x.
+  void emit_columns(int widest, int rows) {
+    const auto all_rows = [&](Value* j, int vectors, const Tail* tail) {
+      for (int r = 0; r < shape_.x_rows; r += rows) {
+        sum_depths(j, vectors, r, std::min(r + rows, shape_.x_rows), tail);
+      }
+    };
+    Value* first = b_.i64(0);
+    for (int vectors = widest; vectors >= 1; vectors /= 2) {
+      const int64_t chunk = int64_t{vectors} * lanes_;
+      Value* end = b_.ir.CreateAnd(columns_, b_.i64(-chunk));
       b_.loop(
-          chunks, whole, lanes_, [&](Value* j) { sum_depths(j, 1, nullptr); }, "vector");
+          first, end, chunk, [&](Value* j) { all_rows(j, vectors, nullptr); }, "chunk");
+      first = end;
     }
     b_.loop(
-        whole, columns_, lanes_,
+        first, columns_, lanes_,
         [&](Value* j) {
           const Tail tail = b_.tail(b_.ir.CreateSub(columns_, j), lanes_);
-          sum_depths(j, 1, &tail);
+          all_rows(j, 1, &tail);
         },
         "tail");
   }
 
-  void sum_depths(Value* j, int vectors, const Tail* tail) {
+  static constexpr int64_t rows_a_pass = 8;
+
+  /// Columns from j for rows [first_row, end_row) of x.
+  void sum_depths(Value* j, int vectors, int first_row, int end_row, const Tail* tail) {
     Values places;
     Values x;
     VectorBuilder::Carried sums;
-    for (int r = 0; r < shape_.x_rows; ++r) {
+    for (int r = first_row; r < end_row; ++r) {
       x.push_back(b_.offset_bytes(x_, b_.ir.CreateMul(b_.i64(r), x_row_bytes_)));
       Value* row = b_.element(b_.offset_bytes(y_, b_.ir.CreateMul(b_.i64(r), y_row_bytes_)), j, bytes_);
       for (int v = 0; v < vectors; ++v) {
@@ -250,7 +349,7 @@ class AxpyEmitter : public RowsEmitter {
     }
     Value* w = b_.element(w_, j, w_bytes_);
     sums = b_.loop(
-        b_.i64(0), k_, 1, sums,
+        depth_begin_, depth_end_, 1, sums,
         [&](Value* p, VectorBuilder::Carried values) {
           Value* row = b_.offset_bytes(w, b_.ir.CreateMul(p, w_row_bytes_));
           Value* x_offset = b_.ir.CreateMul(p, x_k_bytes_);
@@ -259,7 +358,7 @@ class AxpyEmitter : public RowsEmitter {
             weights.push_back(
                 b_.load(shape_.weights, b_.offset_bytes(row, int64_t{v} * lanes_ * w_bytes_), lanes_, tail));
           }
-          for (int r = 0; r < shape_.x_rows; ++r) {
+          for (int r = 0; r < end_row - first_row; ++r) {
             Value* factor = b_.broadcast(scalar(), b_.offset_bytes(x[r], x_offset), lanes_);
             for (int v = 0; v < vectors; ++v) {
               Value*& sum = values[static_cast<size_t>(r * vectors + v)];
@@ -328,6 +427,8 @@ class AxpyEmitter : public RowsEmitter {
   Value* x_ = nullptr;
   Value* x_row_bytes_ = nullptr;
   Value* x_k_bytes_ = nullptr;
+  Value* depth_begin_ = nullptr;
+  Value* depth_end_ = nullptr;
   Value* k_ = nullptr;
   Value* w_ = nullptr;
   Value* w_row_bytes_ = nullptr;
