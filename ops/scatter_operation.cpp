@@ -14,7 +14,7 @@ namespace {
 
 // Below this many elements one thread does it all.
 constexpr int64_t small_work = 8192;
-// A thread's own part of every slice is at least as long.
+// A thread's own part of every row is at least as long.
 constexpr int64_t shortest_run = 64;
 // Places are dealt out to threads in blocks of a cache line or so.
 constexpr int64_t owned_block = 16;
@@ -33,14 +33,18 @@ struct Slice {
   int64_t place;
 };
 
-int64_t index_at(const TensorView& tensor, int64_t position) {
-  return dispatch_dtype(tensor.dtype, [&]<typename T>(std::type_identity<T>) -> int64_t {
-    if constexpr (std::is_integral_v<T>) {
-      T value;
-      std::memcpy(&value, tensor.data + position * static_cast<int64_t>(sizeof(T)), sizeof(T));
-      return static_cast<int64_t>(value);
-    } else {
-      return 0;  // indices are integers: checked where the operation is made
+/// Adds to the places of slices what an index says, times a stride: `count` elements from `first` on.
+void add_index(const TensorView& index, int64_t first, int64_t step, const DynamicIndex& by, int64_t stride,
+               Slice* slices, int64_t count) {
+  const int64_t extent = by.extent.hint();
+  const int64_t limit = by.limit.hint();
+  dispatch_dtype(index.dtype, [&]<typename T>(std::type_identity<T>) {
+    if constexpr (std::is_integral_v<T>) {  // others are refused where the operation is made
+      const T* from = reinterpret_cast<const T*>(index.data) + first;
+      for (int64_t i = 0; i < count; ++i) {
+        const auto value = static_cast<int64_t>(from[i * step]);
+        slices[i].place += std::clamp<int64_t>(value < 0 ? value + extent : value, 0, limit) * stride;
+      }
     }
   });
 }
@@ -56,6 +60,7 @@ class Walk {
     const Strides out_strides = row_major_strides(out);
     const Strides update_strides = row_major_strides(updates);
     for (size_t d = 0; d < updates.size(); ++d) {
+      if (updates[d].hint() == 1) continue;
       Step step{updates[d].hint(), update_strides[d], 0, std::vector<int64_t>(dynamic.size(), 0)};
       bool is_free = false;
       for (size_t t = 0; t < map.size(); ++t) {
@@ -101,38 +106,54 @@ class Walk {
   }
   int64_t slice_count() const { return count(across_); }
   int64_t slice_size() const { return count(within_); }
-  const std::vector<Step>& within() const { return within_; }
+  /// Whether slices are whole rows of the result, one element after the other, so that two of them are the
+  /// same places or have none in common.
+  bool slices_are_rows() const {
+    return within_.size() == 1 && within_[0].update == 1 && within_[0].place == 1 &&
+           within_[0].extent == inputs_[0].shape.back().hint();
+  }
 
-  /// All slices, in row-major order of the updates.
-  std::vector<Slice> slices(int64_t parts) const {
-    std::vector<Slice> result(static_cast<size_t>(slice_count()));
-    const auto total = static_cast<int64_t>(result.size());
-    parallel_for(parts, [&](int64_t part) {
-      std::vector<int64_t> index(dynamic_.size());
-      for (int64_t i = total * part / parts; i < total * (part + 1) / parts; ++i) {
-        Slice slice{0, first_place_};
-        std::copy(first_index_.begin(), first_index_.end(), index.begin());
-        int64_t rest = i;
-        for (size_t d = across_.size(); d-- > 0;) {
-          const int64_t at = rest % across_[d].extent;
-          rest /= across_[d].extent;
-          slice.update += at * across_[d].update;
-          slice.place += at * across_[d].place;
-          for (size_t j = 0; j < index.size(); ++j) index[j] += at * across_[d].index[j];
-        }
-        for (const auto& [j, stride] : dynamic_strides_) {
-          const DynamicIndex& by = dynamic_[static_cast<size_t>(j)];
-          int64_t value = index_at(inputs_[static_cast<size_t>(by.operand)], index[static_cast<size_t>(j)]);
-          if (value < 0) value += by.extent.hint();
-          slice.place += std::clamp<int64_t>(value, 0, by.limit.hint()) * stride;
-        }
-        result[static_cast<size_t>(i)] = slice;
+  /// Calls `f` for all slices, in row-major order of the updates.
+  template <typename F>
+  void for_each_slice(F&& f) const {
+    Slice chunk[chunk_size];
+    const int64_t row = across_.empty() ? 1 : across_.back().extent;
+    const int64_t rows = row == 0 ? 0 : slice_count() / row;
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t begin = 0; begin < row; begin += chunk_size) {
+        const int64_t count = std::min(chunk_size, row - begin);
+        find(i, begin, chunk, count);
+        for (int64_t k = 0; k < count; ++k) f(chunk[k]);
       }
-    });
-    return result;
+    }
   }
 
  private:
+  static constexpr int64_t chunk_size = 512;
+
+  /// `count` slices from `begin` on along the last of the dimensions across, in its row number `row`.
+  void find(int64_t row, int64_t begin, Slice* slices, int64_t count) const {
+    Slice at{0, first_place_};
+    std::vector<int64_t> index = first_index_;
+    Step along{1, 0, 0, std::vector<int64_t>(index.size(), 0)};
+    if (!across_.empty()) along = across_.back();
+    for (size_t d = across_.size(); d-- > 0;) {
+      const bool is_last = d + 1 == across_.size();
+      const int64_t coordinate = is_last ? begin : row % across_[d].extent;
+      if (!is_last) row /= across_[d].extent;
+      at.update += coordinate * across_[d].update;
+      at.place += coordinate * across_[d].place;
+      for (size_t j = 0; j < index.size(); ++j) index[j] += coordinate * across_[d].index[j];
+    }
+    for (int64_t k = 0; k < count; ++k)
+      slices[k] = {at.update + k * along.update, at.place + k * along.place};
+    for (const auto& [j, stride] : dynamic_strides_) {
+      const DynamicIndex& by = dynamic_[static_cast<size_t>(j)];
+      add_index(inputs_[static_cast<size_t>(by.operand)], index[static_cast<size_t>(j)],
+                along.index[static_cast<size_t>(j)], by, stride, slices, count);
+    }
+  }
+
   std::span<const TensorView> inputs_;
   const std::vector<DynamicIndex>& dynamic_;
   std::vector<Step> across_;
@@ -161,55 +182,41 @@ T combine(T a, T b) {
   }
 }
 
-/// Accumulates updates of type T into places of type Acc.
+/// Accumulates updates of type T into places of type Acc. Threads share the work so that each has places of
+/// its own, and goes through the updates in order.
 template <ScatterMode mode, typename T, typename Acc>
 void accumulate(Walk& walk, const T* updates, Acc* places, int64_t total) {
-  const auto threads = static_cast<int64_t>(num_threads());
-  const int64_t parts = total < small_work ? 1 : threads;
-  if (walk.slice_size() >= parts * shortest_run) {
-    // Each thread does its own part of every slice.
-    const std::vector<Slice> slices = walk.slices(parts);
-    const int64_t size = walk.slice_size();
-    std::vector<Slice> within(static_cast<size_t>(size), Slice{0, 0});
-    for (int64_t i = 0; i < size; ++i) {
-      int64_t rest = i;
-      for (size_t d = walk.within().size(); d-- > 0;) {
-        const Step& step = walk.within()[d];
-        within[static_cast<size_t>(i)].update += rest % step.extent * step.update;
-        within[static_cast<size_t>(i)].place += rest % step.extent * step.place;
-        rest /= step.extent;
-      }
-    }
-    const bool is_row =
-        walk.within().size() == 1 && walk.within()[0].update == 1 && walk.within()[0].place == 1;
+  const int64_t parts = total < small_work ? 1 : num_threads();
+  const int64_t size = walk.slice_size();
+  const auto add = [](Acc& place, T update) { place = combine<mode, Acc>(place, static_cast<Acc>(update)); };
+  const auto run = [&](int64_t begin, int64_t end, const Slice& slice) {
+    const T* from = updates + slice.update;
+    Acc* to = places + slice.place;
+    for (int64_t i = begin; i < end; ++i) add(to[i], from[i]);
+  };
+  if (walk.slices_are_rows() && size >= parts * shortest_run) {
+    // A part of each row.
     parallel_for(parts, [&](int64_t part) {
-      const int64_t begin = size * part / parts;
-      const int64_t end = size * (part + 1) / parts;
-      for (const Slice& slice : slices) {
-        const T* from = updates + slice.update;
-        Acc* to = places + slice.place;
-        if (is_row) {
-          for (int64_t i = begin; i < end; ++i) to[i] = combine<mode, Acc>(to[i], static_cast<Acc>(from[i]));
-          continue;
-        }
-        for (int64_t i = begin; i < end; ++i) {
-          const Slice& step = within[static_cast<size_t>(i)];
-          to[step.place] = combine<mode, Acc>(to[step.place], static_cast<Acc>(from[step.update]));
-        }
-      }
+      walk.for_each_slice(
+          [&](const Slice& slice) { run(size * part / parts, size * (part + 1) / parts, slice); });
     });
-    return;
+  } else if (walk.slices_are_rows() && size > 1) {
+    // Whole rows, each the next thread's.
+    parallel_for(parts, [&](int64_t part) {
+      walk.for_each_slice([&](const Slice& slice) {
+        if (parts == 1 || slice.place / size % parts == part) run(0, size, slice);
+      });
+    });
+  } else {
+    // Single elements, by blocks of places.
+    walk.dissolve();
+    parallel_for(parts, [&](int64_t part) {
+      walk.for_each_slice([&](const Slice& element) {
+        if (parts > 1 && element.place / owned_block % parts != part) return;
+        add(places[element.place], updates[element.update]);
+      });
+    });
   }
-  // Each thread does the elements whose places are its own.
-  walk.dissolve();
-  const std::vector<Slice> elements = walk.slices(parts);
-  parallel_for(parts, [&](int64_t part) {
-    for (const Slice& element : elements) {
-      if (parts > 1 && element.place / owned_block % parts != part) continue;
-      Acc& place = places[element.place];
-      place = combine<mode, Acc>(place, static_cast<Acc>(updates[element.update]));
-    }
-  });
 }
 
 template <ScatterMode mode>

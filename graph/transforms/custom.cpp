@@ -95,7 +95,7 @@ class CustomFunction final : public ForwardOperation {
       const auto rules = std::make_shared<CustomRules>(*rules_);
       rules->function = lazuli::vmap(rules_->function, axes);
       if (rules_->vjp) rules->vjp = batched_vjp(*rules_->vjp, axes);
-      if (rules_->jvp) rules->jvp = std::nullopt;
+      if (rules_->jvp) rules->jvp = batched_jvp(*rules_->jvp, axes);
       return applied(rules, arguments);
     }
     auto [results, found] = (*rules_->vmap)(arguments, axes);
@@ -147,6 +147,21 @@ class CustomFunction final : public ForwardOperation {
     };
   }
 
+  static CustomJvp batched_jvp(const CustomJvp& rule, const std::vector<int>& axes) {
+    return [=](const std::vector<array>& primals, const std::vector<array>& tangents,
+               const std::vector<int>& argnums) {
+      std::vector<array> inputs = primals;
+      inputs.insert(inputs.end(), tangents.begin(), tangents.end());
+      std::vector<int> in_axes = axes;
+      for (int argnum : argnums) in_axes.push_back(axes[static_cast<size_t>(argnum)]);
+      const auto member = [&](const std::vector<array>& all) {
+        const auto split = all.begin() + static_cast<std::ptrdiff_t>(primals.size());
+        return rule({all.begin(), split}, {split, all.end()}, argnums);
+      };
+      return lazuli::vmap(ArrayFunction(member), in_axes)(inputs);
+    };
+  }
+
   std::shared_ptr<const CustomRules> rules_;
   size_t arguments_;
 };
@@ -172,7 +187,14 @@ ArrayFunction checkpoint(ArrayFunction fun) {
     // Once the cotangents are there, and not before: until then nothing of the function is kept.
     return lazuli::vjp(fun, transforms::ordered_after(primals, cotangents), cotangents).second;
   };
-  return custom_vjp(std::move(fun), std::move(recomputing));
+  CustomJvp forward = [fun](const std::vector<array>& primals, const std::vector<array>& tangents,
+                            const std::vector<int>& argnums) {
+    std::vector<array> all;
+    for (const array& primal : primals) all.push_back(transforms::zeros({primal.shape(), primal.dtype()}));
+    for (size_t i = 0; i < argnums.size(); ++i) all[static_cast<size_t>(argnums[i])] = tangents[i];
+    return lazuli::jvp(fun, primals, all).second;
+  };
+  return custom_function(std::move(fun), std::move(recomputing), std::move(forward));
 }
 
 }  // namespace lazuli

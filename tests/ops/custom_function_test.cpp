@@ -102,6 +102,38 @@ TEST(CustomFunction, Checkpoint) {
   EXPECT_GT(again.kernel_count(), plain.kernel_count()) << "nothing is computed again";
 }
 
+TEST(CustomFunction, CheckpointUnderOtherTransforms) {
+  const ArrayFunction f = [](const Arrays& in) { return Arrays{sin(in[0] * in[1]), in[0] + in[1]}; };
+  const ArrayFunction g = checkpoint(f);
+  const Arrays in{make({0.3, -1.2}, {2}), make({0.7, 0.4}, {2})};
+  const Arrays along{make({1, 2}, {2}), make({-1, 3}, {2})};
+  for (size_t i = 0; i < 2; ++i) {
+    expect_array(jvp(g, in, along).second[i], {2}, float32, doubles(jvp(f, in, along).second[i]), 1e-6);
+  }
+  const auto twice = [&](const ArrayFunction& of) {
+    const std::function<array(const Arrays&)> first = [of](const Arrays& x) { return sum(of(x)[0]); };
+    const std::function<array(const Arrays&)> second = [=](const Arrays& x) {
+      return sum(grad(first)(x)[0]);
+    };
+    return grad(second, {0, 1})(in);
+  };
+  for (size_t i = 0; i < 2; ++i) {
+    expect_array(twice(g)[i], {2}, float32, doubles(twice(f)[i]), 1e-6);
+  }
+  const auto of_batch = [&](const ArrayFunction& of) {
+    const ArrayFunction batched = vmap(of, {0, -1});
+    const Arrays batch{stack({in[0], in[1], along[0]}), in[1]};
+    Arrays all = vjp(batched, batch, {make_numbers({3, 2}), make_numbers({3, 2})}).second;
+    for (const array& tangent : jvp(batched, batch, {ones({3, 2}), along[1]}).second) all.push_back(tangent);
+    return all;
+  };
+  const Arrays expected = of_batch(f);
+  const Arrays found = of_batch(g);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    expect_array(found[i], expected[i].shape(), float32, doubles(expected[i]), 1e-6);
+  }
+}
+
 TEST(CustomFunction, Depends) {
   const array x = make({1, 2}, {2});
   const array y = exp(x);

@@ -9,6 +9,12 @@ namespace {
 
 class Gradients : public testing::TestWithParam<DifferentiableCase> {
  protected:
+  void of_each_element() const;
+  void forward_agrees_with_reverse() const;
+  void of_gradients() const;
+  void compiled() const;
+  void vectorized() const;
+
   static constexpr double step = 1e-5;
 
   const std::vector<array>& arguments() const { return GetParam().arguments; }
@@ -41,7 +47,7 @@ class Gradients : public testing::TestWithParam<DifferentiableCase> {
   }
 };
 
-TEST_P(Gradients, OfEachElement) {
+void Gradients::of_each_element() const {
   const array w = weights();
   const auto [results, gradients] = vjp(function(), arguments(), {w});
   const std::vector<double> expected = doubles(value(arguments()));
@@ -67,7 +73,7 @@ TEST_P(Gradients, OfEachElement) {
   }
 }
 
-TEST_P(Gradients, ForwardAgreesWithReverse) {
+void Gradients::forward_agrees_with_reverse() const {
   const array w = weights();
   const std::vector<array> along = directions(arguments());
   const auto [results, tangents] = jvp(function(), arguments(), along);
@@ -81,7 +87,7 @@ TEST_P(Gradients, ForwardAgreesWithReverse) {
   expect_near(dot(tangents[0], w), expected, "directional derivative");
 }
 
-TEST_P(Gradients, OfGradients) {
+void Gradients::of_gradients() const {
   const array w = weights();
   const std::vector<array> along = directions(arguments());
   std::vector<array> scales;
@@ -109,7 +115,7 @@ TEST_P(Gradients, OfGradients) {
   expect_near(reverse, expected, "reverse over reverse");
 }
 
-TEST_P(Gradients, Compiled) {
+void Gradients::compiled() const {
   const array w = weights();
   const ArrayFunction gradients = [&](const std::vector<array>& x) { return vjp(function(), x, {w}).second; };
   const std::vector<array> expected = gradients(arguments());
@@ -120,7 +126,7 @@ TEST_P(Gradients, Compiled) {
 }
 
 /// Batches of arguments along different axes, and one argument that all members share.
-TEST_P(Gradients, Vectorized) {
+void Gradients::vectorized() const {
   constexpr int members = 3;
   const auto members_of = [](const array& a) {
     std::vector<array> result;
@@ -168,6 +174,27 @@ TEST_P(Gradients, Vectorized) {
       }
     }
   }
+}
+
+TEST_P(Gradients, Hold) {
+  {
+    SCOPED_TRACE("each element");
+    of_each_element();
+  }
+  {
+    SCOPED_TRACE("forward and reverse");
+    forward_agrees_with_reverse();
+  }
+  {
+    SCOPED_TRACE("gradients of gradients");
+    of_gradients();
+  }
+  {
+    SCOPED_TRACE("compiled");
+    compiled();
+  }
+  SCOPED_TRACE("vectorized");
+  vectorized();
 }
 
 INSTANTIATE_TEST_SUITE_P(Operations, Gradients, testing::ValuesIn(differentiable_cases()),
