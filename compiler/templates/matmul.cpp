@@ -20,6 +20,8 @@ namespace {
 /// Multiplications below which a product is done in the calling thread, without packing a.
 constexpr int64_t small_work = 80 * 80 * 80;
 constexpr int64_t small_depth = 256;
+/// No kernel's tile has more columns.
+constexpr int64_t most_width = 64;
 /// Multiplications below which that is so even if an operand has few rows.
 constexpr int64_t tiny_work = 16 * 16 * 16;
 
@@ -52,7 +54,6 @@ template <typename T>
 void small_product(const Product& product) {
   const GemmKernel<T>& kernel = gemm_kernel<T>();
   const int64_t width = kernel.columns;
-  constexpr int64_t most_width = 64;
   constexpr int64_t most_rows = 16;
   alignas(64) T panel[small_depth * most_width];
   alignas(64) T block[most_rows * most_width];
@@ -89,6 +90,53 @@ void small_product(const Product& product) {
       }
     }
   }
+}
+
+/// Products [begin, end) of a batch, where `reads_in_place` holds: nothing but tiles, with as little as can
+/// be between them, since a tiny product takes no longer than what prepares it.
+template <typename T>
+void batch_in_place(const MatmulProblem& problem, int64_t begin, int64_t end) {
+  const GemmKernel<T>& kernel = gemm_kernel<T>();
+  GemmTile<T> tile;
+  tile.k = problem.k;
+  tile.a_row_stride = problem.a.row_stride;
+  tile.a_k_stride = problem.a.column_stride;
+  tile.b_k_stride = problem.b.column_stride == 1 ? problem.b.row_stride : kernel.columns;
+  tile.c_row_stride = problem.out_row_stride;
+  alignas(64) T panel[small_depth * most_width];
+  for (int64_t i = begin; i < end; ++i) {
+    const T* a = reinterpret_cast<const T*>(problem.a.data) + problem.a_batch[i];
+    const T* b = reinterpret_cast<const T*>(problem.b.data) + problem.b_batch[i];
+    T* out = reinterpret_cast<T*>(problem.out) + problem.out_batch[i];
+    for (int64_t j = 0; j < problem.n; j += kernel.columns) {
+      tile.columns = std::min(kernel.columns, problem.n - j);
+      tile.b_columns = tile.columns;
+      if (problem.b.column_stride == 1) {
+        tile.b = b + j;
+      } else if constexpr (std::is_same_v<T, float>) {
+        kernels().transpose(b + j * problem.b.column_stride, problem.b.column_stride, tile.columns, problem.k,
+                            panel, kernel.columns);
+        tile.b = panel;
+      }
+      for (int64_t row = 0; row < problem.m; row += kernel.rows) {
+        tile.rows = std::min(kernel.rows, problem.m - row);
+        tile.a = a + row * problem.a.row_stride;
+        tile.c = out + row * problem.out_row_stride + j;
+        kernel.run(tile);
+      }
+    }
+  }
+}
+
+/// Whether operands and results of a batch of small products are of the computing type and lie as tiles want
+/// them.
+template <typename T>
+bool reads_in_place(const MatmulProblem& problem) {
+  constexpr int64_t most_work = 32 * 32 * 32;
+  const bool b_fits = problem.b.column_stride == 1 || (std::is_same_v<T, float> && problem.b.row_stride == 1);
+  return is_native<T>(problem.a.dtype) && is_native<T>(problem.b.dtype) && is_native<T>(problem.out_dtype) &&
+         b_fits && problem.alpha == 1 && problem.beta == 0 && problem.k > 0 && problem.k <= small_depth &&
+         problem.m * problem.n * problem.k <= most_work;
 }
 
 /// x (few rows) times weights: `swapped` where x is the right operand, so that results are columns.
@@ -275,6 +323,8 @@ void matmul(const MatmulProblem& given) {
     const int64_t parts = ceil_div(problem.batch, each);
     return parallel_for(parts, [&](int64_t part) {
       const int64_t end = std::min((part + 1) * each, problem.batch);
+      if (reads_in_place<float>(problem)) return batch_in_place<float>(problem, part * each, end);
+      if (reads_in_place<double>(problem)) return batch_in_place<double>(problem, part * each, end);
       for (int64_t i = part * each; i < end; ++i) solve_one(i);
     });
   }

@@ -1,0 +1,43 @@
+#pragma once
+
+// Private to compiler/templates/llvm_*_rows.cpp: this header shows LLVM's types.
+
+#include <string>
+
+#include <lazuli/compiler/templates/generators.h>
+#include <lazuli/compiler/templates/llvm_support.h>
+
+namespace lazuli::templates {
+
+/// What both kinds share: x and results in float (or double), weights in their storage.
+class RowsEmitter {
+ public:
+  RowsEmitter(llvm::Module& module, const Target& target, const RowsShape& shape)
+      : b_(module, target),
+        shape_(shape),
+        computed_(shape.weights == float64 ? float64 : float32),
+        bytes_(computed_.size()),
+        w_bytes_(shape.weights.size()),
+        lanes_(target.vector_bits / 8 / static_cast<int>(bytes_)) {}
+
+ protected:
+  llvm::Type* scalar() const { return b_.compute_type(computed_); }
+  llvm::Type* vector() const { return b_.compute_type(computed_, lanes_); }
+  llvm::Value* scaled(size_t offset, int64_t element_bytes) {
+    return b_.times(b_.integer(offset), element_bytes);
+  }
+
+  mutable TemplateBuilder b_;
+  RowsShape shape_;
+  Dtype computed_;
+  int64_t bytes_;
+  int64_t w_bytes_;
+  int lanes_;
+};
+
+inline std::string rows_key(const char* kind, const RowsShape& shape) {
+  return "template " + std::string(kind) + ' ' + std::string(dtype_name(shape.weights)) + " rows " +
+         std::to_string(shape.x_rows);
+}
+
+}  // namespace lazuli::templates
