@@ -335,6 +335,26 @@ TEST_P(TemplateMatmulTest, VectorsAgainstLargeWeights) {
   }
 }
 
+TEST_P(TemplateMatmulTest, BatchesOfTinyProducts) {
+  for (const int64_t side : {1, 3, 4, 8, 13, 17, 31}) {
+    for (const Layout a : {Layout::rows, Layout::columns, Layout::reversed}) {
+      for (const Layout b : {Layout::rows, Layout::columns, Layout::padded, Layout::broadcast_rows}) {
+        for (const Dtype dtype : {float32, float64}) {
+          expect_matches_reference({.batch = 19,
+                                    .m = side,
+                                    .n = side + 2,
+                                    .k = 2 * side,
+                                    .a = dtype,
+                                    .b = dtype,
+                                    .out = dtype,
+                                    .a_layout = a,
+                                    .b_layout = b});
+        }
+      }
+    }
+  }
+}
+
 TEST_P(TemplateMatmulTest, Batches) {
   for (const bool broadcast : {false, true}) {
     expect_matches_reference({.batch = 3, .m = 5, .n = 6, .k = 7, .broadcast_b = broadcast});
