@@ -76,4 +76,10 @@ inline array scatter_min(const array& a, const array& indices, const array& upda
 array scatter_add_axis(const array& a, const array& indices, const array& values, int axis,
                        StreamOrDevice s = {});
 
+/// `a` with the elements where `mask` is true replaced by elements of `src`, one after the other in row-major
+/// order. The mask's axes are the first of `a`; along the others it says the same for all. Where `src` has
+/// too few elements, its last is repeated. Throws std::invalid_argument for a mask that does not fit or is
+/// not bool.
+array masked_scatter(const array& a, const array& mask, const array& src, StreamOrDevice s = {});
+
 }  // namespace lazuli

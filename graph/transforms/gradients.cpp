@@ -30,7 +30,9 @@ void finish(const Record& record, const std::vector<array>& from) {
   if (transforms::is_tracing()) return;
   record.release();
   for (const array& a : from) {
-    if (a.is_available()) a.node()->inputs.clear();
+    if (!a.is_available()) continue;
+    a.node()->inputs.clear();
+    a.node()->producer = nullptr;
   }
 }
 

@@ -156,6 +156,25 @@ TEST(Scatter, UpdatesOfSlices) {
   expect_error([&] { slice_update_add(base, zeros({3}), {0, 0}, {2, 2}); }, "[slice_update_add]");
 }
 
+TEST(Scatter, ByAMask) {
+  const array a = counting({2, 3});
+  const array mask = make({0, 1, 1, 1, 0, 0}, {2, 3}, bool_);
+  expect_array(masked_scatter(a, mask, make({10, 20, 30, 40}, {2, 2}, int32)), {2, 3}, float32,
+               {0, 10, 20, 30, 4, 5});
+  expect_array(masked_scatter(a, mask, make({7}, {1})), {2, 3}, float32, {0, 7, 7, 7, 4, 5});
+  expect_array(masked_scatter(a, make({0, 1}, {2}, bool_), counting({3})), {2, 3}, float32,
+               {0, 1, 2, 0, 1, 2});
+  expect_array(masked_scatter(a, array(true), counting({6}) * array(2.0f)), {2, 3}, float32,
+               {0, 2, 4, 6, 8, 10});
+  expect_array(masked_scatter(a, array(false), counting({6})), {2, 3}, float32, {0, 1, 2, 3, 4, 5});
+  expect_array(masked_scatter(zeros({0, 2}), zeros({0, 2}, bool_), zeros({0})), {0, 2}, float32, {});
+  expect_array(masked_scatter(transpose(a), transpose(mask), counting({3})), {3, 2}, float32,
+               {0, 0, 1, 4, 2, 5});
+  expect_error([&] { masked_scatter(a, a, a); }, "[masked_scatter]");
+  expect_error([&] { masked_scatter(a, zeros({3}, bool_), a); }, "[masked_scatter]");
+  expect_error([&] { masked_scatter(a, mask, zeros({0})); }, "[masked_scatter]");
+}
+
 TEST(Scatter, InACompiledFunction) {
   const CompiledFunction f = compile([](const std::vector<array>& in) {
     const array table = zeros({in[2].shape(0), in[0].shape(1)});
