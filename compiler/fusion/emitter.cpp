@@ -36,7 +36,8 @@ using Coordinates = std::vector<Coordinate>;
 
 bool same(const Coordinates& a, const Coordinates& b) {
   return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](const Coordinate& x, const Coordinate& y) { return x.same_as(y); });
+         std::equal(a.begin(), a.end(), b.begin(),
+                    [](const Coordinate& x, const Coordinate& y) { return x.same_as(y); });
 }
 
 /// The map's coordinates at given coordinates of the space it maps from. Dynamic terms are left out.
@@ -86,7 +87,9 @@ class Emitter {
     Context(Emitter& emitter, const Shape& shape, const Coordinates& at)
         : emitter_(emitter), shape_(shape), at_(at) {}
     kir::Builder& builder() override { return emitter_.builder_; }
-    kir::Value coordinate(int dim) override { return emitter_.coordinate_value(at_[static_cast<size_t>(dim)]); }
+    kir::Value coordinate(int dim) override {
+      return emitter_.coordinate_value(at_[static_cast<size_t>(dim)]);
+    }
     kir::Value linear_index() override {
       kir::Builder& b = emitter_.builder_;
       kir::Value index = b.constant(int64, 0);
@@ -181,7 +184,8 @@ class Emitter {
       }
     }
     for (const auto& [value, use] : last_use) {
-      if (rows_ && use > stage_[value] && cost[value] >= scratch_cost && graph_.spec(value).dtype != complex64) {
+      if (rows_ && use > stage_[value] && cost[value] >= scratch_cost &&
+          graph_.spec(value).dtype != complex64) {
         kept_.emplace(value, Graph::none);
       }
     }
@@ -244,7 +248,8 @@ class Emitter {
       const ValueId value = node.outputs[0];
       if (node.operation->kind() == OperationKind::reduction) {
         if (stage_.at(value) == stage + 1) f(member);
-      } else if (group_.is_full(value) && stage_.at(value) == stage && (is_output(value) || kept_.contains(value))) {
+      } else if (group_.is_full(value) && stage_.at(value) == stage &&
+                 (is_output(value) || kept_.contains(value))) {
         f(member);
       }
     }
@@ -262,7 +267,8 @@ class Emitter {
   kir::Value reduce(const ReductionOperation& reduction, kir::Value operand) {
     if (operand.is_complex()) {
       if (reduction.op() != kir::Opcode::reduce_sum) {
-        throw std::invalid_argument("[" + std::string(reduction.name()) + "] is not defined for complex64 yet");
+        throw std::invalid_argument("[" + std::string(reduction.name()) +
+                                    "] is not defined for complex64 yet");
       }
       const kir::Value re = builder_.reduce(reduction.op(), builder_.real(operand));
       const kir::Value im = builder_.reduce(reduction.op(), builder_.imag(operand));
@@ -303,7 +309,8 @@ class Emitter {
     if (node->operation->kind() == OperationKind::view) {
       const auto& view = static_cast<const ViewOperation&>(*node->operation);
       if (node->inputs.size() > 1) return;  // its indices vary along the row
-      hoist(node->inputs[0], map_coordinates(view.map(graph_.spec(node->inputs[0]).shape, graph_.spec(value).shape), at));
+      hoist(node->inputs[0],
+            map_coordinates(view.map(graph_.spec(node->inputs[0]).shape, graph_.spec(value).shape), at));
     } else if (is_expression(value)) {
       for (ValueId operand : node->inputs) hoist(operand, operand_place(operand, value, at));
     }
@@ -324,7 +331,17 @@ class Emitter {
     return kept_.contains(value) && stage_.at(value) < stage_now_;
   }
 
-  kir::Value emit(ValueId value, const Coordinates& at) {
+  /// Along an extent of 1 there is one place, however a view (a reversed slice, say) came there.
+  Coordinates simplest(ValueId value, Coordinates at) const {
+    const Shape& shape = graph_.spec(value).shape;
+    for (size_t d = 0; d < at.size(); ++d) {
+      if (!shape[d].is_symbolic() && shape[d].hint() == 1) at[d] = {};
+    }
+    return at;
+  }
+
+  kir::Value emit(ValueId value, const Coordinates& where) {
+    const Coordinates at = simplest(value, where);
     if (const kir::Value* known = look_up(row_values_, value, at)) return *known;
     if (in_element_block_) {
       if (const kir::Value* known = look_up(element_values_, value, at)) return *known;
@@ -346,7 +363,8 @@ class Emitter {
     if (is_expression(value)) {
       const auto& operation = static_cast<const ElementwiseOperation&>(*node->operation);
       std::vector<kir::Value> operands;
-      for (ValueId operand : node->inputs) operands.push_back(emit(operand, operand_place(operand, value, at)));
+      for (ValueId operand : node->inputs)
+        operands.push_back(emit(operand, operand_place(operand, value, at)));
       Context context(*this, graph_.spec(value).shape, at);
       const Dtype dtype = graph_.spec(value).dtype;
       return builder_.cast(operation.expression(context, operands),
@@ -386,10 +404,11 @@ class Emitter {
     for (size_t d = 0; d < map.size(); ++d) {
       if (map[d].dynamic < 0) continue;
       const DynamicIndex& index = indices[static_cast<size_t>(map[d].dynamic)];
-      kir::Value position =
-          builder_.cast(emit(operands[static_cast<size_t>(index.operand)], map_coordinates(index.map, at)), int64);
+      kir::Value position = builder_.cast(
+          emit(operands[static_cast<size_t>(index.operand)], map_coordinates(index.map, at)), int64);
       const kir::Value zero = builder_.constant(int64, 0);
-      position = builder_.select(builder_.lt(position, zero), builder_.add(position, extent_value(index.extent)), position);
+      position = builder_.select(builder_.lt(position, zero),
+                                 builder_.add(position, extent_value(index.extent)), position);
       position = builder_.max(zero, builder_.min(position, extent_value(index.limit)));
       Coordinate& coordinate = to[d];
       if (coordinate.dynamic != kir::no_value) {
@@ -404,7 +423,8 @@ class Emitter {
   kir::Value coordinate_value(const Coordinate& coordinate) {
     kir::Value value = extent_value(coordinate.offset);
     if (coordinate.dim >= 0) {
-      value = builder_.add(value, builder_.mul(builder_.index(coordinate.dim), extent_value(coordinate.scale)));
+      value =
+          builder_.add(value, builder_.mul(builder_.index(coordinate.dim), extent_value(coordinate.scale)));
     }
     if (coordinate.dynamic != kir::no_value) {
       const kir::Value dynamic{coordinate.dynamic, kir::no_value, int64};
@@ -417,7 +437,8 @@ class Emitter {
     if (!dim.is_symbolic()) return builder_.constant(int64, dim.hint());
     for (uint32_t access = 0; access < lowered_.operands.size(); ++access) {
       const KernelOperand& operand = lowered_.operands[access];
-      if (operand.kind == KernelOperand::Kind::extent && operand.extent.same_as(dim)) return builder_.load(access);
+      if (operand.kind == KernelOperand::Kind::extent && operand.extent.same_as(dim))
+        return builder_.load(access);
     }
     KernelOperand operand;
     operand.kind = KernelOperand::Kind::extent;
@@ -446,7 +467,8 @@ class Emitter {
   }
 
   /// An access to a value at coordinates, and the dynamic indices it takes.
-  uint32_t access_to(ValueId value, const Coordinates& at, kir::Access::Kind kind, std::vector<kir::Value>& dynamic) {
+  uint32_t access_to(ValueId value, const Coordinates& at, kir::Access::Kind kind,
+                     std::vector<kir::Value>& dynamic) {
     KernelOperand operand;
     operand.value = value;
     for (const Coordinate& coordinate : at) {
@@ -461,11 +483,13 @@ class Emitter {
     for (uint32_t access = 0; access < lowered_.operands.size(); ++access) {
       const KernelOperand& known = lowered_.operands[access];
       if (known.kind == KernelOperand::Kind::tensor && known.value == value &&
-          lowered_.kernel.accesses[access].kind == kind && same_coordinates(known.coordinates, operand.coordinates)) {
+          lowered_.kernel.accesses[access].kind == kind &&
+          same_coordinates(known.coordinates, operand.coordinates)) {
         return access;
       }
     }
-    return add_access(std::move(operand), kind, graph_.spec(value).dtype, static_cast<uint8_t>(dynamic.size()));
+    return add_access(std::move(operand), kind, graph_.spec(value).dtype,
+                      static_cast<uint8_t>(dynamic.size()));
   }
 
   static bool same_coordinates(const std::vector<KernelOperand::Coordinate>& a,
@@ -492,7 +516,8 @@ class Emitter {
       const Graph::GraphNode& join = graph_.nodes[joined];
       target = join.outputs[0];
       if (join.operation->kind() == OperationKind::concatenate) {
-        const auto axis = static_cast<size_t>(static_cast<const ConcatenateOperation&>(*join.operation).axis());
+        const auto axis =
+            static_cast<size_t>(static_cast<const ConcatenateOperation&>(*join.operation).axis());
         Dim offset = 0;
         for (ValueId part : join.inputs) {
           if (part == value) break;
@@ -517,7 +542,8 @@ class Emitter {
   void keep(uint32_t& access, ValueId value, kir::Value computed) {
     KernelOperand operand;
     operand.kind = KernelOperand::Kind::scratch;
-    access = add_access(std::move(operand), kir::Access::Kind::scratch, kir::compute_type(graph_.spec(value).dtype), 0);
+    access = add_access(std::move(operand), kir::Access::Kind::scratch,
+                        kir::compute_type(graph_.spec(value).dtype), 0);
     builder_.store(access, computed);
   }
 
@@ -540,6 +566,8 @@ class Emitter {
 
 }  // namespace
 
-LoweredKernel lower_group(const FusionPlan& plan, const FusionGroup& group) { return Emitter(plan, group).run(); }
+LoweredKernel lower_group(const FusionPlan& plan, const FusionGroup& group) {
+  return Emitter(plan, group).run();
+}
 
 }  // namespace lazuli
