@@ -33,7 +33,7 @@ void write_file(const fs::path& path, const std::string& text) {
 }
 
 fs::path fixtures() {
-  return fs::path(__FILE__).parent_path().parent_path() / "fixtures" / "chat";
+  return fs::path(LAZULI_FIXTURES) / "chat";
 }
 
 // Noon, local time.
