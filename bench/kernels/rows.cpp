@@ -43,7 +43,8 @@ void bench_rows(Table& table) {
   const array x = random::normal({side, side});
   const array weight = random::normal({side}), bias = random::normal({side});
   for (const Dtype dtype : {float32, bfloat16}) {
-    const array typed = astype(x, dtype), typed_weight = astype(weight, dtype), typed_bias = astype(bias, dtype);
+    const array typed = astype(x, dtype), typed_weight = astype(weight, dtype),
+                typed_bias = astype(bias, dtype);
     const std::string suffix = " " + std::string(dtype_name(dtype));
     row(table, "softmax" + suffix, [](const auto& in) { return softmax(in[0], -1); }, {typed});
     row(table, "softmax, plain operations" + suffix, [](const auto& in) { return plain_softmax(in[0]); },

@@ -108,8 +108,8 @@ class Planner {
  private:
   struct Unit {
     FusionUnit fused;
-    std::set<uint32_t> needs;  // units that run before; may name merged ones
-    std::set<uint32_t> makers; // those among them that make memory which this one reads as a whole
+    std::set<uint32_t> needs;   // units that run before; may name merged ones
+    std::set<uint32_t> makers;  // those among them that make memory which this one reads as a whole
     NodeId first = 0, last = 0;
     int cost = 0;
     std::vector<FusionEdge> loads;  // what it reads that others make, each way of reading it once

@@ -52,7 +52,8 @@ class Preparer {
     return mapped_[value];
   }
 
-  Graph::ValueId append(const Ref<const Operation>& operation, std::vector<Graph::ValueId> inputs, ArraySpec spec) {
+  Graph::ValueId append(const Ref<const Operation>& operation, std::vector<Graph::ValueId> inputs,
+                        ArraySpec spec) {
     std::vector<ArraySpec> specs;
     specs.push_back(std::move(spec));
     const auto id = result_.graph.add_node(operation, std::move(inputs), std::move(specs));
@@ -81,8 +82,9 @@ class Preparer {
     const Graph& to = result_.graph;
     std::vector<const Graph::GraphNode*> views;
     const Graph::GraphNode* node = to.producer(value);
-    while (node != nullptr && (node->operation->kind() == OperationKind::reshape ||
-                               (node->operation->kind() == OperationKind::view && node->inputs.size() == 1))) {
+    while (node != nullptr &&
+           (node->operation->kind() == OperationKind::reshape ||
+            (node->operation->kind() == OperationKind::view && node->inputs.size() == 1))) {
       views.push_back(node);
       node = to.producer(node->inputs[0]);
     }
@@ -110,7 +112,9 @@ class Preparer {
         }
         break;
       }
-      case OperationKind::reshape: inputs[0] = strided(inputs[0]); break;
+      case OperationKind::reshape:
+        inputs[0] = strided(inputs[0]);
+        break;
       case OperationKind::concatenate:
         for (Graph::ValueId& input : inputs) input = copy(input);
         break;
@@ -118,7 +122,8 @@ class Preparer {
         inputs[0] = strided(inputs[0]);
         inputs[1] = copy(inputs[1]);
         break;
-      default: break;
+      default:
+        break;
     }
     std::vector<ArraySpec> specs;
     for (Graph::ValueId output : node.outputs) specs.push_back(from_.spec(output));
@@ -135,6 +140,8 @@ class Preparer {
 
 }  // namespace
 
-PreparedGraph prepare_for_fusion(const Graph& graph) { return Preparer(graph).run(); }
+PreparedGraph prepare_for_fusion(const Graph& graph) {
+  return Preparer(graph).run();
+}
 
 }  // namespace lazuli
