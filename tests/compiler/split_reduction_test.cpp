@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, SplitReductions,
 TEST(SplitReduction, SumsOfManyAreAccurate) {
   const test::ThreadsScope threads(4);
   const array x = full({1'000'003}, 0.1f);
-  x.eval();
+  eval(x);
   EXPECT_NEAR(sum(x).item<float>(), 1'000'003 * static_cast<double>(0.1f), 0.05);
 }
 
