@@ -79,8 +79,8 @@ void Table::measure(const Work& work) {
 void Table::state(const std::string& group, const std::string& name, double value, const std::string& unit,
                   double wanted) {
   if (!wants(group, name)) return;
-  const bool met = wanted <= 0 || value <= wanted;
-  if (!met) ++stated_short_;
+  stated_.push_back({group, name, unit, value, wanted});
+  const bool met = stated_.back().met();
   if (group != last_group_) std::printf("%s\n", group.c_str());
   last_group_ = group;
   std::printf("  %-46s %10.3g %s%s\n", name.c_str(), value, unit.c_str(),
@@ -109,7 +109,8 @@ void Table::print(const Result& result) {
 }
 
 int Table::short_rows() const {
-  int count = stated_short_;
+  int count = 0;
+  for (const Stated& stated : stated_) count += stated.met() ? 0 : 1;
   for (const Result& result : results_) count += result.met() ? 0 : 1;
   return count;
 }
@@ -131,6 +132,15 @@ std::string Table::to_json() const {
       row["peers"][peer.peer]["ratio"] = peer.ratio;
       if (peer.wanted > 0) row["peers"][peer.peer]["wanted"] = peer.wanted;
     }
+    rows.push_back(std::move(row));
+  }
+  for (const Stated& stated : stated_) {
+    nlohmann::json row{{"group", stated.group},
+                       {"name", stated.name},
+                       {"value", stated.value},
+                       {"unit", stated.unit},
+                       {"met", stated.met()}};
+    if (stated.wanted > 0) row["wanted"] = stated.wanted;
     rows.push_back(std::move(row));
   }
   return nlohmann::json{{"threads", num_threads()}, {"rows", std::move(rows)}}.dump(2);

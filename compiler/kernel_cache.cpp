@@ -157,8 +157,7 @@ const InterpretedKernel& CompiledKernel::interpreted() {
 }
 
 std::string CompiledKernel::code_key(StoreMode mode) const {
-  return "kernel " + std::to_string(code_version) + (mode == StoreMode::streaming ? "s\n" : "\n") +
-         kir::serialize(expanded_);
+  return std::string("kernel ") + (mode == StoreMode::streaming ? "s\n" : "\n") + kir::serialize(expanded_);
 }
 
 bool CompiledKernel::publish(Variant& variant, std::shared_ptr<const JitCode> code) {

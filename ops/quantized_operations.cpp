@@ -1,7 +1,5 @@
 #include <lazuli/ops/quantized_operations.h>
 
-#include <cstring>
-
 #include <lazuli/compiler/templates/quantized_matmul.h>
 
 namespace lazuli {
@@ -154,21 +152,17 @@ void PackedTakeOperation::execute(std::span<const TensorView> inputs,
                                   std::span<const TensorView> outputs) const {
   const TensorView& out = outputs[0];
   const int64_t columns = out.shape.back().hint();
-  int64_t rows = 1;
-  for (const Dim extent : inputs[1].shape) rows *= extent.hint();
+  const int64_t rows = element_count(inputs[1].shape);
   const auto* indices = reinterpret_cast<const int32_t*>(inputs[1].data);
-  std::vector<float> row(static_cast<size_t>(columns));
-  for (int64_t i = 0; i < rows; ++i) {
-    templates::unpack_quantized_row(inputs[0].data, indices[i], row.data());
-    std::byte* to = out.data + i * columns * dtype_.size();
-    if (dtype_ == float32) {
-      std::memcpy(to, row.data(), row.size() * sizeof(float));
-      continue;
-    }
-    auto* halves = reinterpret_cast<uint16_t*>(to);
-    for (size_t k = 0; k < row.size(); ++k) {
-      halves[k] = dtype_ == float16 ? float16_t(row[k]).bits : bfloat16_t(row[k]).bits;
-    }
+  if (dtype_ == float32) {
+    return templates::unpack_quantized_rows(inputs[0].data, indices, rows, columns,
+                                            reinterpret_cast<float*>(out.data));
+  }
+  std::vector<float> values(static_cast<size_t>(rows * columns));
+  templates::unpack_quantized_rows(inputs[0].data, indices, rows, columns, values.data());
+  auto* halves = reinterpret_cast<uint16_t*>(out.data);
+  for (size_t k = 0; k < values.size(); ++k) {
+    halves[k] = dtype_ == float16 ? float16_t(values[k]).bits : bfloat16_t(values[k]).bits;
   }
 }
 

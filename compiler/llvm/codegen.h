@@ -33,7 +33,4 @@ enum class CodeText : uint8_t { llvm_ir, assembly };
 std::string kernel_text(const Target& target, const kir::Kernel& kernel, CodeText what,
                         const CodegenOptions& options = {});
 
-/// Goes into the keys of cached code: change it whenever the code made from the same kernel changes.
-inline constexpr int code_version = 11;
-
 }  // namespace lazuli

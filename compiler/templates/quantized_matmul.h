@@ -93,8 +93,10 @@ struct PackedQuantizedInfo {
 };
 PackedQuantizedInfo packed_quantized_info(const std::byte* packed);
 
-/// Row `row` of a packed matrix, dequantized: `out` has room for its columns.
-void unpack_quantized_row(const std::byte* packed, int64_t row, float* out);
+/// Rows of a packed matrix with that many columns, dequantized, into `out` ([count, columns]). Throws
+/// std::invalid_argument for other widths and for rows that are not there.
+void unpack_quantized_rows(const std::byte* packed, const int32_t* rows, int64_t count, int64_t columns,
+                           float* out);
 
 /// out = x · wᵀ with packed w ([n, k]); `x` is [m, k] and `out` [m, n], both of `dtype` (float32, float16
 /// or bfloat16) with unit stride along their last dimension. Row strides count elements.

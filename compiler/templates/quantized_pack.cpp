@@ -66,6 +66,29 @@ float number_at(const std::byte* scales, int64_t at, Dtype dtype) {
                           : static_cast<float>(bfloat16_t::from_bits(bits));
 }
 
+/// One row, dequantized.
+void unpack_row(const PackedQuantizedInfo& info, const std::byte* packed, int64_t row, float* out) {
+  const int64_t code_bytes = group_code_bytes(info.bits, info.group_size);
+  const int64_t group_size = group_bytes(info.bits, info.group_size, info.scale_dtype);
+  const int64_t groups = info.columns / info.group_size;
+  const int64_t lane = row % panel_lanes;
+  const std::byte* panel = packed + packed_header_bytes + row / panel_lanes * groups * group_size;
+  const int low = main_plane(info.bits);
+  for (int64_t group = 0; group < groups; ++group, panel += group_size) {
+    const float scale = number_at(panel + code_bytes, lane, info.scale_dtype);
+    const float bias = number_at(panel + code_bytes, panel_lanes + lane, info.scale_dtype);
+    for (int64_t column = 0; column < info.group_size; ++column) {
+      const std::byte* span = panel + column / span_columns * span_bytes(info.bits);
+      const auto at = static_cast<int>(column % span_columns);
+      uint32_t code = plane_field(span, low, at, lane);
+      if (low != info.bits) {
+        code |= plane_field(span + low * plane_vector_bytes, info.bits - low, at, lane) << low;
+      }
+      *out++ = scale * static_cast<float>(code) + bias;
+    }
+  }
+}
+
 void pack_panel(const QuantizedMatrix& w, int64_t first_row, std::byte* panel) {
   const int64_t rows = std::min(panel_lanes, w.rows - first_row);
   const int64_t code_bytes = group_code_bytes(w.bits, w.group_size);
@@ -130,31 +153,24 @@ void pack_quantized(const QuantizedMatrix& w, std::byte* packed) {
   });
 }
 
-void unpack_quantized_row(const std::byte* packed, int64_t row, float* out) {
+void unpack_quantized_rows(const std::byte* packed, const int32_t* rows, int64_t count, int64_t columns,
+                           float* out) {
   const PackedQuantizedInfo info = packed_quantized_info(packed);
-  if (row < 0 || row >= info.rows) {
-    throw std::invalid_argument("[unpack_quantized_row] There is no row " + std::to_string(row) + " of " +
-                                std::to_string(info.rows) + ".");
+  if (info.columns != columns) {
+    throw std::invalid_argument("[unpack_quantized_rows] Packed rows have " + std::to_string(info.columns) +
+                                " columns, not " + std::to_string(columns) + ".");
   }
-  const int64_t code_bytes = group_code_bytes(info.bits, info.group_size);
-  const int64_t group_size = group_bytes(info.bits, info.group_size, info.scale_dtype);
-  const int64_t groups = info.columns / info.group_size;
-  const int64_t lane = row % panel_lanes;
-  const std::byte* panel = packed + packed_header_bytes + row / panel_lanes * groups * group_size;
-  const int low = main_plane(info.bits);
-  for (int64_t group = 0; group < groups; ++group, panel += group_size) {
-    const float scale = number_at(panel + code_bytes, lane, info.scale_dtype);
-    const float bias = number_at(panel + code_bytes, panel_lanes + lane, info.scale_dtype);
-    for (int64_t column = 0; column < info.group_size; ++column) {
-      const std::byte* span = panel + column / span_columns * span_bytes(info.bits);
-      const auto at = static_cast<int>(column % span_columns);
-      uint32_t code = plane_field(span, low, at, lane);
-      if (low != info.bits) {
-        code |= plane_field(span + low * plane_vector_bytes, info.bits - low, at, lane) << low;
-      }
-      *out++ = scale * static_cast<float>(code) + bias;
+  for (int64_t i = 0; i < count; ++i) {
+    if (rows[i] >= 0 && rows[i] < info.rows) continue;
+    throw std::invalid_argument("[unpack_quantized_rows] There is no row " + std::to_string(rows[i]) +
+                                " of " + std::to_string(info.rows) + ".");
+  }
+  constexpr int64_t rows_a_part = 16;
+  parallel_for(ceil_div(count, rows_a_part), [&](int64_t part) {
+    for (int64_t i = part * rows_a_part; i < std::min(count, (part + 1) * rows_a_part); ++i) {
+      unpack_row(info, packed, rows[i], out + i * columns);
     }
-  }
+  });
 }
 
 PackedQuantizedInfo packed_quantized_info(const std::byte* packed) {

@@ -183,6 +183,8 @@ TEST(Quantized, RowsOfPackedWeights) {
             dequantize(parts[0], astype(parts[1], float32), astype(parts[2], float32), group, bits);
         expect_array(packed_quantized_take(packed, ids, 256), {3, 2, 256}, float32,
                      doubles(take(expected, ids, 0)), 1e-6);
+        expect_array(packed_quantized_take(packed, ids, 256, bfloat16), {3, 2, 256}, bfloat16,
+                     doubles(take(expected, ids, 0)), 0.008);
       }
     }
   }
@@ -191,6 +193,8 @@ TEST(Quantized, RowsOfPackedWeights) {
   EXPECT_EQ(packed_quantized_take(packed, make({}, {0}, int32), 64).size(), 0u);
   EXPECT_THROW(packed_quantized_take(packed, make({20}, {1}, int32), 64).eval(), std::invalid_argument);
   EXPECT_THROW(packed_quantized_take(packed, make({-1}, {1}, int32), 64).eval(), std::invalid_argument);
+  EXPECT_THROW(packed_quantized_take(packed, make({1}, {1}, int32), 32).eval(), std::invalid_argument);
+  EXPECT_THROW(packed_quantized_take(packed, make({1}, {1}, int32), 128).eval(), std::invalid_argument);
   EXPECT_THROW(packed_quantized_take(packed, make({1}, {1}, float32), 64), std::invalid_argument);
   EXPECT_THROW(packed_quantized_take(parts[0], make({1}, {1}, int32), 64), std::invalid_argument);
 }
