@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include <lazuli/array/small_vector.h>
 #include <lazuli/compiler/interpreter/interpreter.h>
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/thread_pool.h>
@@ -184,6 +185,52 @@ void launch(CompiledKernel& kernel, const KernelArguments& arguments, int64_t sc
     const auto boundary = [&](int64_t n) { return units / parts * n + std::min(n, units % parts); };
     run_units(run, arguments, scratch(), extent, units_per_row, boundary(part), boundary(part + 1));
   });
+}
+
+BlockLauncher::BlockLauncher(CompiledKernel& kernel, const KernelArguments& arguments, size_t block_access)
+    : kernel_(kernel), arguments_(arguments), block_access_(block_access) {
+  if (jit_mode() != JitMode::off) {
+    const Extent extent = extent_of(kernel.kernel(), kernel.traits().vector_dim, arguments.extents);
+    const double work = static_cast<double>(extent.outer) * static_cast<double>(extent.inner) *
+                        kernel.traits().work_per_element;
+    function_ = kernel.function();
+    if (function_ == nullptr) function_ = kernel.prepare(StoreMode::cached, work);
+  }
+  if (function_ == nullptr) {
+    kernel.interpreted();  // made here, once, not by the first threads that come
+    count_interpreted_run();
+  }
+}
+
+void BlockLauncher::operator()(const ResultBlock& block) const {
+  const Kernel& kernel = kernel_.kernel();
+  const size_t rank = kernel.dims.size();
+  SmallVector<std::byte*, 24> pointers(kernel.accesses.size(), nullptr);
+  std::copy_n(arguments_.pointers, pointers.size(), pointers.begin());
+  size_t stride_count = 0, own_strides = 0;
+  for (size_t a = 0; a < kernel.accesses.size(); ++a) {
+    if (a == block_access_) own_strides = stride_count;
+    stride_count += rank + kernel.accesses[a].dynamic_indices;
+  }
+  SmallVector<int64_t, 96> strides(stride_count, 0);
+  std::copy_n(arguments_.strides, stride_count, strides.begin());
+  // The block as a part of the whole result, had that been kept.
+  int64_t stride = block.row_stride;
+  for (size_t d = rank - 1; d-- > 0;) {
+    strides[own_strides + d] = stride;
+    stride *= arguments_.extents[d];
+  }
+  const int64_t before = block.row * block.row_stride + block.column;
+  pointers[block_access_] =
+      const_cast<std::byte*>(block.data) - before * kernel.accesses[block_access_].dtype.size();
+  const KernelArguments arguments{arguments_.extents, pointers.data(), strides.data()};
+  const int64_t row_end = block.row + block.rows;
+  const int64_t column_end = block.column + block.columns;
+  if (function_ != nullptr) {
+    function_(&arguments, nullptr, block.row, row_end, block.column, column_end);
+  } else {
+    kernel_.interpreted().run(arguments, nullptr, block.row, row_end, block.column, column_end);
+  }
 }
 
 }  // namespace lazuli

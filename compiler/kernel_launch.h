@@ -4,6 +4,7 @@
 
 #include <lazuli/compiler/kernel_cache.h>
 #include <lazuli/compiler/kernel_ir/kernel.h>
+#include <lazuli/compiler/result_block.h>
 
 namespace lazuli {
 
@@ -17,5 +18,20 @@ int64_t layout_scratch(const kir::Kernel& kernel, const int64_t* extents, std::b
 /// alone. Returns when all is done. Nothing runs if a parallel extent is zero. `scratch_bytes` is what
 /// `layout_scratch` said. Interprets or compiles as `jit_mode()` says.
 void launch(CompiledKernel& kernel, const kir::KernelArguments& arguments, int64_t scratch_bytes = 0);
+
+/// A kernel bound to run over blocks: chooses once what runs it.
+class BlockLauncher {
+ public:
+  /// `arguments` and all they point to must outlive it; `block_access` is the input that blocks are.
+  BlockLauncher(CompiledKernel& kernel, const kir::KernelArguments& arguments, size_t block_access);
+  /// Runs it for the points of a block, in the calling thread; may be called from several at once.
+  void operator()(const ResultBlock& block) const;
+
+ private:
+  CompiledKernel& kernel_;
+  const kir::KernelArguments& arguments_;
+  size_t block_access_;
+  kir::KernelFunction function_ = nullptr;
+};
 
 }  // namespace lazuli

@@ -8,7 +8,9 @@ std::vector<ArraySpec> ReshapeOperation::infer(std::span<const ArraySpec> inputs
   return {{shape_, inputs[0].dtype}};
 }
 
-std::string_view ReductionOperation::name() const { return kir::instruction_table()[static_cast<size_t>(op_)].name; }
+std::string_view ReductionOperation::name() const {
+  return kir::instruction_table()[static_cast<size_t>(op_)].name;
+}
 
 std::vector<ArraySpec> ReductionOperation::infer(std::span<const ArraySpec> inputs) const {
   Shape shape = inputs[0].shape;
@@ -35,6 +37,10 @@ std::vector<ArraySpec> ConcatenateOperation::infer(std::span<const ArraySpec> in
     shape[axis] += other[axis];
   }
   return {{std::move(shape), inputs[0].dtype}};
+}
+
+void HostOperation::execute_in_blocks(std::span<const TensorView>, const TensorView&, TakeBlock) const {
+  throw std::logic_error("[" + std::string(name()) + "] makes no blocks");
 }
 
 bool TensorView::is_row_contiguous() const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <lazuli/compiler/kernel_ir/builder.h>
+#include <lazuli/compiler/result_block.h>
 #include <lazuli/graph/index_map.h>
 #include <lazuli/graph/operation.h>
 
@@ -111,8 +112,8 @@ class ConcatenateOperation : public Operation {
 struct TensorView {
   std::byte* data = nullptr;  ///< the first element
   Dtype dtype = float32;
-  Shape shape;                ///< numbers, nothing symbolic
-  Strides strides;            ///< in elements
+  Shape shape;      ///< numbers, nothing symbolic
+  Strides strides;  ///< in elements
 
   bool is_row_contiguous() const;
 };
@@ -123,6 +124,13 @@ class HostOperation : public Operation {
   OperationKind kind() const final { return OperationKind::host; }
   /// Computes the outputs (row-major, allocated). Inputs come with any strides, unless `needs_contiguous`.
   virtual void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const = 0;
+  /// Whether the result (the only one) can be had in blocks, for elementwise work to be done on them before
+  /// they are stored.
+  virtual bool makes_blocks() const { return false; }
+  /// Where `makes_blocks`: computes the result and hands it on in blocks that cover it once, their elements
+  /// of the compute type of its dtype. `result` says its shape and dtype; it has no memory.
+  virtual void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
+                                 TakeBlock take) const;
   /// How much arithmetic that is, a multiply-add counted as two: for profiles. 0 where nobody has counted.
   virtual double operation_count(std::span<const TensorView> /*inputs*/,
                                  std::span<const TensorView> /*outputs*/) const {

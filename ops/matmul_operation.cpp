@@ -71,7 +71,16 @@ bool MatmulOperation::accepts(int, Dtype dtype) const {
 }
 
 void MatmulOperation::execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const {
-  const TensorView& out = outputs[0];
+  compute(inputs, outputs[0], nullptr);
+}
+
+void MatmulOperation::execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
+                                        TakeBlock take) const {
+  compute(inputs, result, &take);
+}
+
+void MatmulOperation::compute(std::span<const TensorView> inputs, const TensorView& out,
+                              const TakeBlock* take) const {
   const size_t rank = out.shape.size();
   templates::MatmulProblem problem;
   problem.m = out.shape[rank - 2].hint();
@@ -90,6 +99,7 @@ void MatmulOperation::execute(std::span<const TensorView> inputs, std::span<cons
   problem.out_dtype = out.dtype;
   problem.out_row_stride = problem.n;
   problem.out_batch.stride = problem.m * problem.n;
+  problem.take = take;
   problem.alpha = static_cast<double>(alpha_);
   problem.beta = static_cast<double>(beta_);
 

@@ -15,6 +15,9 @@ class MatmulOperation final : public HostOperation {
   void attributes(AttributeWriter& writer) const override;
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  bool makes_blocks() const override { return alpha_ == 1 && beta_ == 0 && dtype_ != complex64; }
+  void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
+                         TakeBlock take) const override;
   double operation_count(std::span<const TensorView> inputs,
                          std::span<const TensorView> outputs) const override;
   bool accepts(int operand, Dtype dtype) const override;
@@ -24,6 +27,8 @@ class MatmulOperation final : public HostOperation {
                           Dim batch) const override;
 
  private:
+  void compute(std::span<const TensorView> inputs, const TensorView& out, const TakeBlock* take) const;
+
   Dtype dtype_;
   float alpha_;
   float beta_;

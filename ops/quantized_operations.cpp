@@ -1,5 +1,9 @@
 #include <lazuli/ops/quantized_operations.h>
 
+#include <stdexcept>
+
+#include <fmt/format.h>
+
 #include <lazuli/compiler/templates/quantized_matmul.h>
 
 namespace lazuli {
@@ -60,8 +64,17 @@ std::vector<ArraySpec> QuantizedMatmulOperation::infer(std::span<const ArraySpec
 
 void QuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
                                        std::span<const TensorView> outputs) const {
+  compute(inputs, outputs[0], nullptr);
+}
+
+void QuantizedMatmulOperation::execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
+                                                 TakeBlock take) const {
+  compute(inputs, result, &take);
+}
+
+void QuantizedMatmulOperation::compute(std::span<const TensorView> inputs, const TensorView& out,
+                                       const TakeBlock* take) const {
   const TensorView& x = inputs[0];
-  const TensorView& out = outputs[0];
   const size_t rank = out.shape.size();
   if (element_count(out.shape) == 0) return;
 
@@ -72,6 +85,7 @@ void QuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
   problem.x_row_stride = x.shape.back().hint();
   problem.w = matrix_of(inputs[1], inputs[2], inputs[3], bits_, group_size_);
   problem.transpose = transpose_;
+  problem.take = take;
   problem.out = out.data;
   problem.out_row_stride = out.shape.back().hint();
   if (inputs[1].shape.size() == 2) {
@@ -90,7 +104,11 @@ void QuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
     problem.w.codes = first.codes + w_members[i] * first.rows * first.codes_row_stride;
     problem.w.scales = first.scales + scale_bytes;
     problem.w.biases = first.biases + scale_bytes;
-    problem.out = out.data + static_cast<int64_t>(i) * problem.m * problem.out_row_stride * out.dtype.size();
+    problem.first_row = static_cast<int64_t>(i) * problem.m;
+    if (take == nullptr) {
+      problem.out =
+          out.data + static_cast<int64_t>(i) * problem.m * problem.out_row_stride * out.dtype.size();
+    }
     templates::quantized_matmul(problem);
   }
 }
@@ -127,14 +145,32 @@ std::vector<ArraySpec> PackedMatmulOperation::infer(std::span<const ArraySpec> i
 
 void PackedMatmulOperation::execute(std::span<const TensorView> inputs,
                                     std::span<const TensorView> outputs) const {
+  compute(inputs, outputs[0], nullptr);
+}
+
+void PackedMatmulOperation::execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
+                                              TakeBlock take) const {
+  compute(inputs, result, &take);
+}
+
+void PackedMatmulOperation::compute(std::span<const TensorView> inputs, const TensorView& out,
+                                    const TakeBlock* take) const {
   const TensorView& x = inputs[0];
   const int64_t rows = row_count(x);
   if (rows == 0) return;
-  templates::packed_quantized_matmul(x.data, x.dtype, rows, x.shape.back().hint(), inputs[1].data,
-                                     outputs[0].data, outputs[0].shape.back().hint(),
+  const int64_t columns = x.shape.back().hint();
+  const int64_t out_columns = out.shape.back().hint();
+  const templates::PackedQuantizedInfo info = templates::packed_quantized_info(inputs[1].data);
+  if (info.rows != out_columns || info.columns != columns) {
+    throw std::invalid_argument(
+        fmt::format("[packed_quantized_matmul] The packed weights are ({},{}), not ({},{}).", info.rows,
+                    info.columns, out_columns, columns));
+  }
+  templates::packed_quantized_matmul(x.data, x.dtype, rows, columns, inputs[1].data, out.data, out_columns,
                                      activations_ == QuantizedActivations::int8
                                          ? templates::Activations::int8
-                                         : templates::Activations::float32);
+                                         : templates::Activations::float32,
+                                     take);
 }
 
 void PackedTakeOperation::attributes(AttributeWriter& writer) const {

@@ -15,6 +15,9 @@ class QuantizedMatmulOperation final : public HostOperation {
   bool needs_contiguous(int) const override { return true; }
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  bool makes_blocks() const override { return true; }
+  void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
+                         TakeBlock take) const override;
   Differentials vjp(const Application& at, const Differentials& cotangents,
                     const std::vector<bool>& wanted) const override;
   std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
@@ -23,6 +26,8 @@ class QuantizedMatmulOperation final : public HostOperation {
                          std::span<const TensorView> outputs) const override;
 
  private:
+  void compute(std::span<const TensorView> inputs, const TensorView& out, const TakeBlock* take) const;
+
   bool transpose_;
   int group_size_;
   int bits_;
@@ -54,12 +59,17 @@ class PackedMatmulOperation final : public HostOperation {
   bool needs_contiguous(int) const override { return true; }
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  bool makes_blocks() const override { return true; }
+  void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
+                         TakeBlock take) const override;
   std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
                           Dim batch) const override;
   double operation_count(std::span<const TensorView> inputs,
                          std::span<const TensorView> outputs) const override;
 
  private:
+  void compute(std::span<const TensorView> inputs, const TensorView& out, const TakeBlock* take) const;
+
   Dim out_features_;
   QuantizedActivations activations_;
 };

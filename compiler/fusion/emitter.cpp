@@ -61,8 +61,10 @@ Coordinates map_coordinates(const IndexMap& map, const Coordinates& at) {
 
 class Emitter {
  public:
-  Emitter(const FusionPlan& plan, const FusionGroup& group)
-      : plan_(plan), graph_(plan.prepared.graph), group_(group), builder_(lowered_.kernel) {}
+  Emitter(const FusionPlan& plan, const FusionUnit& unit)
+      : plan_(plan), graph_(plan.prepared.graph), group_(unit.group), builder_(lowered_.kernel) {
+    if (unit.has_epilogue()) block_ = graph_.nodes[unit.node].outputs[0];
+  }
 
   LoweredKernel run() {
     choose_dimension_order();
@@ -471,6 +473,10 @@ class Emitter {
                      std::vector<kir::Value>& dynamic) {
     KernelOperand operand;
     operand.value = value;
+    // Blocks hold what was computed, not yet rounded.
+    const bool is_block = value == block_;
+    const Dtype dtype = is_block ? kir::compute_type(graph_.spec(value).dtype) : graph_.spec(value).dtype;
+    if (is_block) operand.kind = KernelOperand::Kind::block;
     for (const Coordinate& coordinate : at) {
       KernelOperand::Coordinate entry{coordinate.dim, coordinate.scale, coordinate.offset, -1, 1};
       if (coordinate.dynamic != kir::no_value) {
@@ -482,14 +488,13 @@ class Emitter {
     }
     for (uint32_t access = 0; access < lowered_.operands.size(); ++access) {
       const KernelOperand& known = lowered_.operands[access];
-      if (known.kind == KernelOperand::Kind::tensor && known.value == value &&
+      if (known.kind == operand.kind && known.value == value &&
           lowered_.kernel.accesses[access].kind == kind &&
           same_coordinates(known.coordinates, operand.coordinates)) {
         return access;
       }
     }
-    return add_access(std::move(operand), kind, graph_.spec(value).dtype,
-                      static_cast<uint8_t>(dynamic.size()));
+    return add_access(std::move(operand), kind, dtype, static_cast<uint8_t>(dynamic.size()));
   }
 
   static bool same_coordinates(const std::vector<KernelOperand::Coordinate>& a,
@@ -550,6 +555,7 @@ class Emitter {
   const FusionPlan& plan_;
   const Graph& graph_;
   const FusionGroup& group_;
+  ValueId block_ = Graph::none;  // of an epilogue: what it is done to
   LoweredKernel lowered_;
   kir::Builder builder_;
   std::vector<int> kernel_dim_;  // of each dimension of the group's space
@@ -566,8 +572,8 @@ class Emitter {
 
 }  // namespace
 
-LoweredKernel lower_group(const FusionPlan& plan, const FusionGroup& group) {
-  return Emitter(plan, group).run();
+LoweredKernel lower_unit(const FusionPlan& plan, const FusionUnit& unit) {
+  return Emitter(plan, unit).run();
 }
 
 }  // namespace lazuli

@@ -13,6 +13,7 @@ struct KernelOperand {
     tensor,   ///< a value of the graph
     extent,   ///< an int64 that holds an extent
     scratch,  ///< a row of the thread's scratch memory
+    block,    ///< a block of a host operation's result
   };
   /// A coordinate of the tensor: `scale * i[dim] + offset + dynamic_scale * x[dynamic]`.
   struct Coordinate {
@@ -35,7 +36,7 @@ struct LoweredKernel {
   std::vector<KernelOperand> operands;  ///< one for each access
 };
 
-/// The kernel of a group.
-LoweredKernel lower_group(const FusionPlan& plan, const FusionGroup& group);
+/// The kernel of a group, or of a host operation's epilogue.
+LoweredKernel lower_unit(const FusionPlan& plan, const FusionUnit& unit);
 
 }  // namespace lazuli

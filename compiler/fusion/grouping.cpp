@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <lazuli/compiler/fusion/epilogues.h>
 #include <lazuli/compiler/operations.h>
 
 namespace lazuli {
@@ -118,13 +119,7 @@ class Planner {
 
   const Graph& graph() const { return plan_.prepared.graph; }
 
-  ValueId through_views(ValueId value) const {
-    for (const auto* node = graph().producer(value);
-         node != nullptr && node->operation->kind() == OperationKind::view; node = graph().producer(value)) {
-      value = node->inputs[0];
-    }
-    return value;
-  }
+  ValueId through_views(ValueId value) const { return value_under_views(graph(), value); }
 
   /// Values that must be in memory whatever the groups.
   void find_stored() {
@@ -743,8 +738,18 @@ std::vector<FusionEdge> fusion_edges(const Graph& graph, const std::vector<bool>
   return edges;
 }
 
+Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value) {
+  for (const auto* node = graph.producer(value);
+       node != nullptr && node->operation->kind() == OperationKind::view; node = graph.producer(value)) {
+    value = node->inputs[0];
+  }
+  return value;
+}
+
 FusionPlan plan_fusion(PreparedGraph prepared, int threads) {
-  return Planner(std::move(prepared), threads).run();
+  FusionPlan plan = Planner(std::move(prepared), threads).run();
+  attach_epilogues(plan);
+  return plan;
 }
 
 std::string FusionPlan::to_text() const {
@@ -757,7 +762,8 @@ std::string FusionPlan::to_text(const FusionUnit& unit) const {
   const Graph& graph = prepared.graph;
   switch (unit.kind) {
     case FusionUnit::Kind::host:
-      return "host " + graph.nodes[unit.node].operation->to_string() + "\n";
+      if (!unit.has_epilogue()) return "host " + graph.nodes[unit.node].operation->to_string() + "\n";
+      break;
     case FusionUnit::Kind::reshape:
       return "reshape\n";
     case FusionUnit::Kind::begin:
@@ -765,7 +771,13 @@ std::string FusionPlan::to_text(const FusionUnit& unit) const {
     case FusionUnit::Kind::group:
       break;
   }
-  std::string text = "kernel over [";
+  std::string text;
+  if (unit.has_epilogue()) {
+    const Graph::GraphNode& node = graph.nodes[unit.node];
+    text = fmt::format("host {} = {}, in blocks to a ", graph.value_text(node.outputs[0]),
+                       node.operation->to_string());
+  }
+  text += "kernel over [";
   for (size_t k = 0; k < unit.group.space.size(); ++k) {
     text +=
         fmt::format("{}{}{}", k > 0 ? "," : "", unit.group.space[k].hint(), unit.group.reduce[k] ? "r" : "");

@@ -41,13 +41,15 @@ struct FusionGroup {
 struct FusionUnit {
   enum class Kind : uint8_t {
     group,    ///< a kernel
-    host,     ///< a host operation
+    host,     ///< a host operation; its group, if any, is done to its result block by block
     reshape,  ///< another view of memory, or a copy where strides don't allow one
     begin,    ///< makes the memory of a concatenate or update ready for its parts
   };
   Kind kind = Kind::group;
   Graph::NodeId node = Graph::none;  ///< of a unit that is no group
   FusionGroup group;
+
+  bool has_epilogue() const { return kind == Kind::host && !group.members.empty(); }
 };
 
 /// A node that could have joined the group that makes something it needs, and didn't.
@@ -70,6 +72,9 @@ struct FusionPlan {
 
 /// Decides what is computed together. `threads` tells how many rows it takes to keep the machine busy.
 FusionPlan plan_fusion(PreparedGraph prepared, int threads);
+
+/// The value under views: what has memory of its own (a reshape has, or shares).
+Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value);
 
 /// What a node's computation needs. The computation's coordinates are those of its output (elementwise) or
 /// of its operand (reduction).

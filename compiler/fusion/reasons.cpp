@@ -22,7 +22,11 @@ class Reasons {
   std::string text() {
     switch (unit_.kind) {
       case FusionUnit::Kind::host:
-        return "a template or library call, which runs as a whole\n";
+        if (!unit_.has_epilogue()) return "a template or library call, which runs as a whole\n";
+        text_ += fmt::format(
+            "nothing else reads %{}: it is used block by block while in the caches, and not stored\n",
+            graph_.nodes[unit_.node].outputs[0]);
+        break;
       case FusionUnit::Kind::reshape:
         return "another view of the same memory where strides allow one, otherwise a copy\n";
       case FusionUnit::Kind::begin:

@@ -192,11 +192,11 @@ class Binder {
     const ProgramStep& step = program_.steps()[static_cast<size_t>(s)];
     switch (step.kind) {
       case FusionUnit::Kind::group:
+      case FusionUnit::Kind::host:
         for (Graph::ValueId value : step.writes) {
           if (locations_[value].storage < 0) locations_[value] = fresh(value);
         }
         break;
-      case FusionUnit::Kind::host:
       case FusionUnit::Kind::begin:
         for (Graph::ValueId value : step.writes) locations_[value] = fresh(value);
         break;
@@ -304,7 +304,7 @@ class Binder {
         write_kernel(step.kernel);
         break;
       case FusionUnit::Kind::host:
-        write_host(graph_.nodes[step.node]);
+        write_host(step);
         break;
       case FusionUnit::Kind::reshape:
         if (is_copy(s)) {
@@ -323,10 +323,10 @@ class Binder {
     }
   }
 
-  void add_kernel(const kir::Kernel& kernel, std::span<const int64_t> extents,
-                  std::span<const std::vector<int64_t>> strides, std::vector<KernelRun::Pointer> pointers,
-                  int only_unless_donated) {
-    BoundKernel bound = bind_kernel(kernel, extents, strides);
+  KernelRun make_kernel(const kir::Kernel& kernel, std::span<const int64_t> extents,
+                        std::span<const std::vector<int64_t>> strides,
+                        std::vector<KernelRun::Pointer> pointers, RunsOver over) {
+    BoundKernel bound = bind_kernel(kernel, extents, strides, over);
     KernelRun run;
     run.extents = std::move(bound.extents);
     run.strides = std::move(bound.strides);
@@ -339,16 +339,29 @@ class Binder {
       }
     }
     run.kernel = kernel_for(bound.kernel);
+    return run;
+  }
+
+  void add_kernel(const kir::Kernel& kernel, std::span<const int64_t> extents,
+                  std::span<const std::vector<int64_t>> strides, std::vector<KernelRun::Pointer> pointers,
+                  int only_unless_donated) {
+    KernelRun run = make_kernel(kernel, extents, strides, std::move(pointers), RunsOver::whole);
     run.only_unless_donated = only_unless_donated;
     binding_.runs_.push_back(std::move(run));
   }
 
-  void write_kernel(const LoweredKernel& lowered) {
+  /// Where a kernel's accesses lie, and how they are walked.
+  struct Operands {
     std::vector<int64_t> extents;
-    for (Dim extent : lowered.extents) extents.push_back(concrete(extent));
-    const size_t rank = extents.size();
     std::vector<std::vector<int64_t>> strides;
     std::vector<KernelRun::Pointer> pointers;
+  };
+
+  Operands place_operands(const LoweredKernel& lowered) {
+    Operands placed;
+    auto& [extents, strides, pointers] = placed;
+    for (Dim extent : lowered.extents) extents.push_back(concrete(extent));
+    const size_t rank = extents.size();
     for (size_t a = 0; a < lowered.operands.size(); ++a) {
       const KernelOperand& operand = lowered.operands[a];
       std::vector<int64_t> of_access(rank + lowered.kernel.accesses[a].dynamic_indices, 0);
@@ -356,6 +369,14 @@ class Binder {
       if (operand.kind == KernelOperand::Kind::extent) {
         binding_.extents_.push_back(std::make_unique<int64_t>(concrete(operand.extent)));
         pointer.offset = static_cast<int64_t>(reinterpret_cast<intptr_t>(binding_.extents_.back().get()));
+      } else if (operand.kind == KernelOperand::Kind::block) {
+        // As the whole result would lie; each block brings its own memory.
+        const Strides whole = row_major_strides(concrete(graph_.spec(operand.value).shape));
+        for (size_t d = 0; d < whole.size(); ++d) {
+          if (operand.coordinates[d].dim >= 0) {
+            of_access[static_cast<size_t>(operand.coordinates[d].dim)] = whole[d];
+          }
+        }
       } else if (operand.kind == KernelOperand::Kind::tensor) {
         const Location& location = locate(operand.value);
         pointer = {location.storage, location.offset};
@@ -374,6 +395,11 @@ class Binder {
       strides.push_back(std::move(of_access));
       pointers.push_back(pointer);
     }
+    return placed;
+  }
+
+  void write_kernel(const LoweredKernel& lowered) {
+    auto [extents, strides, pointers] = place_operands(lowered);
     if (const auto split = split_reduction(lowered.kernel, extents, strides, num_threads())) {
       return add_split_reduction(*split, strides, pointers);
     }
@@ -438,7 +464,8 @@ class Binder {
     return view;
   }
 
-  void write_host(const Graph::GraphNode& node) {
+  void write_host(const ProgramStep& step) {
+    const Graph::GraphNode& node = graph_.nodes[step.node];
     HostRun run;
     run.operation = static_cast<const HostOperation*>(node.operation.get());
     for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -454,6 +481,24 @@ class Binder {
         location = std::move(dense);
       }
       run.inputs.emplace_back(location.storage, view_of(location, dtype));
+    }
+    if (step.has_epilogue) {
+      auto [extents, strides, pointers] = place_operands(step.kernel);
+      HostRun::Epilogue& epilogue = run.epilogue.emplace();
+      epilogue.kernel =
+          make_kernel(step.kernel.kernel, extents, strides, std::move(pointers), RunsOver::blocks);
+      const auto is_block = [](const KernelOperand& operand) {
+        return operand.kind == KernelOperand::Kind::block;
+      };
+      const auto& operands = step.kernel.operands;
+      epilogue.block_access =
+          static_cast<size_t>(std::find_if(operands.begin(), operands.end(), is_block) - operands.begin());
+      const ArraySpec& result = graph_.spec(node.outputs[0]);
+      epilogue.result.dtype = result.dtype;
+      epilogue.result.shape = concrete(result.shape);
+      epilogue.result.strides = row_major_strides(epilogue.result.shape);
+      binding_.runs_.push_back(std::move(run));
+      return;
     }
     for (Graph::ValueId output : node.outputs) {
       const Location& location = locate(output);
@@ -533,17 +578,20 @@ std::vector<ProgramOutput> Binding::run(std::vector<ProgramInput> inputs) const 
       to.back().data = base[static_cast<size_t>(storage)] + reinterpret_cast<intptr_t>(view.data);
     }
   };
+  const auto arguments_of = [&](const KernelRun& kernel) {
+    pointers.resize(kernel.pointers.size());
+    for (size_t a = 0; a < pointers.size(); ++a) {
+      const KernelRun::Pointer& pointer = kernel.pointers[a];
+      pointers[a] = pointer.storage < 0 ? reinterpret_cast<std::byte*>(pointer.offset)
+                                        : base[static_cast<size_t>(pointer.storage)] + pointer.offset;
+    }
+    return kir::KernelArguments{kernel.extents.data(), pointers.data(), kernel.strides.data()};
+  };
   for (const Run& run : runs_) {
     if (const auto* kernel = std::get_if<KernelRun>(&run)) {
       if (kernel->only_unless_donated >= 0 && took_over[static_cast<size_t>(kernel->only_unless_donated)])
         continue;
-      pointers.resize(kernel->pointers.size());
-      for (size_t a = 0; a < pointers.size(); ++a) {
-        const KernelRun::Pointer& pointer = kernel->pointers[a];
-        pointers[a] = pointer.storage < 0 ? reinterpret_cast<std::byte*>(pointer.offset)
-                                          : base[static_cast<size_t>(pointer.storage)] + pointer.offset;
-      }
-      const kir::KernelArguments arguments{kernel->extents.data(), pointers.data(), kernel->strides.data()};
+      const kir::KernelArguments arguments = arguments_of(*kernel);
       std::optional<profiler::Span> span;
       if (profiler::is_running()) span.emplace(kernel->kernel, kernel->extents);
       launch(*kernel->kernel, arguments, kernel->scratch_bytes);
@@ -551,9 +599,16 @@ std::vector<ProgramOutput> Binding::run(std::vector<ProgramInput> inputs) const 
       const auto& host = std::get<HostRun>(run);
       resolve(host.inputs, host_inputs);
       resolve(host.outputs, host_outputs);
+      if (host.epilogue) host_outputs.push_back(host.epilogue->result);
       std::optional<profiler::Span> span;
       if (profiler::is_running()) span.emplace(*host.operation, host_inputs, host_outputs);
-      host.operation->execute(host_inputs, host_outputs);
+      if (host.epilogue) {
+        const kir::KernelArguments arguments = arguments_of(host.epilogue->kernel);
+        const BlockLauncher launcher(*host.epilogue->kernel.kernel, arguments, host.epilogue->block_access);
+        host.operation->execute_in_blocks(host_inputs, host.epilogue->result, launcher);
+      } else {
+        host.operation->execute(host_inputs, host_outputs);
+      }
     }
   }
 

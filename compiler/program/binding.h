@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <variant>
 #include <vector>
@@ -46,9 +47,16 @@ struct KernelRun {
 
 /// A host operation ready to run, but for the addresses of storages.
 struct HostRun {
+  /// A kernel that takes the result block by block.
+  struct Epilogue {
+    KernelRun kernel;
+    size_t block_access = 0;
+    TensorView result;  ///< without memory
+  };
   const HostOperation* operation = nullptr;
   std::vector<std::pair<int, TensorView>> inputs;  ///< storage; `data` holds the offset until it runs
   std::vector<std::pair<int, TensorView>> outputs;
+  std::optional<Epilogue> epilogue;  ///< then there are no outputs
 };
 
 /// A program for given extents and input layouts: memory planned, kernels chosen.

@@ -31,7 +31,7 @@ std::vector<bool> indexed_dims(const kir::Kernel& kernel) {
 }  // namespace
 
 BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> extents,
-                        std::span<const std::vector<int64_t>> strides) {
+                        std::span<const std::vector<int64_t>> strides, RunsOver over) {
   const size_t rank = kernel.dims.size();
   const std::vector<bool> indexed = indexed_dims(kernel);
   const auto reduces = [&](size_t d) { return kernel.dims[d] == kir::Role::reduce; };
@@ -42,7 +42,8 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
   std::vector<size_t> kept;
   size_t reduce_kept = 0;
   for (size_t d = 0; d < rank; ++d) {
-    if (extents[d] == 1 && !indexed[d]) continue;
+    const bool columns = over == RunsOver::blocks && d + 1 == rank;
+    if (extents[d] == 1 && !indexed[d] && !columns) continue;
     kept.push_back(d);
     reduce_kept += reduces(d);
   }
@@ -62,7 +63,7 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
   // Merge neighbours.
   std::vector<std::vector<size_t>> merged;  // each a run of dimensions, outermost first
   for (size_t d : kept) {
-    if (!merged.empty()) {
+    if (!merged.empty() && (over == RunsOver::whole || d + 1 < rank)) {
       const size_t before = merged.back().back();
       bool merges = kernel.dims[before] == kernel.dims[d] && !indexed[before] && !indexed[d];
       for (size_t a = 0; merges && a < strides.size(); ++a) {
@@ -80,7 +81,8 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
   // An input that lies the other way round is read in tiles, if the dimension it is contiguous along is next
   // to the innermost one.
   bool transposed = false;
-  for (size_t a = 0; reduce_dims == 0 && merged.size() > 1 && !transposed && a < strides.size(); ++a) {
+  const bool may_turn = reduce_dims == 0 && over == RunsOver::whole;
+  for (size_t a = 0; may_turn && merged.size() > 1 && !transposed && a < strides.size(); ++a) {
     if (kernel.accesses[a].kind != kir::Access::Kind::input || kernel.accesses[a].dynamic_indices > 0)
       continue;
     const size_t last = merged.back().back();

@@ -17,10 +17,14 @@ struct BoundKernel {
   std::vector<int64_t> strides;  ///< as in KernelArguments
 };
 
+/// What a bound kernel is to run over: all of its space, or blocks of rows and columns, for which the last
+/// dimension (there is no reduction then) stays by itself.
+enum class RunsOver : uint8_t { whole, blocks };
+
 /// Binds a kernel to extents (one a dimension) and strides (per access: one a dimension, then one a dynamic
 /// index).
 BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> extents,
-                        std::span<const std::vector<int64_t>> strides);
+                        std::span<const std::vector<int64_t>> strides, RunsOver over = RunsOver::whole);
 
 /// A kernel that copies a tensor of the given rank: access 0 to access 1.
 kir::Kernel copy_kernel(Dtype dtype, int rank);

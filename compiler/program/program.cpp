@@ -18,14 +18,6 @@ void add_once(std::vector<Graph::ValueId>& values, Graph::ValueId value) {
 
 }  // namespace
 
-Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value) {
-  for (const auto* node = graph.producer(value);
-       node != nullptr && node->operation->kind() == OperationKind::view; node = graph.producer(value)) {
-    value = node->inputs[0];
-  }
-  return value;
-}
-
 Program::~Program() = default;
 
 std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& title, DimScope* scope) {
@@ -37,9 +29,10 @@ std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& 
     ProgramStep step;
     step.kind = unit.kind;
     step.node = unit.node;
-    if (unit.kind == FusionUnit::Kind::group) {
+    step.has_epilogue = unit.has_epilogue();
+    if (unit.kind == FusionUnit::Kind::group || unit.has_epilogue()) {
       if (unit.group.outputs.empty()) continue;
-      step.kernel = lower_group(program->plan_, unit.group);
+      step.kernel = lower_unit(program->plan_, unit);
       kir::verify(step.kernel.kernel);
       if (prints(Stage::kernel_ir)) print_stage(Stage::kernel_ir, title, kir::to_text(step.kernel.kernel));
       for (size_t a = 0; a < step.kernel.operands.size(); ++a) {
@@ -48,14 +41,15 @@ std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& 
         const bool output = step.kernel.kernel.accesses[a].kind == kir::Access::Kind::output;
         add_once(output ? step.writes : step.reads, operand.value);
       }
-    } else {
+    }
+    if (unit.kind != FusionUnit::Kind::group) {
       const Graph::GraphNode& node = prepared.nodes[unit.node];
       if (unit.kind != FusionUnit::Kind::begin) {
         for (Graph::ValueId input : node.inputs) add_once(step.reads, value_under_views(prepared, input));
       } else if (node.operation->kind() == OperationKind::update) {
         add_once(step.reads, value_under_views(prepared, node.inputs[0]));
       }
-      step.writes = node.outputs;
+      if (!unit.has_epilogue()) step.writes = node.outputs;
     }
     program->steps_.push_back(std::move(step));
   }

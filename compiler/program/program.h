@@ -35,7 +35,8 @@ struct ProgramOutput {
 struct ProgramStep {
   FusionUnit::Kind kind = FusionUnit::Kind::group;
   Graph::NodeId node = Graph::none;    ///< of host, reshape and begin steps
-  LoweredKernel kernel;                ///< of groups
+  LoweredKernel kernel;                ///< of groups, and of epilogues of host steps
+  bool has_epilogue = false;           ///< of a host step
   std::vector<Graph::ValueId> reads;   ///< values whose memory it reads, views looked through
   std::vector<Graph::ValueId> writes;  ///< values whose memory it makes or writes
 };
@@ -68,8 +69,5 @@ class Program {
   std::mutex mutex_;
   std::vector<std::pair<std::vector<int64_t>, std::shared_ptr<Binding>>> bindings_;  // most recent first
 };
-
-/// The value under views: what has memory of its own (a reshape has, or shares).
-Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value);
 
 }  // namespace lazuli

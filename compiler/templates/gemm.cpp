@@ -113,9 +113,10 @@ struct Task {
   int64_t c_row_stride = 0;
 };
 
-template <typename T>
+/// `finish(row, rows)` is called for rows of the task when nothing is left to be added to them.
+template <typename T, typename Finish>
 void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKernel<T>& kernel,
-              const PackedRows<T>& packed_a, PackPanels<T> pack_b, T* packed_b) {
+              const PackedRows<T>& packed_a, PackPanels<T> pack_b, T* packed_b, Finish&& finish) {
   const int64_t b_panels = ceil_div(task.columns, kernel.columns);
   GemmTile<T> tile;
   tile.a_row_stride = 1;
@@ -142,6 +143,7 @@ void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKer
           kernel.run(tile);
         }
       }
+      if (k_first + tile.k == k) finish(block_row, block_end - block_row);
     }
   }
 }
@@ -177,14 +179,17 @@ void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPane
         task.c = packed_b + round_up(static_cast<int64_t>(panel_elements), 64);
         task.c_row_stride = padded;
       }
+      const auto finish = [&](int64_t row, int64_t count) {
+        if (out.c != nullptr) return;
+        (*out.store)(task.c + row * task.c_row_stride, task.c_row_stride, outer + task.row + row, count,
+                     task.column, task.columns);
+      };
       if (k == 0) {
         for (int64_t i = 0; i < task.rows; ++i)
           std::fill_n(task.c + i * task.c_row_stride, task.columns, T{0});
+        finish(0, task.rows);
       }
-      run_task(task, k, cut, kernel, packed_a, pack_b, packed_b);
-      if (out.c == nullptr) {
-        (*out.store)(task.c, task.c_row_stride, outer + task.row, task.rows, task.column, task.columns);
-      }
+      run_task(task, k, cut, kernel, packed_a, pack_b, packed_b, finish);
     });
   }
 }

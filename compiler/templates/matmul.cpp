@@ -135,8 +135,8 @@ bool reads_in_place(const MatmulProblem& problem) {
   constexpr int64_t most_work = 32 * 32 * 32;
   const bool b_fits = problem.b.column_stride == 1 || (std::is_same_v<T, float> && problem.b.row_stride == 1);
   return is_native<T>(problem.a.dtype) && is_native<T>(problem.b.dtype) && is_native<T>(problem.out_dtype) &&
-         b_fits && problem.alpha == 1 && problem.beta == 0 && problem.k > 0 && problem.k <= small_depth &&
-         problem.m * problem.n * problem.k <= most_work;
+         b_fits && problem.take == nullptr && problem.alpha == 1 && problem.beta == 0 && problem.k > 0 &&
+         problem.k <= small_depth && problem.m * problem.n * problem.k <= most_work;
 }
 
 /// x (few rows) times weights: `swapped` where x is the right operand, so that results are columns.
@@ -282,6 +282,39 @@ bool fold_batch(MatmulProblem& problem) {
   return true;
 }
 
+/// Results up to which products are computed as a whole before they are handed on: these stay in the caches,
+/// and whoever takes them has enough to do.
+constexpr int64_t most_taken_together = 32 << 10;
+
+bool takes_together(const MatmulProblem& problem) {
+  if (problem.take == nullptr || problem.m * problem.n > most_taken_together) return false;
+  return problem.batch > 1 || (problem.k <= small_depth && problem.m * problem.n * problem.k <= small_work);
+}
+
+/// Products [begin, end) of a batch, handed on together.
+void take_together(const MatmulProblem& problem, int64_t begin, int64_t end) {
+  const auto from = [begin](MatrixView& matrix, BatchOffsets& batch) {
+    if (batch.offsets != nullptr) {
+      batch.offsets += begin;
+    } else {
+      matrix.data += begin * batch.stride * matrix.dtype.size();
+    }
+  };
+  MatmulProblem part = problem;
+  part.take = nullptr;
+  part.batch = end - begin;
+  from(part.a, part.a_batch);
+  from(part.b, part.b_batch);
+  part.out_dtype = problem.out_dtype == float64 ? float64 : float32;
+  part.out_row_stride = problem.n;
+  part.out_batch = {problem.m * problem.n, nullptr};
+  const int64_t rows = part.batch * problem.m;
+  const Scratch memory(static_cast<size_t>(rows * problem.n * part.out_dtype.size()));
+  part.out = memory.data();
+  matmul(part);
+  (*problem.take)({memory.data(), problem.n, begin * problem.m, rows, 0, problem.n});
+}
+
 }  // namespace
 
 void matmul(const MatmulProblem& given) {
@@ -292,6 +325,14 @@ void matmul(const MatmulProblem& given) {
   if (problem.beta != 0) check(problem.c.dtype, "c");
   if (problem.batch <= 0 || problem.m == 0 || problem.n == 0) return;
   fold_batch(problem);
+  if (takes_together(problem)) {
+    const int64_t each = most_taken_together / (problem.m * problem.n);
+    const int64_t parts = ceil_div(problem.batch, each);
+    if (parts == 1) return take_together(problem, 0, problem.batch);
+    return parallel_for(parts, [&](int64_t part) {
+      take_together(problem, part * each, std::min((part + 1) * each, problem.batch));
+    });
+  }
   const bool complex_product = problem.a.dtype == complex64 || problem.b.dtype == complex64;
   const bool wide = problem.a.dtype == float64 || problem.b.dtype == float64 || problem.out_dtype == float64;
 
@@ -299,13 +340,16 @@ void matmul(const MatmulProblem& given) {
     Product product{problem.m, problem.n, problem.k, problem.a, problem.b, {}};
     product.a.data += problem.a_batch[i] * problem.a.dtype.size();
     product.b.data += problem.b_batch[i] * problem.b.dtype.size();
-    product.result = {problem.out + problem.out_batch[i] * problem.out_dtype.size(),
+    const int64_t out_offset = problem.out_batch[i] * problem.out_dtype.size();
+    product.result = {problem.out != nullptr ? problem.out + out_offset : nullptr,
                       problem.out_dtype,
                       problem.out_row_stride,
                       problem.alpha,
                       problem.beta,
                       problem.c,
-                      complex_product};
+                      complex_product,
+                      problem.take,
+                      i * problem.m};
     if (problem.beta != 0) product.result.c.data += problem.c_batch[i] * problem.c.dtype.size();
     if (wide) {
       solve<double>(product);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <lazuli/array/dtype.h>
+#include <lazuli/compiler/result_block.h>
 
 /// Kernel templates: the blocked, packed loops below matmul, quantized_matmul and
 /// scaled_dot_product_attention, as plain functions over memory. They know nothing of arrays or graphs.
@@ -57,6 +58,10 @@ struct MatmulProblem {
   double beta = 0;
   MatrixView c;
   BatchOffsets c_batch;
+
+  /// Where it is given, gets the products in blocks instead of `out`, unrounded: rows of matrix i follow
+  /// those of matrix i - 1. `alpha` is 1 then, `beta` 0, and nothing is complex.
+  const TakeBlock* take = nullptr;
 };
 
 /// Solves `problem`; throws std::invalid_argument for dtypes other than those above.

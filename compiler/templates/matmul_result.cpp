@@ -76,7 +76,7 @@ void store_elements(const MatmulResult& result, const T* block, int64_t block_ro
 
 template <typename T>
 T* MatmulResult::in_place() const {
-  if (alpha != 1 || beta != 0) return nullptr;
+  if (alpha != 1 || beta != 0 || take != nullptr) return nullptr;
   const Dtype wanted = complex_product ? complex64 : sizeof(T) == sizeof(float) ? float32 : float64;
   if (dtype != wanted || (complex_product && sizeof(T) != sizeof(float))) return nullptr;
   return reinterpret_cast<T*>(out);
@@ -85,6 +85,10 @@ T* MatmulResult::in_place() const {
 template <typename T>
 void MatmulResult::store(const T* block, int64_t block_row_stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) const {
+  if (take != nullptr) {
+    return (*take)({reinterpret_cast<const std::byte*>(block), block_row_stride, first_row + row, rows,
+                    column, columns});
+  }
   if constexpr (std::is_same_v<T, float>) {
     if (!complex_product && is_storage(dtype) && (beta == 0 || is_storage(c.dtype))) {
       for (int64_t i = 0; i < rows; ++i) {

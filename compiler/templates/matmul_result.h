@@ -14,7 +14,9 @@ struct MatmulResult {
   double alpha = 1;
   double beta = 0;
   MatrixView c;
-  bool complex_product = false;  ///< the product's columns are pairs of real and imaginary parts
+  bool complex_product = false;     ///< the product's columns are pairs of real and imaginary parts
+  const TakeBlock* take = nullptr;  ///< gets the product instead, its rows counted from `first_row`
+  int64_t first_row = 0;
 
   /// Where products of type T can be computed in place; null if something is left to be done to them.
   template <typename T>

@@ -162,15 +162,28 @@ void quantized_matmul(const QuantizedMatmulProblem& problem) {
   result.out = problem.out;
   result.dtype = problem.dtype;
   result.row_stride = problem.out_row_stride;
-  if (problem.m > max_vector_rows || k == 0) return many_rows(problem, n, k, result);
+  if (problem.m > max_vector_rows || k == 0) {
+    result.take = problem.take;
+    result.first_row = problem.first_row;
+    return many_rows(problem, n, k, result);
+  }
   const bool widened = problem.dtype != float32;
-  const Scratch memory(static_cast<size_t>(widened ? problem.m * k : 0) * sizeof(float));
+  const int64_t x_elements = widened ? round_up(problem.m * k, 16) : 0;
+  const int64_t out_elements = problem.take != nullptr ? problem.m * n : 0;
+  const Scratch memory(static_cast<size_t>(x_elements + out_elements) * sizeof(float));
+  if (problem.take != nullptr) {
+    // A few columns of a few rows are too little to be handed on alone.
+    result.out = reinterpret_cast<std::byte*>(memory.as<float>() + x_elements);
+    result.dtype = float32;
+    result.row_stride = n;
+  }
   const FloatRows x = float_rows(problem, k, memory);
   if (problem.transpose) {
     few_rows_transposed(problem, x, result);
   } else {
     few_rows_straight(problem, x, result);
   }
+  if (problem.take != nullptr) (*problem.take)({result.out, n, problem.first_row, problem.m, 0, n});
 }
 
 }  // namespace lazuli::templates

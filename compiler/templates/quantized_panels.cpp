@@ -210,7 +210,7 @@ void float_gemm(const Weights& weights, const Input& input, const MatmulResult& 
 
 void packed_quantized_matmul(const std::byte* x, Dtype dtype, int64_t m, int64_t x_row_stride,
                              const std::byte* packed, std::byte* out, int64_t out_row_stride,
-                             Activations activations) {
+                             Activations activations, const TakeBlock* take) {
   if (dtype != float32 && dtype != float16 && dtype != bfloat16) {
     throw std::invalid_argument("[packed_quantized_matmul] x has dtype " + std::string(dtype_name(dtype)) +
                                 "; expected float16, bfloat16 or float32.");
@@ -221,6 +221,7 @@ void packed_quantized_matmul(const std::byte* x, Dtype dtype, int64_t m, int64_t
   result.out = out;
   result.dtype = dtype;
   result.row_stride = out_row_stride;
+  result.take = take;
   const Input input{x, dtype, m, x_row_stride};
   if (activations == Activations::int8) {
     int8_activations(weights, input, result);

@@ -201,7 +201,7 @@ void run(ExplainOptions options) {
   if (options.shows("kernel")) {
     int number = 0;
     for (const ProgramStep& step : program->steps()) {
-      if (step.kind != FusionUnit::Kind::group) continue;
+      if (step.kind != FusionUnit::Kind::group && !step.has_epilogue) continue;
       print_section(fmt::format("kernel {}", ++number), kir::to_text(step.kernel.kernel));
     }
   }
