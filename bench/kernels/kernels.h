@@ -11,6 +11,7 @@ void bench_rows(Table& table);      ///< softmax and norms
 void bench_movement(Table& table);  ///< transposes, gathers, concatenation
 void bench_matmul(Table& table);
 void bench_quantized_matmul(Table& table);
+void bench_fused_products(Table& table);  ///< bias, activation, gate, residual, conversion, norm
 void bench_attention(Table& table);
 void bench_overhead(Table& table);  ///< small work, dispatch, compile time
 

@@ -42,6 +42,7 @@ void run_kernels(const KernelBenchOptions& options) {
   bench::bench_movement(table);
   bench::bench_matmul(table);
   bench::bench_quantized_matmul(table);
+  bench::bench_fused_products(table);
   bench::bench_attention(table);
   bench::bench_overhead(table);
   if (!options.json.empty()) write_file(options.json, table.to_json() + "\n");
