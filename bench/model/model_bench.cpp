@@ -5,6 +5,7 @@
 
 #include <lazuli/compiler/background.h>
 #include <lazuli/compiler/llvm/jit.h>
+#include <lazuli/compiler/profiler.h>
 #include <lazuli/lazuli.h>
 
 #include "../limits.h"
@@ -33,6 +34,22 @@ int32_t most_probable(const array& logits) {
 Limit arithmetic_limit(lm::Activations activations) {
   if (activations == lm::Activations::int8) return Limit::dot_int8;
   return activations == lm::Activations::bfloat16 ? Limit::dot_bfloat16 : Limit::fma_float32;
+}
+
+/// Where the time of a decode step goes.
+void profile_decode(const lm::CausalModel& model, lm::KvCache& cache, ModelBenchResult& result) {
+  constexpr int steps = 8;
+  int32_t token = 0;
+  profiler::start();
+  const double seconds = seconds_of([&] {
+    for (int i = 0; i < steps; ++i) token = most_probable(model.next_logits({&token, 1}, cache));
+  });
+  profiler::stop();
+  result.decode_seconds = seconds / steps;
+  for (const profiler::Record& record : profiler::report()) {
+    result.decode_parts.push_back(
+        {record.name, static_cast<int>(record.calls) / steps, record.seconds / steps});
+  }
 }
 
 }  // namespace
@@ -104,6 +121,7 @@ ModelBenchResult bench_model(const lm::CausalModel& model, double weight_bytes,
     for (int r = 0; r < 20; ++r) loop += seconds_of(peak.run);
     peak_turns.push_back(loop / 20);
   }
+  profile_decode(model, cache, result);
   double total = 0;
   for (double seconds : decode_times) total += seconds;
   result.decode_tokens_per_second = total > 0 ? static_cast<double>(decode_times.size()) / total : 0;

@@ -42,6 +42,24 @@ lm::DecoderConfig llama_8b() {
   return config;
 }
 
+lm::DecoderConfig qwen3_600m() {
+  lm::DecoderConfig config;
+  config.model_type = "qwen3";
+  config.vocabulary_size = 151936;
+  config.hidden_size = 1024;
+  config.intermediate_size = 3072;
+  config.layers = 28;
+  config.heads = 16;
+  config.kv_heads = 8;
+  config.head_dim = 128;
+  config.context = 40960;
+  config.norm_epsilon = 1e-6f;
+  config.rotary.theta = 1000000;
+  config.qk_norm = true;
+  config.tied_embeddings = true;
+  return config;
+}
+
 /// Bits that differ from word to word: splitmix64 of the position (Steele, Lea, Flood 2014).
 uint64_t mixed(uint64_t at) {
   uint64_t z = (at + 1) * 0x9e3779b97f4a7c15u;
@@ -110,12 +128,13 @@ class Maker {
 }  // namespace
 
 std::vector<std::string> random_model_names() {
-  return {"llama-1b", "llama-8b"};
+  return {"llama-1b", "llama-8b", "qwen3-0.6b"};
 }
 
 lm::DecoderConfig random_model_config(const std::string& name) {
   if (name == "llama-1b") return llama_1b();
   if (name == "llama-8b") return llama_8b();
+  if (name == "qwen3-0.6b") return qwen3_600m();
   throw std::invalid_argument(fmt::format("[bench] no model shape is called \"{}\"", name));
 }
 
@@ -136,6 +155,10 @@ lm::CausalModel random_model(const std::string& name, int bits, std::optional<lm
     maker.matrix(path + ".mlp.gate_proj", config.intermediate_size, hidden);
     maker.matrix(path + ".mlp.up_proj", config.intermediate_size, hidden);
     maker.matrix(path + ".mlp.down_proj", hidden, config.intermediate_size);
+    if (config.qk_norm) {
+      maker.ones(path + ".self_attn.q_norm", config.head_dim);
+      maker.ones(path + ".self_attn.k_norm", config.head_dim);
+    }
     maker.ones(path + ".input_layernorm", hidden);
     maker.ones(path + ".post_attention_layernorm", hidden);
   }

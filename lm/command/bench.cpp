@@ -99,6 +99,9 @@ void print_result_json(const bench::ModelBenchResult& result, const std::vector<
                               {"peak_memory_bytes", result.peak_bytes},
                               {"decode_kernels", result.kernels},
                               {"traces", result.traces}};
+  for (const bench::DecodePart& part : result.decode_parts) {
+    json["decode_parts"].push_back({{"name", part.name}, {"calls", part.calls}, {"seconds", part.seconds}});
+  }
   for (const Figure& figure : figures) json[figure.name] = figure.value;
   print_json(json);
 }
@@ -116,6 +119,16 @@ void print_result(const bench::ModelBenchResult& result, const std::vector<Figur
       result.arithmetic_peak * 1e-9, result.time_to_first_token, result.peak_bytes * 1e-6,
       result.weight_bytes * 1e-6, result.cache_bytes * 1e-6, result.extra_bytes * 1e-6, result.traces,
       result.traces_while_decoding, result.compiled_while_decoding));
+  print("a decode step spends\n");
+  constexpr double least_share = 0.01;
+  double shown = 0;
+  for (const bench::DecodePart& part : result.decode_parts) {
+    if (part.seconds < least_share * result.decode_seconds) break;
+    print(fmt::format("  {:5.1f} %  {:4} x {}\n", 100 * part.seconds / result.decode_seconds, part.calls,
+                      part.name));
+    shown += part.seconds;
+  }
+  print(fmt::format("  {:5.1f} %  the rest\n", 100 * (1 - shown / result.decode_seconds)));
   for (const Figure& figure : figures) {
     if (figure.met()) continue;
     print(fmt::format("SHORT: {} is {:.3g}, wanted {} {:.3g}\n", figure.name, figure.value,

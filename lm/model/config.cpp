@@ -19,7 +19,7 @@ constexpr std::size_t kMaximumExtent = std::size_t{1} << 24;
 /// Bounds what building the graph may cost before a lying config is found out by its weights.
 constexpr int kMaximumLayers = 1024;
 
-constexpr std::array kFamilies = {ModelFamily{"llama", describe_llama}};
+constexpr std::array kFamilies = {ModelFamily{"llama", describe_llama}, ModelFamily{"qwen3", describe_qwen3}};
 
 int as_extent(const JsonNode& node) {
   const std::size_t value = node.as_size();

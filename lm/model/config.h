@@ -65,6 +65,7 @@ struct DecoderConfig {
   bool attention_bias = false;  ///< of the projections to queries, keys and values
   bool output_bias = false;     ///< of the projection that ends attention
   bool mlp_bias = false;
+  bool qk_norm = false;  ///< RMS norms of each head's queries and keys, before positions turn them
   bool tied_embeddings = false;
 
   std::optional<Quantization> quantization;

@@ -40,13 +40,12 @@ array Decoder::Norm::operator()(const array& x) const {
   return fast::rms_norm(x, astype(weight, x.dtype()), epsilon);
 }
 
-Decoder::Norm Decoder::load_norm(const LayerSource& source, const std::string& path) {
-  return {source.weights.get_floating(path + ".weight", {source.config.hidden_size}),
-          source.config.norm_epsilon};
+Decoder::Norm Decoder::load_norm(const LayerSource& source, const std::string& path, int width) {
+  return {source.weights.get_floating(path + ".weight", {width}), source.config.norm_epsilon};
 }
 
 Decoder::Layer::Layer(const LayerSource& source, const std::string& path)
-    : attention_norm(load_norm(source, path + ".input_layernorm")),
+    : attention_norm(load_norm(source, path + ".input_layernorm", source.config.hidden_size)),
       query_key_value(
           source, {path + ".self_attn.q_proj", path + ".self_attn.k_proj", path + ".self_attn.v_proj"},
           source.config.hidden_size,
@@ -55,11 +54,15 @@ Decoder::Layer::Layer(const LayerSource& source, const std::string& path)
           source.config.attention_bias),
       output(source, {path + ".self_attn.o_proj"}, source.config.heads * source.config.head_dim,
              {source.config.hidden_size}, source.config.output_bias),
-      mlp_norm(load_norm(source, path + ".post_attention_layernorm")),
+      mlp_norm(load_norm(source, path + ".post_attention_layernorm", source.config.hidden_size)),
       gate_up(source, {path + ".mlp.gate_proj", path + ".mlp.up_proj"}, source.config.hidden_size,
               {source.config.intermediate_size, source.config.intermediate_size}, source.config.mlp_bias),
       down(source, {path + ".mlp.down_proj"}, source.config.intermediate_size, {source.config.hidden_size},
-           source.config.mlp_bias) {}
+           source.config.mlp_bias) {
+  if (!source.config.qk_norm) return;
+  query_norm = load_norm(source, path + ".self_attn.q_norm", source.config.head_dim);
+  key_norm = load_norm(source, path + ".self_attn.k_norm", source.config.head_dim);
+}
 
 Decoder::Decoder(const DecoderConfig& config, const Weights& weights, Activations activations)
     : gate_(config.gate),
@@ -71,7 +74,7 @@ Decoder::Decoder(const DecoderConfig& config, const Weights& weights, Activation
             config.hidden_size, {config.vocabulary_size}, false),
       embedding_({weights, config, activations}, "model.embed_tokens", config.vocabulary_size,
                  config.hidden_size, config.tied_embeddings ? &head_ : nullptr),
-      final_norm_(load_norm({weights, config, activations}, "model.norm")) {
+      final_norm_(load_norm({weights, config, activations}, "model.norm", config.hidden_size)) {
   const LayerSource source{weights, config, activations};
   for (int i = 0; i < config.layers; ++i) layers_.emplace_back(source, fmt::format("model.layers.{}", i));
 }
@@ -80,13 +83,14 @@ array Decoder::attend(const Layer& layer, std::size_t index, const array& x, Ste
   const std::vector<array>& inputs = step.inputs;
   const array& offset = inputs[kOffset];
   const Dim length = x.shape(1);
-  const auto by_head = [&](const array& projected, int heads) {
-    return transpose(reshape(projected, {1, length, heads, head_dim_}), {0, 2, 1, 3});
+  const auto by_head = [&](const array& projected, int heads, const std::optional<Norm>& norm) {
+    const array split = reshape(projected, {1, length, heads, head_dim_});
+    return transpose(norm ? (*norm)(split) : split, {0, 2, 1, 3});
   };
   const std::vector<array> projected = layer.query_key_value(layer.attention_norm(x));
-  const array queries = rotary_(by_head(projected[0], heads_), offset);
-  const array new_keys = rotary_(by_head(projected[1], kv_heads_), offset);
-  const array new_values = by_head(projected[2], kv_heads_);
+  const array queries = rotary_(by_head(projected[0], heads_, layer.query_norm), offset);
+  const array new_keys = rotary_(by_head(projected[1], kv_heads_, layer.key_norm), offset);
+  const array new_values = by_head(projected[2], kv_heads_, std::nullopt);
 
   const array start = reshape(offset, {1});
   array keys = slice_update(inputs[kCaches + 2 * index], new_keys, start, {2});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ class Decoder {
 
     Norm attention_norm;
     Linear query_key_value;
+    std::optional<Norm> query_norm;
+    std::optional<Norm> key_norm;
     Linear output;
     Norm mlp_norm;
     Linear gate_up;
@@ -47,7 +50,7 @@ class Decoder {
     std::vector<array> results;
   };
 
-  static Norm load_norm(const LayerSource& source, const std::string& path);
+  static Norm load_norm(const LayerSource& source, const std::string& path, int width);
   array attend(const Layer& layer, std::size_t index, const array& x, Step& step) const;
   array feed_forward(const Layer& layer, const array& x) const;
   array to_logits(const array& x) const;

@@ -20,6 +20,7 @@ std::span<const ModelFamily> model_families();
 
 // One file each under families/.
 DecoderConfig describe_llama(const JsonNode& config);
+DecoderConfig describe_qwen3(const JsonNode& config);
 
 /// The fields that nearly every decoder's config.json spells alike: sizes, norm epsilon, tied embeddings,
 /// rotary parameters in both spellings.

@@ -17,13 +17,13 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using test::expect_error;
+using test::lazuli;
 using test::model_folder;
+using test::Outcome;
 using test::read_file;
 using test::read_json;
 using test::TemporaryFolder;
-using test::expect_error;
-using test::lazuli;
-using test::Outcome;
 using test::write_file;
 using Ids = std::vector<std::int32_t>;
 
@@ -272,7 +272,7 @@ TEST_F(BadInput, BrokenConfig) {
     write_file(path() / "config.json", changed.dump());
     expect_error(run(), 1, what);
   };
-  expect_with("model_type", "mystery", "[load] model type \"mystery\" is not known; known: llama");
+  expect_with("model_type", "mystery", "[load] model type \"mystery\" is not known; known: llama, qwen3");
   expect_with("hidden_size", "big", "hidden_size");
   expect_with("hidden_size", 128, "model.");
   expect_with("num_hidden_layers", 4, "model.layers.3");

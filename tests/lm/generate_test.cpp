@@ -126,7 +126,8 @@ TEST_P(Greedy, ContinuationsAgree) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Generate, Greedy, testing::Values("llama", "codellama", "bard-8m", "bard-1m"),
+INSTANTIATE_TEST_SUITE_P(Generate, Greedy,
+                         testing::Values("llama", "codellama", "qwen3", "bard-8m", "bard-1m"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -139,7 +139,8 @@ TEST(Config, RefusesWhatItDoesNotKnow) {
     config[key] = std::move(value);
     return error_of([&] { DecoderConfig::from_json(config); });
   };
-  EXPECT_EQ(error_with("model_type", "mystery"), "[load] model type \"mystery\" is not known; known: llama");
+  EXPECT_EQ(error_with("model_type", "mystery"),
+            "[load] model type \"mystery\" is not known; known: llama, qwen3");
   EXPECT_NE(error_with("hidden_size", nullptr).find("hidden_size"), std::string::npos);
   EXPECT_NE(error_with("hidden_size", "64").find("hidden_size"), std::string::npos);
   EXPECT_NE(error_with("vocab_size", 0).find("vocab_size"), std::string::npos);
@@ -270,7 +271,7 @@ TEST_P(Reference, LogitsAgree) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Model, Reference, testing::Values("llama", "codellama"));
+INSTANTIATE_TEST_SUITE_P(Model, Reference, testing::Values("llama", "codellama", "qwen3"));
 
 TEST(CausalModel, GivesTheSameHoweverTheTextIsCut) {
   const CausalModel model = CausalModel::from_directory(model_folder("llama"));
