@@ -76,35 +76,36 @@ struct CompiledState {
   std::mutex mutex;
   std::vector<std::shared_ptr<const Trace>> traces;
 
-  std::vector<array> call(const std::vector<array>& inputs, bool given_up) {
-    // Inside of another function's trace, or of one that is being transformed, this one is a part of it.
-    if (tracing_depth > 0 || transforms::is_tracing() || !compilation_enabled.load(std::memory_order_relaxed)) return function(inputs);
+  /// The trace that serves these inputs, which are evaluated, and the values of its symbols.
+  std::pair<std::shared_ptr<const Trace>, std::vector<int64_t>> trace_for(const std::vector<array>& inputs) {
     for (const array& input : inputs) {
       if (input.is_available()) continue;
       eval(inputs);
       break;
     }
-    std::shared_ptr<const Trace> trace;
-    std::optional<std::vector<int64_t>> symbols;
-    {
-      const std::lock_guard lock(mutex);
-      for (const auto& known : traces) {
-        if ((symbols = known->match(inputs))) {
-          trace = known;
-          break;
-        }
-      }
-      if (!trace) {
-        trace = trace_function(inputs);
-        symbols = trace->match(inputs);
-        if (!symbols) throw std::logic_error("[compile] a trace does not hold for the arguments it was made with");
-        traces.push_back(trace);
-      }
+    const std::lock_guard lock(mutex);
+    for (const auto& known : traces) {
+      if (auto symbols = known->match(inputs)) return {known, std::move(*symbols)};
     }
+    std::shared_ptr<const Trace> trace = trace_function(inputs);
+    auto symbols = trace->match(inputs);
+    if (!symbols) throw std::logic_error("[compile] a trace does not hold for the arguments it was made with");
+    traces.push_back(trace);
+    return {std::move(trace), std::move(*symbols)};
+  }
+
+  static std::vector<ProgramInput> inputs_of(const std::vector<array>& inputs, bool given_up) {
     std::vector<ProgramInput> program_inputs;
     program_inputs.reserve(inputs.size());
     for (const array& input : inputs) program_inputs.push_back(input_of(input, given_up));
-    std::vector<ProgramOutput> outputs = trace->program->run(std::move(program_inputs), *symbols);
+    return program_inputs;
+  }
+
+  std::vector<array> call(const std::vector<array>& inputs, bool given_up) {
+    // Inside of another function's trace, or of one that is being transformed, this one is a part of it.
+    if (tracing_depth > 0 || transforms::is_tracing() || !compilation_enabled.load(std::memory_order_relaxed)) return function(inputs);
+    const auto [trace, symbols] = trace_for(inputs);
+    std::vector<ProgramOutput> outputs = trace->program->run(inputs_of(inputs, given_up), symbols);
 
     const Graph& graph = trace->program->graph();
     std::vector<array> results;
@@ -157,6 +158,11 @@ std::vector<array> CompiledFunction::operator()(std::vector<array>&& inputs) con
 int CompiledFunction::trace_count() const {
   const std::lock_guard lock(state_->mutex);
   return static_cast<int>(state_->traces.size());
+}
+
+size_t CompiledFunction::peak_memory(const std::vector<array>& inputs) const {
+  const auto [trace, symbols] = state_->trace_for(inputs);
+  return static_cast<size_t>(trace->program->memory(CompiledState::inputs_of(inputs, false), symbols));
 }
 
 int CompiledFunction::kernel_count() const {

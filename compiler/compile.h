@@ -25,6 +25,9 @@ class CompiledFunction {
   int trace_count() const;
   /// How many kernels and host operations a call runs, by the latest trace; 0 before the first.
   int kernel_count() const;
+  /// The most bytes that a call with these inputs, which are not given up, takes for temporaries and results:
+  /// known before it runs. Traces the function if it must.
+  size_t peak_memory(const std::vector<array>& inputs) const;
 
  private:
   std::shared_ptr<CompiledState> state_;

@@ -13,6 +13,7 @@ void bench_matmul(Table& table);
 void bench_quantized_matmul(Table& table);
 void bench_fused_products(Table& table);  ///< bias, activation, gate, residual, conversion, norm
 void bench_attention(Table& table);
+void bench_memory(Table& table);    ///< what programs take at most
 void bench_overhead(Table& table);  ///< small work, dispatch, compile time
 
 }  // namespace lazuli::bench

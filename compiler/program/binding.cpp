@@ -16,12 +16,6 @@ namespace lazuli {
 
 namespace {
 
-constexpr int64_t alignment = 64;
-
-int64_t round_up(int64_t bytes) {
-  return (bytes + alignment - 1) / alignment * alignment;
-}
-
 /// Strides that walk `location` in row-major order as `shape`, where there are such.
 std::optional<Strides> reshaped_strides(const Location& location, const Shape& shape) {
   // Dimensions of extent 1 say nothing; the others are matched in runs of equal products.
@@ -89,8 +83,13 @@ class Binder {
     find_lifetimes();
     for (size_t s = 0; s < steps.size(); ++s) take_over_memory(static_cast<int>(s));
     resolve_merged();
-    plan_arena();
-    for (size_t s = 0; s < steps.size(); ++s) write_step(static_cast<int>(s));
+    std::vector<int> begins;  // the first run of each step
+    for (size_t s = 0; s < steps.size(); ++s) {
+      begins.push_back(static_cast<int>(binding_.runs_.size()));
+      write_step(static_cast<int>(s));
+    }
+    begins.push_back(static_cast<int>(binding_.runs_.size()));
+    plan_memory(begins);
     for (Graph::ValueId output : graph_.outputs) {
       Location location = locate(output);
       location.storage = find(location.storage);
@@ -268,36 +267,8 @@ class Binder {
     }
   }
 
-  /// Gives temporaries places in one arena: those whose times overlap lie apart. Largest first, each at the
-  /// lowest place that is free during its time.
-  void plan_arena() {
-    std::vector<Storage*> temporaries;
-    for (size_t i = 0; i < binding_.storages_.size(); ++i) {
-      Storage& storage = binding_.storages_[i];
-      if (merged_[i] < 0 && storage.kind == Storage::Kind::temporary && storage.bytes > 0) {
-        temporaries.push_back(&storage);
-      }
-    }
-    std::stable_sort(temporaries.begin(), temporaries.end(),
-                     [](const Storage* a, const Storage* b) { return a->bytes > b->bytes; });
-    std::vector<const Storage*> placed;  // by arena offset
-    for (Storage* storage : temporaries) {
-      int64_t offset = 0;
-      for (const Storage* other : placed) {
-        if (other->last < storage->first || storage->last < other->first) continue;
-        if (offset + round_up(storage->bytes) <= other->arena_offset) break;
-        offset = std::max(offset, other->arena_offset + round_up(other->bytes));
-      }
-      storage->arena_offset = offset;
-      binding_.arena_bytes_ = std::max(binding_.arena_bytes_, offset + round_up(storage->bytes));
-      placed.insert(std::upper_bound(
-                        placed.begin(), placed.end(), storage,
-                        [](const Storage* a, const Storage* b) { return a->arena_offset < b->arena_offset; }),
-                    storage);
-    }
-  }
-
   void write_step(int s) {
+    step_ = s;
     const ProgramStep& step = program_.steps()[static_cast<size_t>(s)];
     switch (step.kind) {
       case FusionUnit::Kind::group:
@@ -321,6 +292,34 @@ class Binder {
         break;
       }
     }
+  }
+
+  /// `begins` has the first run of each step, and the number of runs.
+  void plan_memory(const std::vector<int>& begins) {
+    const int runs = begins.back();
+    std::vector<MemoryNeed> temporaries;
+    std::vector<MemoryPiece>& pieces = binding_.pieces_;
+    for (size_t i = 0; i < binding_.storages_.size(); ++i) {
+      const Storage& storage = binding_.storages_[i];
+      if (merged_[i] >= 0) continue;
+      const auto index = static_cast<int>(i);
+      if (storage.kind == Storage::Kind::output) {
+        pieces.push_back({storage.bytes, begins[static_cast<size_t>(storage.first)], runs, {{index, 0}}});
+      } else if (storage.kind == Storage::Kind::temporary && storage.last >= storage.first) {
+        const int first = begins[static_cast<size_t>(storage.first)];
+        const int last = begins[static_cast<size_t>(storage.last) + 1] - 1;
+        temporaries.push_back({index, storage.bytes, first, std::max(first, last)});
+      }
+    }
+    std::vector<MemoryPiece> placed = place_temporaries(temporaries);
+    std::move(placed.begin(), placed.end(), std::back_inserter(pieces));
+    std::stable_sort(pieces.begin(), pieces.end(),
+                     [](const MemoryPiece& a, const MemoryPiece& b) { return a.first < b.first; });
+    binding_.by_last_.resize(pieces.size());
+    std::iota(binding_.by_last_.begin(), binding_.by_last_.end(), 0);
+    std::stable_sort(binding_.by_last_.begin(), binding_.by_last_.end(), [&](int a, int b) {
+      return pieces[static_cast<size_t>(a)].last < pieces[static_cast<size_t>(b)].last;
+    });
   }
 
   KernelRun make_kernel(const kir::Kernel& kernel, std::span<const int64_t> extents,
@@ -406,12 +405,10 @@ class Binder {
     add_kernel(lowered.kernel, extents, strides, std::move(pointers), -1);
   }
 
-  /// Memory of its own for the whole run, for what is needed between two runs of one step.
-  int add_dedicated_storage(int64_t bytes) {
+  /// Memory for what is needed between the runs of the step that is being written.
+  int add_step_storage(int64_t bytes) {
     const int index = add_storage(Storage::Kind::temporary, 0, bytes);
-    Storage& storage = binding_.storages_.back();
-    storage.arena_offset = binding_.arena_bytes_;
-    binding_.arena_bytes_ += round_up(storage.bytes);
+    binding_.storages_.back().first = binding_.storages_.back().last = step_;
     return index;
   }
 
@@ -419,7 +416,7 @@ class Binder {
                            std::span<const KernelRun::Pointer> pointers) {
     std::vector<int> partial;
     for (Dtype dtype : split.partial_dtypes) {
-      partial.push_back(add_dedicated_storage(split.parts * split.results * dtype.size()));
+      partial.push_back(add_step_storage(split.parts * split.results * dtype.size()));
     }
     const auto add_half = [&](const SplitReduction::Half& half, bool rest) {
       std::vector<KernelRun::Pointer> own;
@@ -472,11 +469,10 @@ class Binder {
       const Dtype dtype = graph_.spec(node.inputs[i]).dtype;
       Location location = locate(node.inputs[i]);
       if (run.operation->needs_contiguous(static_cast<int>(i)) && !is_row_major(location)) {
-        // Rare enough to have memory of its own.
         Location dense;
         dense.shape = location.shape;
         dense.strides = row_major_strides(dense.shape);
-        dense.storage = add_dedicated_storage(element_count(dense.shape) * dtype.size());
+        dense.storage = add_step_storage(element_count(dense.shape) * dtype.size());
         write_copy(location, dense, dtype, -1);
         location = std::move(dense);
       }
@@ -515,123 +511,12 @@ class Binder {
   std::vector<int> merged_;    // for each storage, the one it was merged into, or -1
   std::vector<int> copies_;    // reshape steps that copy
   std::vector<int> in_place_;  // update steps that write over their operand
+  int step_ = 0;               // the one that is being written
 };
 
 Binding::Binding(const Program& program, std::span<const ProgramInput> inputs,
                  std::span<const int64_t> symbols) {
   Binder(*this, program, inputs, symbols).run();
-}
-
-int64_t Binding::memory() const {
-  int64_t bytes = arena_bytes_;
-  for (const Storage& storage : storages_) {
-    if (storage.kind == Storage::Kind::output) bytes += storage.bytes;
-  }
-  return bytes;
-}
-
-std::vector<ProgramOutput> Binding::run(std::vector<ProgramInput> inputs) const {
-  // Addresses of storages, and the buffers behind those that results may lie in.
-  SmallVector<std::byte*, 32> base(storages_.size(), nullptr);
-  SmallVector<bool, 32> took_over(storages_.size(), false);
-  std::vector<Ref<Buffer>> made(storages_.size());
-  Ref<Buffer> arena;
-  if (arena_bytes_ > 0) arena = Buffer::allocate(static_cast<size_t>(arena_bytes_));
-  for (size_t s = 0; s < storages_.size(); ++s) {
-    const Storage& storage = storages_[s];
-    switch (storage.kind) {
-      case Storage::Kind::input: {
-        const ProgramInput& input = inputs[static_cast<size_t>(storage.index)];
-        base[s] = input.buffer->data() + input.offset;
-        break;
-      }
-      case Storage::Kind::constant:
-        base[s] = constants_[static_cast<size_t>(storage.index)]->data();
-        break;
-      case Storage::Kind::temporary:
-      case Storage::Kind::output:
-        if (storage.donor >= 0) {
-          const ProgramInput& donor = inputs[static_cast<size_t>(storage.donor)];
-          if (donor.donated && donor.offset == 0 && donor.buffer->is_donatable()) {
-            took_over[s] = true;
-            made[s] = donor.buffer;
-            base[s] = donor.buffer->data();
-            break;
-          }
-        }
-        if (storage.kind == Storage::Kind::temporary) {
-          if (arena) base[s] = arena->data() + storage.arena_offset;
-        } else {
-          made[s] = Buffer::allocate(static_cast<size_t>(storage.bytes));
-          base[s] = made[s]->data();
-        }
-        break;
-    }
-  }
-
-  SmallVector<std::byte*, 24> pointers;
-  std::vector<TensorView> host_inputs, host_outputs;
-  const auto resolve = [&](const std::vector<std::pair<int, TensorView>>& from, std::vector<TensorView>& to) {
-    to.clear();
-    for (const auto& [storage, view] : from) {
-      to.push_back(view);
-      to.back().data = base[static_cast<size_t>(storage)] + reinterpret_cast<intptr_t>(view.data);
-    }
-  };
-  const auto arguments_of = [&](const KernelRun& kernel) {
-    pointers.resize(kernel.pointers.size());
-    for (size_t a = 0; a < pointers.size(); ++a) {
-      const KernelRun::Pointer& pointer = kernel.pointers[a];
-      pointers[a] = pointer.storage < 0 ? reinterpret_cast<std::byte*>(pointer.offset)
-                                        : base[static_cast<size_t>(pointer.storage)] + pointer.offset;
-    }
-    return kir::KernelArguments{kernel.extents.data(), pointers.data(), kernel.strides.data()};
-  };
-  for (const Run& run : runs_) {
-    if (const auto* kernel = std::get_if<KernelRun>(&run)) {
-      if (kernel->only_unless_donated >= 0 && took_over[static_cast<size_t>(kernel->only_unless_donated)])
-        continue;
-      const kir::KernelArguments arguments = arguments_of(*kernel);
-      std::optional<profiler::Span> span;
-      if (profiler::is_running()) span.emplace(kernel->kernel, kernel->extents);
-      launch(*kernel->kernel, arguments, kernel->scratch_bytes);
-    } else {
-      const auto& host = std::get<HostRun>(run);
-      resolve(host.inputs, host_inputs);
-      resolve(host.outputs, host_outputs);
-      if (host.epilogue) host_outputs.push_back(host.epilogue->result);
-      std::optional<profiler::Span> span;
-      if (profiler::is_running()) span.emplace(*host.operation, host_inputs, host_outputs);
-      if (host.epilogue) {
-        const kir::KernelArguments arguments = arguments_of(host.epilogue->kernel);
-        const BlockLauncher launcher(*host.epilogue->kernel.kernel, arguments, host.epilogue->block_access);
-        host.operation->execute_in_blocks(host_inputs, host.epilogue->result, launcher);
-      } else {
-        host.operation->execute(host_inputs, host_outputs);
-      }
-    }
-  }
-
-  std::vector<ProgramOutput> results;
-  results.reserve(outputs_.size());
-  for (const Location& location : outputs_) {
-    const auto s = static_cast<size_t>(location.storage);
-    const Storage& storage = storages_[s];
-    ProgramOutput output;
-    output.offset = location.offset;
-    output.shape = location.shape;
-    output.strides = location.strides;
-    if (storage.kind == Storage::Kind::input) {
-      output.buffer = inputs[static_cast<size_t>(storage.index)].buffer;
-      output.offset += inputs[static_cast<size_t>(storage.index)].offset;
-    } else if (storage.kind == Storage::Kind::constant) {
-      output.buffer = constants_[static_cast<size_t>(storage.index)];
-    } else {
-      output.buffer = made[s];
-    }
-    results.push_back(std::move(output));
-  }
-  return results;
 }
 
 }  // namespace lazuli

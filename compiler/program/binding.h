@@ -8,6 +8,7 @@
 
 #include <lazuli/compiler/kernel_cache.h>
 #include <lazuli/compiler/operations.h>
+#include <lazuli/compiler/program/memory_plan.h>
 #include <lazuli/compiler/program/program.h>
 
 namespace lazuli {
@@ -27,8 +28,7 @@ struct Storage {
   int index = 0;  ///< which input or constant
   int64_t bytes = 0;
   int first = 0, last = 0;  ///< steps between which it is needed
-  int64_t arena_offset = 0;
-  int donor = -1;  ///< the input whose memory it may take over when that is donated
+  int donor = -1;           ///< the input whose memory it may take over when that is donated
 };
 
 /// A kernel ready to launch, but for the addresses of storages.
@@ -69,13 +69,16 @@ class Binding {
 
  private:
   friend class Binder;
+  class Memory;
   using Run = std::variant<KernelRun, HostRun>;
   std::vector<Storage> storages_;
   std::vector<Ref<Buffer>> constants_;
   std::vector<Run> runs_;
   std::vector<Location> outputs_;
   std::vector<std::unique_ptr<int64_t>> extents_;  // what kernels read as extents
-  int64_t arena_bytes_ = 0;
+  std::vector<MemoryPiece>
+      pieces_;                // of temporaries and results, by the first step; steps are places in runs_
+  std::vector<int> by_last_;  // the same, by the last
 };
 
 }  // namespace lazuli

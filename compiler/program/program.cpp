@@ -4,6 +4,7 @@
 
 #include <lazuli/compiler/operations.h>
 #include <lazuli/compiler/program/binding.h>
+#include <lazuli/compiler/program/step_order.h>
 #include <lazuli/compiler/settings.h>
 
 namespace lazuli {
@@ -32,6 +33,7 @@ std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& 
     step.has_epilogue = unit.has_epilogue();
     if (unit.kind == FusionUnit::Kind::group || unit.has_epilogue()) {
       if (unit.group.outputs.empty()) continue;
+      step.members = unit.group.members;
       step.kernel = lower_unit(program->plan_, unit);
       kir::verify(step.kernel.kernel);
       if (prints(Stage::kernel_ir)) print_stage(Stage::kernel_ir, title, kir::to_text(step.kernel.kernel));
@@ -53,9 +55,23 @@ std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& 
     }
     program->steps_.push_back(std::move(step));
   }
+  program->order_steps();
   // Planning computes with extents, so the table is complete only now.
   if (scope != nullptr) program->plan_.prepared.graph.dims = scope->table();
   return program;
+}
+
+void Program::order_steps() {
+  std::vector<ProgramStep> ordered;
+  ordered.reserve(steps_.size());
+  for (int step : StepMemory(plan_, steps_).good_order()) {
+    ordered.push_back(std::move(steps_[static_cast<size_t>(step)]));
+  }
+  steps_ = std::move(ordered);
+}
+
+int64_t Program::memory(std::span<const ProgramInput> inputs, std::span<const int64_t> symbols) {
+  return bind(inputs, symbols)->memory();
 }
 
 size_t Program::kernel_count() const {

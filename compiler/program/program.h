@@ -37,6 +37,7 @@ struct ProgramStep {
   Graph::NodeId node = Graph::none;    ///< of host, reshape and begin steps
   LoweredKernel kernel;                ///< of groups, and of epilogues of host steps
   bool has_epilogue = false;           ///< of a host step
+  std::vector<Graph::NodeId> members;  ///< what the kernel computes
   std::vector<Graph::ValueId> reads;   ///< values whose memory it reads, views looked through
   std::vector<Graph::ValueId> writes;  ///< values whose memory it makes or writes
 };
@@ -59,9 +60,12 @@ class Program {
   const std::vector<ProgramStep>& steps() const { return steps_; }
   /// How many kernels it has.
   size_t kernel_count() const;
+  /// The most bytes that a run on such inputs takes for temporaries and results, none of them donated.
+  int64_t memory(std::span<const ProgramInput> inputs, std::span<const int64_t> symbols = {});
 
  private:
   Program() = default;
+  void order_steps();
   std::shared_ptr<Binding> bind(std::span<const ProgramInput> inputs, std::span<const int64_t> symbols);
 
   FusionPlan plan_;

@@ -44,6 +44,7 @@ void run_kernels(const KernelBenchOptions& options) {
   bench::bench_quantized_matmul(table);
   bench::bench_fused_products(table);
   bench::bench_attention(table);
+  bench::bench_memory(table);
   bench::bench_overhead(table);
   if (!options.json.empty()) write_file(options.json, table.to_json() + "\n");
   if (!options.chart.empty()) write_file(options.chart, bench::roofline_page(table.results()));
