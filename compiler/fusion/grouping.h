@@ -5,19 +5,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include <lazuli/compiler/fusion/edges.h>
 #include <lazuli/compiler/fusion/prepare.h>
 #include <lazuli/graph/graph.h>
-#include <lazuli/graph/index_map.h>
 
 namespace lazuli {
-
-/// A value that a computation needs at coordinates given by `map` from the computation's own coordinates.
-/// Views, and operations computed again wherever they are needed, have been looked through.
-struct FusionEdge {
-  Graph::ValueId value;
-  IndexMap map;
-  bool dynamic = false;  ///< read through a dynamic view, so at unpredictable places
-};
 
 /// Nodes that become one kernel. They share an iteration space: every member's value is computed at the
 /// points of some of its dimensions.
@@ -72,13 +64,5 @@ struct FusionPlan {
 
 /// Decides what is computed together. `threads` tells how many rows it takes to keep the machine busy.
 FusionPlan plan_fusion(PreparedGraph prepared, int threads);
-
-/// The value under views: what has memory of its own (a reshape has, or shares).
-Graph::ValueId value_under_views(const Graph& graph, Graph::ValueId value);
-
-/// What a node's computation needs. The computation's coordinates are those of its output (elementwise) or
-/// of its operand (reduction).
-std::vector<FusionEdge> fusion_edges(const Graph& graph, const std::vector<bool>& recomputed,
-                                     Graph::NodeId node);
 
 }  // namespace lazuli

@@ -72,6 +72,25 @@ TEST(Fusion, ReductionsOverTheFirstAxisKeepVectorsAlongTheLast) {
             1);
 }
 
+TEST(Fusion, WhatReadsTheSameArrayRunsTogether) {
+  using Arrays = std::vector<array>;
+  const auto count = [](auto results) {
+    return kernels([=](const Arrays& in) { return results(in); },
+                   {random_matrix(40, 70), random_matrix(40, 70, 8)});
+  };
+  EXPECT_EQ(count([](const Arrays& in) {
+              return Arrays{sin(in[0]), cos(in[0]) * in[1], in[0] > array(0.5f)};
+            }),
+            1);
+  EXPECT_EQ(count([](const Arrays& in) {
+              return Arrays{max(in[0], 1), sum(square(in[0]), 1), argmax(in[0], 1)};
+            }),
+            1);
+  EXPECT_EQ(count([](const Arrays& in) { return Arrays{sum(in[0], 0), max(in[0] * in[1], 0)}; }), 1);
+  // Reductions over different axes cannot.
+  EXPECT_EQ(count([](const Arrays& in) { return Arrays{sum(in[0], 0), sum(in[0], 1)}; }), 2);
+}
+
 TEST(Fusion, TransposedUseOfAComputedValueIsRight) {
   kernels([](const std::vector<array>& in) {
     const array y = exp(in[0]) * sin(in[0]) + cos(in[0]) * 3.0f;
