@@ -84,10 +84,19 @@ std::filesystem::path directory_from_environment() {
   return {};
 }
 
+bool tuning_from_environment() {
+  const std::string value = environment("LAZULI_TUNE");
+  if (!value.empty() && value != "on" && value != "off") {
+    warn("LAZULI_TUNE is '" + value + "', which is none of on, off; on is used");
+  }
+  return value != "off";
+}
+
 struct Settings {
   std::atomic<JitMode> mode{mode_from_environment()};
   std::atomic<uint32_t> stages{stages_from_environment()};
   std::atomic<int> threads{threads_from_environment()};
+  std::atomic<bool> tuning{tuning_from_environment()};
   std::mutex mutex;
   std::filesystem::path directory = directory_from_environment();
 };
@@ -149,6 +158,14 @@ int num_threads() {
 
 void set_num_threads(int threads) {
   settings().threads.store(threads > 0 ? threads : default_threads(), std::memory_order_relaxed);
+}
+
+bool tile_tuning() {
+  return settings().tuning.load(std::memory_order_relaxed);
+}
+
+void set_tile_tuning(bool on) {
+  settings().tuning.store(on, std::memory_order_relaxed);
 }
 
 std::filesystem::path kernel_cache_directory() {

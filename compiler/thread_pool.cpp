@@ -60,6 +60,10 @@ struct Scratch {
 
 }  // namespace
 
+bool is_inside_part() {
+  return inside_part;
+}
+
 void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f) {
   const int threads = num_threads();
   if (parts <= 1 || threads <= 1 || inside_part) {

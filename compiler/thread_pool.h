@@ -34,6 +34,9 @@ class FunctionRef<R(Args...)> {
 /// thread. The first exception thrown by a part is thrown to the caller.
 void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f);
 
+/// Whether the calling thread is within a part.
+bool is_inside_part();
+
 /// Memory private to the calling thread, of at least `bytes`, aligned to 64: valid until the thread asks for
 /// more. Kernels use it for their rows, templates for packing.
 std::byte* thread_scratch(int64_t bytes);

@@ -6,6 +6,7 @@
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
+#include <lazuli/compiler/templates/tile_tuner.h>
 
 namespace lazuli::templates {
 
@@ -59,6 +60,35 @@ Blocking block(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel) {
     }
   }
   return result;
+}
+
+/// Other ways to cut the loops than the cache model's, which is way 0: how large tasks are, and how much of a
+/// shares the L2 cache. The depth of blocks stays, and with it the order of sums.
+constexpr int blocking_ways = 6;
+
+template <typename T>
+Blocking recut(Blocking cut, int way, const GemmKernel<T>& kernel) {
+  const auto half = [](int64_t extent, int64_t unit) { return std::max(round_up(extent / 2, unit), unit); };
+  switch (way) {
+    case 1:
+      cut.task_columns = std::max(half(cut.task_columns, kernel.columns), 4 * kernel.columns);
+      break;
+    case 2:
+      cut.task_columns *= 2;
+      break;
+    case 3:
+      cut.task_rows = half(cut.task_rows, kernel.rows);
+      break;
+    case 4:
+      cut.mc = half(cut.mc, kernel.rows);
+      break;
+    case 5:
+      cut.mc *= 2;
+      break;
+    default:
+      break;
+  }
+  return cut;
 }
 
 /// The panels of `rows` rows of a, for all depths: `kc` depths after `kc` depths.
@@ -154,7 +184,8 @@ template <typename T>
 void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a,
           PackPanels<T> pack_b, const GemmOutput<T>& out) {
   if (m == 0 || n == 0) return;
-  const Blocking cut = block(m, n, k, kernel);
+  const TileChoice choice(sizeof(T) == sizeof(float) ? "gemm32" : "gemm64", m, n, k, blocking_ways);
+  const Blocking cut = recut(block(m, n, k, kernel), choice.way(), kernel);
   PackedRows<T> packed_a(std::min(cut.outer_rows, m), k, cut.kc, kernel.rows);
   for (int64_t outer = 0; outer < m; outer += cut.outer_rows) {
     const int64_t rows = std::min(cut.outer_rows, m - outer);

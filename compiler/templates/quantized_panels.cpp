@@ -11,6 +11,7 @@
 #include <lazuli/compiler/templates/quantized_matmul.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
+#include <lazuli/compiler/templates/tile_tuner.h>
 #include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::templates {
@@ -71,10 +72,15 @@ struct PanelTasks {
   int64_t block_panels = 0;
   int64_t panels_a_task = 0;
 
-  PanelTasks(int64_t rows, int64_t panels, int64_t most_rows) {
+  /// Way 0 is the cache model's; the others have fewer or more rows or panels in a block.
+  static constexpr int ways = 5;
+
+  PanelTasks(int64_t rows, int64_t panels, int64_t most_rows, int way) {
     const bool many = rows > most_rows;
-    block_rows = many ? std::min<int64_t>(round_up(rows, most_rows), 64) : rows;
-    block_panels = std::min<int64_t>(many ? 8 : 16, panels);
+    const int64_t rows_wanted = way == 1 ? 32 : way == 2 ? 128 : 64;
+    const int64_t panels_wanted = way == 3 ? 4 : way == 4 ? 16 : 8;
+    block_rows = many ? std::min(round_up(rows, most_rows), round_up(rows_wanted, most_rows)) : rows;
+    block_panels = std::min<int64_t>(many ? panels_wanted : 16, panels);
     // With few rows the weights stream by, and each thread takes one stretch of them.
     panels_a_task = many ? block_panels : ceil_div(panels, num_threads());
   }
@@ -108,7 +114,11 @@ void run_block(const Weights& weights, const Prepared& prepared, PanelDotFunctio
 void run_panels(const Weights& weights, const Prepared& prepared, PanelDotFunction kernel,
                 int64_t element_bytes, int64_t rows, const MatmulResult& result) {
   const int64_t panels = weights.panel_count();
-  const PanelTasks tasks(rows, panels, kernels().panel_rows);
+  // With few rows, weights stream by, and nothing is to be chosen.
+  const int ways = rows > kernels().panel_rows ? PanelTasks::ways : 1;
+  const TileChoice choice(element_bytes == 1 ? "panels8" : "panels32", rows, weights.info.rows,
+                          weights.info.columns, ways);
+  const PanelTasks tasks(rows, panels, kernels().panel_rows, choice.way());
   const int64_t row_blocks = ceil_div(rows, tasks.block_rows);
   share_out(ceil_div(panels, tasks.panels_a_task) * row_blocks, [&](int64_t part) {
     const int64_t task_panel = part / row_blocks * tasks.panels_a_task;
