@@ -7,6 +7,7 @@ foreach(layer IN LISTS LAZULI_LAYERS)
   install(DIRECTORY ${layer} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli FILES_MATCHING PATTERN "*.h"
           PATTERN "command" EXCLUDE)
 endforeach()
+install(DIRECTORY compatibility/mlx DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES lazuli.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli)
 install(EXPORT lazuli-targets NAMESPACE lazuli:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/lazuli
         FILE lazuli-config.cmake)

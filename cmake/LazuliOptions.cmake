@@ -29,6 +29,7 @@ file(MAKE_DIRECTORY ${LAZULI_INCLUDE_ROOT}/lazuli)
 foreach(entry array graph compiler ops nn lm)
   file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/${entry} ${LAZULI_INCLUDE_ROOT}/lazuli/${entry} SYMBOLIC)
 endforeach()
+file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/compatibility/mlx ${LAZULI_INCLUDE_ROOT}/mlx SYMBOLIC)
 file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/lazuli.h ${LAZULI_INCLUDE_ROOT}/lazuli/lazuli.h SYMBOLIC)
 
 function(lazuli_configure_library target)
