@@ -1,6 +1,8 @@
 #include <lazuli/compiler/compile.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <mutex>
 #include <optional>
 
@@ -15,7 +17,9 @@ namespace lazuli {
 
 namespace {
 
-std::atomic<bool> compilation_enabled{true};
+std::atomic<CompileMode> mode{std::getenv("LAZULI_DISABLE_COMPILE") != nullptr ? CompileMode::disabled
+                                                                               : CompileMode::enabled};
+std::atomic<uint64_t> trace_hits{0}, trace_misses{0}, traces_evicted{0};
 thread_local int tracing_depth = 0;
 
 struct TracingScope {
@@ -34,6 +38,7 @@ struct Trace {
   uint32_t dim_base = 0;
   DimTable dims;
   std::shared_ptr<Program> program;
+  CompileMode mode = CompileMode::enabled;
 
   /// The values of the symbols for these arguments, where the trace holds for them.
   std::optional<std::vector<int64_t>> match(const std::vector<array>& inputs) const {
@@ -74,7 +79,8 @@ struct CompiledState {
 
   ArrayFunction function;
   std::mutex mutex;
-  std::vector<std::shared_ptr<const Trace>> traces;
+  std::vector<std::shared_ptr<const Trace>> traces;  // the one used last first
+  int trace_count = 0;
 
   /// The trace that serves these inputs, which are evaluated, and the values of its symbols.
   std::pair<std::shared_ptr<const Trace>, std::vector<int64_t>> trace_for(const std::vector<array>& inputs) {
@@ -83,14 +89,27 @@ struct CompiledState {
       eval(inputs);
       break;
     }
+    const CompileMode mode_now = compile_mode();
     const std::lock_guard lock(mutex);
-    for (const auto& known : traces) {
-      if (auto symbols = known->match(inputs)) return {known, std::move(*symbols)};
+    for (auto known = traces.begin(); known != traces.end(); ++known) {
+      if ((*known)->mode != mode_now) continue;
+      auto symbols = (*known)->match(inputs);
+      if (!symbols) continue;
+      trace_hits.fetch_add(1, std::memory_order_relaxed);
+      std::rotate(traces.begin(), known, known + 1);
+      return {traces.front(), std::move(*symbols)};
     }
-    std::shared_ptr<const Trace> trace = trace_function(inputs);
+    trace_misses.fetch_add(1, std::memory_order_relaxed);
+    std::shared_ptr<const Trace> trace = trace_function(inputs, mode_now);
     auto symbols = trace->match(inputs);
-    if (!symbols) throw std::logic_error("[compile] a trace does not hold for the arguments it was made with");
-    traces.push_back(trace);
+    if (!symbols)
+      throw std::logic_error("[compile] a trace does not hold for the arguments it was made with");
+    if (traces.size() == traces_kept) {
+      traces.pop_back();
+      traces_evicted.fetch_add(1, std::memory_order_relaxed);
+    }
+    traces.insert(traces.begin(), trace);
+    ++trace_count;
     return {std::move(trace), std::move(*symbols)};
   }
 
@@ -103,7 +122,8 @@ struct CompiledState {
 
   std::vector<array> call(const std::vector<array>& inputs, bool given_up) {
     // Inside of another function's trace, or of one that is being transformed, this one is a part of it.
-    if (tracing_depth > 0 || transforms::is_tracing() || !compilation_enabled.load(std::memory_order_relaxed)) return function(inputs);
+    if (tracing_depth > 0 || transforms::is_tracing() || compile_mode() == CompileMode::disabled)
+      return function(inputs);
     const auto [trace, symbols] = trace_for(inputs);
     std::vector<ProgramOutput> outputs = trace->program->run(inputs_of(inputs, given_up), symbols);
 
@@ -118,7 +138,7 @@ struct CompiledState {
     return results;
   }
 
-  std::shared_ptr<const Trace> trace_function(const std::vector<array>& inputs) const {
+  std::shared_ptr<const Trace> trace_function(const std::vector<array>& inputs, CompileMode mode_now) const {
     DimScope scope;
     auto trace = std::make_shared<Trace>();
     std::vector<array> placeholders;
@@ -137,9 +157,12 @@ struct CompiledState {
     graph.dim_base = scope.base();
     graph.dims = scope.table();
     if (prints(Stage::graph)) print_stage(Stage::graph, "compile, as traced", graph.to_text());
-    const Graph simplified = simplify(graph);
-    if (prints(Stage::graph)) print_stage(Stage::graph, "compile, simplified", simplified.to_text());
-    trace->program = Program::create(simplified, "compile", &scope);
+    trace->mode = mode_now;
+    if (trace->mode != CompileMode::no_simplify) {
+      graph = simplify(graph);
+      if (prints(Stage::graph)) print_stage(Stage::graph, "compile, simplified", graph.to_text());
+    }
+    trace->program = Program::create(graph, "compile", &scope, trace->mode != CompileMode::no_fuse);
     trace->dim_base = scope.base();
     trace->dims = scope.table();
     return trace;
@@ -157,7 +180,7 @@ std::vector<array> CompiledFunction::operator()(std::vector<array>&& inputs) con
 
 int CompiledFunction::trace_count() const {
   const std::lock_guard lock(state_->mutex);
-  return static_cast<int>(state_->traces.size());
+  return state_->trace_count;
 }
 
 size_t CompiledFunction::peak_memory(const std::vector<array>& inputs) const {
@@ -167,7 +190,7 @@ size_t CompiledFunction::peak_memory(const std::vector<array>& inputs) const {
 
 int CompiledFunction::kernel_count() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->traces.empty() ? 0 : static_cast<int>(state_->traces.back()->program->kernel_count());
+  return state_->traces.empty() ? 0 : static_cast<int>(state_->traces.front()->program->kernel_count());
 }
 
 CompiledFunction compile(ArrayFunction function, bool /*shapeless*/) {
@@ -175,15 +198,30 @@ CompiledFunction compile(ArrayFunction function, bool /*shapeless*/) {
 }
 
 std::function<array(const array&)> compile(std::function<array(const array&)> function, bool shapeless) {
-  CompiledFunction compiled = compile(
-      ArrayFunction([function = std::move(function)](const std::vector<array>& inputs) {
-        return std::vector<array>{function(inputs[0])};
-      }),
-      shapeless);
-  return [compiled = std::move(compiled)](const array& input) { return compiled(std::vector<array>{input})[0]; };
+  CompiledFunction compiled =
+      compile(ArrayFunction([function = std::move(function)](const std::vector<array>& inputs) {
+                return std::vector<array>{function(inputs[0])};
+              }),
+              shapeless);
+  return
+      [compiled = std::move(compiled)](const array& input) { return compiled(std::vector<array>{input})[0]; };
 }
 
-void disable_compile() { compilation_enabled.store(false); }
-void enable_compile() { compilation_enabled.store(true); }
+void set_compile_mode(CompileMode new_mode) {
+  mode.store(new_mode, std::memory_order_relaxed);
+}
+CompileMode compile_mode() {
+  return mode.load(std::memory_order_relaxed);
+}
+void disable_compile() {
+  set_compile_mode(CompileMode::disabled);
+}
+void enable_compile() {
+  set_compile_mode(CompileMode::enabled);
+}
+
+CompileStatistics compile_statistics() {
+  return {trace_hits.load(), trace_misses.load(), traces_evicted.load()};
+}
 
 }  // namespace lazuli

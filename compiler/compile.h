@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -41,10 +42,32 @@ class CompiledFunction {
 /// is. Throws what the function throws; evaluating an argument inside of it is an error.
 CompiledFunction compile(ArrayFunction function, bool shapeless = false);
 /// The same for a function of one array.
-std::function<array(const array&)> compile(std::function<array(const array&)> function, bool shapeless = false);
+std::function<array(const array&)> compile(std::function<array(const array&)> function,
+                                           bool shapeless = false);
 
-/// With compilation disabled, compiled functions call the original.
+/// How much compilation does.
+enum class CompileMode : std::uint8_t {
+  disabled,     ///< nothing: compiled functions call the original
+  no_simplify,  ///< the graph is fused as it was traced
+  no_fuse,      ///< the graph is simplified, but every operation is a kernel of its own
+  enabled,
+};
+/// For calls from now on, of functions compiled before too. LAZULI_DISABLE_COMPILE, if it is set, disables
+/// compilation at the start.
+void set_compile_mode(CompileMode mode);
+CompileMode compile_mode();
+/// The modes `disabled` and `enabled`.
 void disable_compile();
 void enable_compile();
+
+/// Traces of all compiled functions. A function keeps the `traces_kept` that it used last; a call that none
+/// of them serves is traced anew.
+struct CompileStatistics {
+  std::uint64_t hits = 0;     ///< calls that a trace served
+  std::uint64_t misses = 0;   ///< calls that were traced
+  std::uint64_t evicted = 0;  ///< traces that were given up for others
+};
+inline constexpr int traces_kept = 64;
+CompileStatistics compile_statistics();
 
 }  // namespace lazuli

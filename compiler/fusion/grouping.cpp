@@ -49,16 +49,20 @@ int cost_of(const Operation& operation) {
 
 class Planner {
  public:
-  Planner(FusionPlan& plan, int threads)
-      : plan_(plan), units_(plan), joiner_(units_, threads), stored_(graph().values.size(), false) {
+  Planner(FusionPlan& plan, int threads, bool fuse)
+      : plan_(plan),
+        units_(plan),
+        joiner_(units_, threads),
+        stored_(graph().values.size(), false),
+        fuse_(fuse) {
     plan_.recomputed.resize(graph().values.size(), false);
   }
 
   void run() {
     find_stored();
-    find_recomputed();
+    if (fuse_) find_recomputed();
     for (NodeId id = 0; id < graph().nodes.size(); ++id) add_node(id);
-    merge_siblings(units_, joiner_);
+    if (fuse_) merge_siblings(units_, joiner_);
     find_outputs();
     plan_.units = units_.take_in_order();
   }
@@ -184,6 +188,7 @@ class Planner {
 
   void add_to_group(NodeId id) {
     const uint32_t unit = start_group(id);
+    if (!fuse_) return;
     // Join the groups that make what this node needs: those that reduce first, since their spaces are larger.
     std::vector<uint32_t> candidates;
     for (const FusionEdge& edge : units_.edges(id)) {
@@ -248,16 +253,17 @@ class Planner {
   FusionUnits units_;
   FusionJoiner joiner_;
   std::vector<bool> stored_;
+  bool fuse_;
   std::unordered_map<NodeId, uint32_t> begin_units_;
 };
 
 }  // namespace
 
-FusionPlan plan_fusion(PreparedGraph prepared, int threads) {
+FusionPlan plan_fusion(PreparedGraph prepared, int threads, bool fuse) {
   FusionPlan plan;
   plan.prepared = std::move(prepared);
-  Planner(plan, threads).run();
-  attach_epilogues(plan);
+  Planner(plan, threads, fuse).run();
+  if (fuse) attach_epilogues(plan);
   return plan;
 }
 

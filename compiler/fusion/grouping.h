@@ -63,6 +63,7 @@ struct FusionPlan {
 };
 
 /// Decides what is computed together. `threads` tells how many rows it takes to keep the machine busy.
-FusionPlan plan_fusion(PreparedGraph prepared, int threads);
+/// Without `fuse` every operation is a kernel of its own.
+FusionPlan plan_fusion(PreparedGraph prepared, int threads, bool fuse = true);
 
 }  // namespace lazuli

@@ -21,9 +21,10 @@ void add_once(std::vector<Graph::ValueId>& values, Graph::ValueId value) {
 
 Program::~Program() = default;
 
-std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& title, DimScope* scope) {
+std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& title, DimScope* scope,
+                                         bool fuse) {
   std::shared_ptr<Program> program(new Program);
-  program->plan_ = plan_fusion(prepare_for_fusion(graph), num_threads());
+  program->plan_ = plan_fusion(prepare_for_fusion(graph), num_threads(), fuse);
   if (prints(Stage::groups)) print_stage(Stage::groups, title, program->plan_.to_text());
   const Graph& prepared = program->graph();
   for (const FusionUnit& unit : program->plan_.units) {

@@ -47,8 +47,9 @@ struct ProgramStep {
 class Program {
  public:
   /// Plans the graph. `scope` is the one that the graph was traced in, still open; null if it has no symbols.
+  /// Without `fuse` every operation is a kernel of its own.
   static std::shared_ptr<Program> create(const Graph& graph, const std::string& title,
-                                         DimScope* scope = nullptr);
+                                         DimScope* scope = nullptr, bool fuse = true);
   ~Program();
 
   /// Runs on inputs whose extents give the symbols these values; blocks until done. Donated inputs may be

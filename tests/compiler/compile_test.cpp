@@ -71,9 +71,8 @@ TEST(Compile, CapturesConstantsByValue) {
 TEST(Compile, NestsAndCanBeDisabled) {
   const CompiledFunction inner =
       compile([](const std::vector<array>& in) { return std::vector<array>{exp(in[0])}; });
-  const CompiledFunction outer = compile([&](const std::vector<array>& in) {
-    return std::vector<array>{log(inner({in[0]})[0]) + 1.0f};
-  });
+  const CompiledFunction outer = compile(
+      [&](const std::vector<array>& in) { return std::vector<array>{log(inner({in[0]})[0]) + 1.0f}; });
   EXPECT_NEAR(outer({array(2.0f)})[0].item<float>(), 3.0f, 1e-5);
   EXPECT_EQ(inner.trace_count(), 0);
   disable_compile();
@@ -83,9 +82,8 @@ TEST(Compile, NestsAndCanBeDisabled) {
 }
 
 TEST(Compile, EvaluatingAnArgumentInsideIsAnError) {
-  const CompiledFunction item = compile([](const std::vector<array>& in) {
-    return std::vector<array>{in[0] * (in[0] + 1.0f).item<float>()};
-  });
+  const CompiledFunction item = compile(
+      [](const std::vector<array>& in) { return std::vector<array>{in[0] * (in[0] + 1.0f).item<float>()}; });
   EXPECT_THROW(item({array(2.0f)}), std::runtime_error);
   const CompiledFunction evaluate = compile([](const std::vector<array>& in) {
     array y = in[0] + 1.0f;
@@ -131,7 +129,8 @@ TEST(Eval, FromManyThreads) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 50; ++i) {
         const array y = shared * static_cast<float>(t) + static_cast<float>(i);
-        if (y.shape(0) != 64 || sum(y).item<float>() != 64.0f * (2.0f * static_cast<float>(t) + static_cast<float>(i))) {
+        if (y.shape(0) != 64 ||
+            sum(y).item<float>() != 64.0f * (2.0f * static_cast<float>(t) + static_cast<float>(i))) {
           ++wrong;
         }
       }
@@ -145,6 +144,64 @@ TEST(Eval, LongChains) {
   array x = zeros({4});
   for (int i = 0; i < 20000; ++i) x = x + 1.0f;
   EXPECT_EQ(test::values<float>(x), std::vector<float>(4, 20000.0f));
+}
+
+TEST(Compile, KeepsTheTracesUsedLast) {
+  // Of a rank each, so that no trace serves another call.
+  const CompiledFunction compiled =
+      compile([](const std::vector<array>& in) { return std::vector<array>{in[0] * 2.0f}; });
+  const auto call = [&](int n) {
+    // Extents of 1 are in the trace: each number has another pattern of them.
+    Shape shape;
+    for (int bit = 0; bit < 7; ++bit) shape.push_back((n >> bit & 1) != 0 ? 2 : 1);
+    EXPECT_EQ(test::difference(compiled({ones(shape)})[0], full(shape, 2.0f), 0), "");
+  };
+  const CompileStatistics before = compile_statistics();
+  for (int n = 0; n < traces_kept; ++n) call(n);
+  call(0);
+  EXPECT_EQ(compiled.trace_count(), traces_kept);
+  call(traces_kept);  // in place of number 1
+  call(0);
+  EXPECT_EQ(compiled.trace_count(), traces_kept + 1);
+  call(1);
+  EXPECT_EQ(compiled.trace_count(), traces_kept + 2);
+  const CompileStatistics after = compile_statistics();
+  EXPECT_EQ(after.hits - before.hits, 2u);
+  EXPECT_EQ(after.misses - before.misses, static_cast<uint64_t>(traces_kept) + 2);
+  EXPECT_EQ(after.evicted - before.evicted, 2u);
+}
+
+TEST(Compile, ModesGiveTheSameInOtherWays) {
+  int calls = 0;
+  const CompiledFunction compiled = compile([&](const std::vector<array>& in) {
+    ++calls;
+    const array y = exp(in[0]) + 1.0f;
+    return std::vector<array>{tanh(y) * sin(y) - exp(in[0]) * (in[0] + 0.0f), matmul(in[0], in[1]) + 1.0f};
+  });
+  const std::vector<array> in{random::normal({20, 30}, float32, 0.0f, 1.0f, random::key(1)),
+                              random::normal({30, 40}, float32, 0.0f, 1.0f, random::key(2))};
+  const std::vector<array> expected = compiled(in);
+  const int fused = compiled.kernel_count();
+  EXPECT_EQ(fused, 2);
+  for (CompileMode mode : {CompileMode::no_fuse, CompileMode::no_simplify, CompileMode::disabled}) {
+    set_compile_mode(mode);
+    EXPECT_EQ(compile_mode(), mode);
+    const int before = calls;
+    for (int again = 0; again < 2; ++again) {
+      const std::vector<array> actual = compiled(in);
+      for (size_t i = 0; i < actual.size(); ++i) {
+        EXPECT_EQ(test::difference(actual[i], expected[i], 1e-5), "") << static_cast<int>(mode);
+      }
+    }
+    EXPECT_EQ(calls - before, mode == CompileMode::disabled ? 2 : 1);
+    if (mode == CompileMode::no_fuse) {
+      EXPECT_GE(compiled.kernel_count(), fused + 5);
+    }
+  }
+  set_compile_mode(CompileMode::enabled);
+  const int before = calls;
+  compiled(in);
+  EXPECT_EQ(calls, before);
 }
 
 }  // namespace
