@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <lazuli/graph/passes/rewrite.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_derivatives.h>
 #include <lazuli/ops/elementwise_expressions.h>
@@ -317,6 +318,13 @@ class TableOperation final : public ElementwiseOperation {
 
 std::span<const ElementwiseRow> elementwise_table() {
   return rows;
+}
+
+Ref<const Operation> operation_named(std::string_view name) {
+  for (const ElementwiseRow& row : rows) {
+    if (row.name == name) return elementwise_operation(row.id);
+  }
+  throw std::logic_error("[rewrite] there is no elementwise operation '" + std::string(name) + "'");
 }
 
 const Ref<const Operation>& elementwise_operation(Elementwise id) {

@@ -4,15 +4,11 @@
 #include <unordered_map>
 
 #include <lazuli/graph/hash.h>
+#include <lazuli/graph/passes/rewrite.h>
 
 namespace lazuli {
 
 namespace {
-
-bool same_shape(const Shape& a, const Shape& b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](Dim x, Dim y) { return x.same_as(y); });
-}
 
 /// Copies a graph node by node, simplifying on the way.
 class Simplifier {
@@ -66,73 +62,31 @@ class Simplifier {
       for (size_t i = 0; i < node.outputs.size(); ++i) mapped_[node.outputs[i]] = inputs[forward.source(i)];
       return;
     }
-    if (const Graph::ValueId same = unchanged(*node.operation, inputs, specs.front()); same != Graph::none) {
-      mapped_[node.outputs.front()] = same;
-      return;
-    }
-    if (node.operation->kind() == OperationKind::reshape) {
-      // Only the last of several reshapes matters.
-      while (const auto* producer = to_.producer(inputs[0])) {
-        if (producer->operation->kind() != OperationKind::reshape) break;
-        inputs[0] = producer->inputs[0];
-      }
-      if (same_shape(to_.spec(inputs[0]).shape, specs[0].shape)) {
-        mapped_[node.outputs.front()] = inputs[0];
+    Ref<const Operation> operation = node.operation;
+    for (Rewritten rewritten;
+         node.outputs.size() == 1 && rewrite(to_, operation, inputs, specs.front(), rewritten);) {
+      if (rewritten.value != Graph::none) {
+        mapped_[node.outputs.front()] = rewritten.value;
         return;
       }
+      operation = std::move(rewritten.operation);
+      inputs = std::move(rewritten.inputs);
     }
 
     Hasher hasher;
-    hasher.add(node.operation->hash());
+    hasher.add(operation->hash());
     for (Graph::ValueId input : inputs) hasher.add(input);
     auto& candidates = known_[hasher.result()];
     for (Graph::NodeId candidate : candidates) {
       const Graph::GraphNode& other = to_.nodes[candidate];
-      if (other.inputs == inputs && other.operation->equals(*node.operation)) {
+      if (other.inputs == inputs && other.operation->equals(*operation)) {
         for (size_t i = 0; i < node.outputs.size(); ++i) mapped_[node.outputs[i]] = other.outputs[i];
         return;
       }
     }
-    const Graph::NodeId id = to_.add_node(node.operation, std::move(inputs), std::move(specs));
+    const Graph::NodeId id = to_.add_node(std::move(operation), std::move(inputs), std::move(specs));
     candidates.push_back(id);
     for (size_t i = 0; i < node.outputs.size(); ++i) mapped_[node.outputs[i]] = to_.nodes[id].outputs[i];
-  }
-
-  /// The input that the operation hands on unchanged, or none.
-  Graph::ValueId unchanged(const Operation& operation, const std::vector<Graph::ValueId>& inputs,
-                           const ArraySpec& result) const {
-    if (inputs.empty()) return Graph::none;
-    const ArraySpec& first = to_.spec(inputs[0]);
-    const bool same_spec = first.dtype == result.dtype && same_shape(first.shape, result.shape);
-    const std::string_view name = operation.name();
-    switch (operation.kind()) {
-      case OperationKind::reshape: return same_spec ? inputs[0] : Graph::none;
-      case OperationKind::concatenate: return inputs.size() == 1 ? inputs[0] : Graph::none;
-      case OperationKind::view:
-        return (name == "broadcast_to" && same_spec) ? inputs[0] : Graph::none;
-      case OperationKind::elementwise: break;
-      default: return Graph::none;
-    }
-    if (name == "astype" && same_spec) return inputs[0];
-    if (name == "negative" || name == "logical_not") {
-      const auto* producer = to_.producer(inputs[0]);
-      if (producer != nullptr && producer->operation->name() == name &&
-          to_.spec(producer->inputs[0]).dtype == result.dtype) {
-        return producer->inputs[0];
-      }
-    }
-    if (inputs.size() == 2) {
-      const ArraySpec& second = to_.spec(inputs[1]);
-      const auto left = scalar_constant(to_, inputs[0]);
-      const auto right = scalar_constant(to_, inputs[1]);
-      if (same_spec && right == 1.0 && (name == "multiply" || name == "divide")) return inputs[0];
-      if (same_spec && right == 0.0 && name == "subtract") return inputs[0];
-      if (left == 1.0 && name == "multiply" && second.dtype == result.dtype &&
-          same_shape(second.shape, result.shape)) {
-        return inputs[1];
-      }
-    }
-    return Graph::none;
   }
 
   const Graph& from_;
