@@ -12,6 +12,7 @@
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/reduce.h>
 #include <lazuli/ops/shape.h>
+#include <lazuli/ops/sorting.h>
 #include <lazuli/ops/threefry.h>
 
 namespace lazuli::random {
@@ -275,12 +276,13 @@ array laplace(const Shape& shape, Dtype dtype, const float loc, const float scal
   return loc == 0 ? samples : add(array(loc, dtype), samples, s);
 }
 
-array permutation(const array&, int, const std::optional<array>&, StreamOrDevice) {
-  throw std::runtime_error("[permutation] sorting is not available yet");
+array permutation(const array& x, int axis, const std::optional<array>& key, StreamOrDevice s) {
+  axis = normalize_axis(axis, x.ndim(), "permutation");
+  return take(x, permutation(x.shape(axis), key, s), axis, s);
 }
 
-array permutation(int, const std::optional<array>&, StreamOrDevice) {
-  throw std::runtime_error("[permutation] sorting is not available yet");
+array permutation(int x, const std::optional<array>& key, StreamOrDevice s) {
+  return argsort(bits({x}, key, s), s);
 }
 
 }  // namespace lazuli::random

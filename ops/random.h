@@ -126,8 +126,7 @@ inline array laplace(const Shape& shape, const std::optional<array>& key = std::
   return laplace(shape, float32, 0.0f, 1.0f, key, s);
 }
 
-/// The slices of `x` along `axis` in random order, or 0, ..., x - 1 in random order. Not available yet: they
-/// throw std::runtime_error.
+/// The slices of `x` along `axis` in random order, or 0, ..., x - 1 (uint32) in random order.
 array permutation(const array& x, int axis = 0, const std::optional<array>& key = std::nullopt,
                   StreamOrDevice s = {});
 array permutation(int x, const std::optional<array>& key = std::nullopt, StreamOrDevice s = {});

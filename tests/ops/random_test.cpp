@@ -216,11 +216,6 @@ TEST(Random, Categorical) {
   expect_error([&] { random::categorical(rows, 0, Shape{3}); }, "[categorical]");
 }
 
-TEST(Random, PermutationsSayThatTheyAreMissing) {
-  expect_error<std::runtime_error>([] { random::permutation(5); }, "[permutation]");
-  expect_error<std::runtime_error>([] { random::permutation(zeros({2, 3}), 1); }, "[permutation]");
-}
-
 TEST(Random, CompiledFunctionsDrawByTheirKey) {
   const CompiledFunction f = compile(
       [](const std::vector<array>& in) { return std::vector<array>{random::bits(in[0].shape(), in[1])}; });
@@ -229,6 +224,20 @@ TEST(Random, CompiledFunctionsDrawByTheirKey) {
                  doubles(random::bits({n}, random::key(static_cast<uint64_t>(n)))));
   }
   EXPECT_EQ(f.trace_count(), 1);
+}
+
+TEST(Random, Permutations) {
+  const array order = random::permutation(1000, random::key(7));
+  EXPECT_EQ(order.dtype(), uint32);
+  std::vector<double> sorted = doubles(order);
+  EXPECT_NE(sorted, doubles(arange(1000)));
+  std::sort(sorted.begin(), sorted.end());
+  EXPECT_EQ(sorted, doubles(arange(1000)));
+  const array x = counting({3, 50});
+  const array shuffled = random::permutation(x, 1, random::key(2));
+  expect_array(shuffled, {3, 50}, float32, doubles(take(x, random::permutation(50, random::key(2)), 1)));
+  expect_array(random::permutation(zeros({0, 2}), 0), {0, 2}, float32, {});
+  expect_error([] { random::permutation(zeros({2, 3}), 2); }, "[permutation]");
 }
 
 }  // namespace
