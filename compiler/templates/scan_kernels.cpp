@@ -1,0 +1,41 @@
+#include <lazuli/compiler/templates/scan_kernels.h>
+
+#include <lazuli/compiler/llvm/target.h>
+
+namespace lazuli::templates {
+
+namespace {
+
+constexpr int vector_bytes = 16;
+
+// Vectors this short gain nothing from going past the caches.
+template <typename T, typename V>
+inline void stream_vector(T* to, V v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+
+#include <lazuli/compiler/templates/scan_kernels.inl>
+
+}  // namespace
+
+const ScanKernels& baseline_scan_kernels() {
+  static constexpr ScanKernels kernels{table_of<float>(), table_of<double>(), table_of<int32_t>(),
+                                       table_of<int64_t>()};
+  return kernels;
+}
+
+const ScanKernels& scan_kernels() {
+#if defined(__x86_64__)
+  switch (instruction_set()) {
+    case InstructionSet::avx512:
+      return avx512_scan_kernels();
+    case InstructionSet::avx2:
+      return avx2_scan_kernels();
+    case InstructionSet::baseline:
+      break;
+  }
+#endif
+  return baseline_scan_kernels();
+}
+
+}  // namespace lazuli::templates

@@ -1,0 +1,156 @@
+#include <lazuli/ops/cumulative_operations.h>
+
+#include <limits>
+
+#include <lazuli/ops/creation.h>
+#include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/index.h>
+#include <lazuli/ops/rules.h>
+#include <lazuli/ops/shape.h>
+
+namespace lazuli {
+
+using templates::ScanKind;
+
+namespace {
+
+/// A shape as what is before an axis, along it, and behind it. `axis` counts from the end.
+struct Extents {
+  Extents(const Shape& shape, int axis) {
+    const size_t along = shape.size() - static_cast<size_t>(-axis);
+    for (size_t d = 0; d < shape.size(); ++d) {
+      (d < along ? outer : d == along ? length : inner) *= shape[d].hint();
+    }
+  }
+  int64_t outer = 1;
+  int64_t length = 1;
+  int64_t inner = 1;
+};
+
+/// What stands before each element along an axis (behind it, in reverse); the first has 0.
+array neighbours(const array& a, int axis, bool reverse) {
+  const auto along = a.ndim() - static_cast<size_t>(-axis);
+  Shape start(a.ndim(), Dim(0));
+  Shape stop = a.shape();
+  (reverse ? start[along] : stop[along]) += reverse ? 1 : -1;
+  Shape edge = a.shape();
+  edge[along] = 1;
+  const array zero = zeros(edge, a.dtype());
+  const array others = slice(a, start, stop);
+  return reverse ? concatenate({others, zero}, axis) : concatenate({zero, others}, axis);
+}
+
+array recurrence(const array& a, const array& b, int axis, bool reverse) {
+  return lazuli::apply(make_ref<LinearRecurrence>(axis, reverse), {a, b});
+}
+
+/// 0, 1, 2, ... along an axis, int32.
+array places_along(const Shape& shape, int axis) {
+  return lazuli::apply(make_ref<ScanOperation>(ScanKind::sum, axis, false, false), {ones(shape, int32)});
+}
+
+}  // namespace
+
+std::string_view ScanOperation::name() const {
+  static constexpr std::string_view names[] = {"cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"};
+  return names[static_cast<size_t>(kind_)];
+}
+
+void ScanOperation::attributes(AttributeWriter& writer) const {
+  writer.write("axis", axis_);
+  writer.write("reverse", reverse_);
+  writer.write("inclusive", inclusive_);
+}
+
+void ScanOperation::execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const {
+  const Extents extents(inputs[0].shape, axis_);
+  templates::scan({.kind = kind_,
+                   .dtype = inputs[0].dtype,
+                   .reverse = reverse_,
+                   .inclusive = inclusive_,
+                   .outer = extents.outer,
+                   .length = extents.length,
+                   .inner = extents.inner,
+                   .in = inputs[0].data,
+                   .out = outputs[0].data});
+}
+
+Differentials ScanOperation::vjp(const Application& at, const Differentials& cotangents,
+                                 const std::vector<bool>&) const {
+  const array& x = at.inputs[0];
+  const array& g = *cotangents[0];
+  if (kind_ == ScanKind::sum) {
+    return {lazuli::apply(make_ref<ScanOperation>(kind_, axis_, !reverse_, inclusive_), {g})};
+  }
+  // Element i without itself is what element i - 1 is with itself, whose cotangent is therefore that of i.
+  const array own = inclusive_ ? g : neighbours(g, axis_, !reverse_);
+  if (kind_ == ScanKind::prod) return {cotangent_of_products(x, own)};
+  const array y =
+      inclusive_ ? at.outputs[0] : lazuli::apply(make_ref<ScanOperation>(kind_, axis_, reverse_, true), {x});
+  return {kind_ == ScanKind::logaddexp ? cotangent_of_exponentials(x, y, own)
+                                       : cotangent_of_extremes(x, y, own)};
+}
+
+/// x[j] is in every product from j on, with those before it (e[j]) and those up to i behind it: the cotangent
+/// is e[j] * r[j], where r[j] = g[j] + x[j + 1] * r[j + 1]. Nothing is divided, so that zeros are right.
+array ScanOperation::cotangent_of_products(const array& x, const array& g) const {
+  const array before = lazuli::apply(make_ref<ScanOperation>(ScanKind::prod, axis_, reverse_, false), {x});
+  const array behind = recurrence(conjugate(neighbours(x, axis_, !reverse_)), g, axis_, !reverse_);
+  return multiply(conjugate(before), behind);
+}
+
+/// All cotangents go to the element that was the extreme at that time: the last one met that equals it.
+array ScanOperation::cotangent_of_extremes(const array& x, const array& y, const array& g) const {
+  const array nowhere(reverse_ ? std::numeric_limits<int32_t>::max() : 0);
+  array places = where(equal(x, y), places_along(x.shape(), axis_), nowhere);
+  const ScanKind latest = reverse_ ? ScanKind::min : ScanKind::max;
+  places = lazuli::apply(make_ref<ScanOperation>(latest, axis_, reverse_, true), {places});
+  return scatter_add_axis(zeros(x.shape(), x.dtype()), places, g, axis_);
+}
+
+/// The sum over i from j on of g[i] * exp(x[j] - y[i]) is exp(x[j] - y[j]) * w[j], where
+/// w[j] = g[j] + exp(y[j] - y[j + 1]) * w[j + 1]: no exponent is positive.
+array ScanOperation::cotangent_of_exponentials(const array& x, const array& y, const array& g) const {
+  // Equal infinities have no distance.
+  const auto ratio = [](const array& a, const array& b) {
+    return exp(where(equal(a, b), zeros_like(a), subtract(a, b)));
+  };
+  const array next = neighbours(y, axis_, !reverse_);
+  const array sums = recurrence(ratio(minimum(y, next), next), g, axis_, !reverse_);
+  return multiply(ratio(x, y), sums);
+}
+
+std::vector<array> ScanOperation::vmap(std::span<const array> inputs, const std::vector<bool>&, Dim) const {
+  return {lazuli::apply(Ref<const Operation>(this), {inputs[0]})};
+}
+
+void LinearRecurrence::attributes(AttributeWriter& writer) const {
+  writer.write("axis", axis_);
+  writer.write("reverse", reverse_);
+}
+
+void LinearRecurrence::execute(std::span<const TensorView> inputs,
+                               std::span<const TensorView> outputs) const {
+  const Extents extents(inputs[1].shape, axis_);
+  templates::linear_recurrence(inputs[1].dtype, reverse_, extents.outer, extents.length, extents.inner,
+                               inputs[0].data, inputs[1].data, outputs[0].data);
+}
+
+/// The same recurrence from the other end: z[i] = g[i] + a[i + 1] * z[i + 1].
+Differentials LinearRecurrence::vjp(const Application& at, const Differentials& cotangents,
+                                    const std::vector<bool>& wanted) const {
+  const array factors = conjugate(neighbours(at.inputs[0], axis_, !reverse_));
+  const array z = recurrence(factors, *cotangents[0], axis_, !reverse_);
+  Differentials result(2);
+  if (wanted[0]) result[0] = multiply(z, conjugate(neighbours(at.outputs[0], axis_, reverse_)));
+  if (wanted[1]) result[1] = z;
+  return result;
+}
+
+std::vector<array> LinearRecurrence::vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                                          Dim batch) const {
+  return {lazuli::apply(Ref<const Operation>(this), {as_batched(inputs[0], batched[0], batch),
+                                                     as_batched(inputs[1], batched[1], batch)})};
+}
+
+}  // namespace lazuli
