@@ -1,0 +1,242 @@
+#include <lazuli/ops/fft.h>
+
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include <lazuli/compiler/operations.h>
+#include <lazuli/compiler/templates/fft.h>
+#include <lazuli/ops/creation.h>
+#include <lazuli/ops/elementwise.h>
+#include <lazuli/ops/elementwise_table.h>
+#include <lazuli/ops/extent_source.h>
+#include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/shape.h>
+
+namespace lazuli::fft {
+
+namespace {
+
+/// The transform of complex rows along the last axis, not scaled.
+class FourierTransform final : public HostOperation {
+ public:
+  explicit FourierTransform(bool inverse) : inverse_(inverse) {}
+  std::string_view name() const override { return inverse_ ? "ifft" : "fft"; }
+  bool needs_contiguous(int) const override { return true; }
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override { return {inputs[0]}; }
+
+  void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
+    const int64_t count = element_count(inputs[0].shape);
+    if (count == 0) return;
+    const int64_t length = inputs[0].shape.back().hint();
+    templates::fourier_transform(reinterpret_cast<const complex64_t*>(inputs[0].data),
+                                 reinterpret_cast<complex64_t*>(outputs[0].data), count / length, length,
+                                 inverse_);
+  }
+
+  /// The conjugate of the transposed matrix is that of the other direction.
+  Differentials vjp(const Application&, const Differentials& cotangents,
+                    const std::vector<bool>&) const override {
+    return {lazuli::apply(make_ref<FourierTransform>(!inverse_), {*cotangents[0]})};
+  }
+  Differentials jvp(const Application&, const Differentials& tangents) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {*tangents[0]})};
+  }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>&, Dim) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {inputs[0]})};
+  }
+
+ private:
+  bool inverse_;
+};
+
+array transformed(const array& a, int axis, bool inverse, StreamOrDevice s) {
+  const array rows = moveaxis(a, axis, -1, s);
+  return moveaxis(lazuli::apply(make_ref<FourierTransform>(inverse), {rows}), -1, axis, s);
+}
+
+/// The elements from `start` to `stop` along an axis.
+array part(const array& a, int axis, Dim start, Dim stop, StreamOrDevice s) {
+  Shape first(a.ndim(), Dim(0));
+  Shape last = a.shape();
+  first[static_cast<size_t>(axis)] = start;
+  last[static_cast<size_t>(axis)] = stop;
+  return slice(a, first, last, s);
+}
+
+/// Cut, or extended with zeros.
+array resized(const array& a, int axis, Dim length, StreamOrDevice s) {
+  const Dim extent = a.shape()[static_cast<size_t>(axis)];
+  if (extent.same_as(length) || extent == length) return a;
+  if (extent > length) return part(a, axis, 0, length, s);
+  Shape shape = a.shape();
+  shape[static_cast<size_t>(axis)] = length - extent;
+  return concatenate({a, zeros(shape, a.dtype(), s)}, axis, s);
+}
+
+/// Axes and the lengths of the transforms along them, as far as they are given.
+struct Extent {
+  int axis;
+  std::optional<Dim> length;
+};
+
+std::vector<Extent> extents_of(const array& a, const std::optional<Shape>& n,
+                               const std::optional<std::vector<int>>& axes, const char* name) {
+  check_stream({});
+  const auto fail = [&](const std::string& what) {
+    throw std::invalid_argument("[" + std::string(name) + "] " + what);
+  };
+  std::vector<int> along(a.ndim());
+  std::iota(along.begin(), along.end(), 0);
+  if (axes) along = normalize_axes(*axes, a.ndim(), name);
+  if (along.empty()) fail("there is no axis to transform");
+  if (n && n->size() != along.size()) {
+    fail(std::to_string(n->size()) + " lengths do not fit " + std::to_string(along.size()) + " axes");
+  }
+  std::vector<Extent> result;
+  for (size_t i = 0; i < along.size(); ++i) {
+    result.push_back({along[i], n ? std::optional<Dim>((*n)[i]) : std::nullopt});
+    if (n && (*n)[i] <= 0) fail("a length must be positive, not " + std::to_string((*n)[i].hint()));
+    if (a.shape()[static_cast<size_t>(along[i])] == 0) fail("there is no element along an axis");
+  }
+  return result;
+}
+
+array scaled(const array& a, const std::vector<Dim>& lengths, bool inverse, FFTNorm norm, StreamOrDevice s) {
+  if (norm == (inverse ? FFTNorm::Forward : FFTNorm::Backward)) return a;
+  array factor = extent_array(lengths, float32, true);
+  if (norm == FFTNorm::Ortho) factor = sqrt(factor, s);
+  return multiply(a, factor, s);
+}
+
+array complex_transform(const array& a, const std::vector<Extent>& extents, bool inverse, FFTNorm norm,
+                        StreamOrDevice s) {
+  array x = astype(a, complex64, s);
+  std::vector<Dim> lengths;
+  for (const Extent& extent : extents) {
+    if (extent.length) x = resized(x, extent.axis, *extent.length, s);
+    lengths.push_back(x.shape()[static_cast<size_t>(extent.axis)]);
+    x = transformed(x, extent.axis, inverse, s);
+  }
+  return scaled(x, lengths, inverse, norm, s);
+}
+
+array real_transform(const array& a, const std::vector<Extent>& extents, FFTNorm norm, StreamOrDevice s) {
+  const Extent& last = extents.back();
+  const array x = last.length ? resized(a, last.axis, *last.length, s) : a;
+  const Dim length = x.shape()[static_cast<size_t>(last.axis)];
+  const array half = part(transformed(astype(astype(x, float32, s), complex64, s), last.axis, false, s),
+                          last.axis, 0, length / 2 + 1, s);
+  array result = half;
+  std::vector<Dim> lengths{length};
+  for (size_t i = 0; i + 1 < extents.size(); ++i) {
+    if (extents[i].length) result = resized(result, extents[i].axis, *extents[i].length, s);
+    lengths.push_back(result.shape()[static_cast<size_t>(extents[i].axis)]);
+    result = transformed(result, extents[i].axis, false, s);
+  }
+  return scaled(result, lengths, false, norm, s);
+}
+
+array real_inverse(const array& a, const std::vector<Extent>& extents, FFTNorm norm, const char* name,
+                   StreamOrDevice s) {
+  array x = astype(a, complex64, s);
+  std::vector<Dim> lengths;
+  for (size_t i = 0; i + 1 < extents.size(); ++i) {
+    if (extents[i].length) x = resized(x, extents[i].axis, *extents[i].length, s);
+    lengths.push_back(x.shape()[static_cast<size_t>(extents[i].axis)]);
+    x = transformed(x, extents[i].axis, true, s);
+  }
+  const int axis = extents.back().axis;
+  const Dim length = extents.back().length.value_or((x.shape()[static_cast<size_t>(axis)] - 1) * 2);
+  if (length <= 0) {
+    throw std::invalid_argument("[" + std::string(name) +
+                                "] one element is no half of a result: give its length");
+  }
+  lengths.push_back(length);
+  const array half = resized(x, axis, length / 2 + 1, s);
+  // The rest are the conjugates of these, backwards.
+  const array mirrored = conjugate(lazuli::flip(part(half, axis, 1, (length + 1) / 2, s), axis, s), s);
+  const array full = concatenate({half, mirrored}, axis, s);
+  return scaled(real(transformed(full, axis, true, s), s), lengths, true, norm, s);
+}
+
+array shifted(const array& a, const std::vector<int>& axes, bool back, const char* name, StreamOrDevice s) {
+  const std::vector<int> along = normalize_axes(axes, a.ndim(), name);
+  Shape by;
+  for (const int axis : along) {
+    const Dim half = a.shape()[static_cast<size_t>(axis)] / 2;
+    by.push_back(back ? -half : half);
+  }
+  return roll(a, by, along, s);
+}
+
+std::vector<int> every_axis(const array& a) {
+  std::vector<int> axes(a.ndim());
+  std::iota(axes.begin(), axes.end(), 0);
+  return axes;
+}
+
+}  // namespace
+
+array fftn(const array& a, const Shape& n, const std::vector<int>& axes, FFTNorm norm, StreamOrDevice s) {
+  return complex_transform(a, extents_of(a, n, axes, "fftn"), false, norm, s);
+}
+array fftn(const array& a, const std::vector<int>& axes, FFTNorm norm, StreamOrDevice s) {
+  return complex_transform(a, extents_of(a, std::nullopt, axes, "fftn"), false, norm, s);
+}
+array fftn(const array& a, FFTNorm norm, StreamOrDevice s) {
+  return complex_transform(a, extents_of(a, std::nullopt, std::nullopt, "fftn"), false, norm, s);
+}
+array ifftn(const array& a, const Shape& n, const std::vector<int>& axes, FFTNorm norm, StreamOrDevice s) {
+  return complex_transform(a, extents_of(a, n, axes, "ifftn"), true, norm, s);
+}
+array ifftn(const array& a, const std::vector<int>& axes, FFTNorm norm, StreamOrDevice s) {
+  return complex_transform(a, extents_of(a, std::nullopt, axes, "ifftn"), true, norm, s);
+}
+array ifftn(const array& a, FFTNorm norm, StreamOrDevice s) {
+  return complex_transform(a, extents_of(a, std::nullopt, std::nullopt, "ifftn"), true, norm, s);
+}
+array rfftn(const array& a, const Shape& n, const std::vector<int>& axes, FFTNorm norm, StreamOrDevice s) {
+  return real_transform(a, extents_of(a, n, axes, "rfftn"), norm, s);
+}
+array rfftn(const array& a, const std::vector<int>& axes, FFTNorm norm, StreamOrDevice s) {
+  return real_transform(a, extents_of(a, std::nullopt, axes, "rfftn"), norm, s);
+}
+array rfftn(const array& a, FFTNorm norm, StreamOrDevice s) {
+  return real_transform(a, extents_of(a, std::nullopt, std::nullopt, "rfftn"), norm, s);
+}
+array irfftn(const array& a, const Shape& n, const std::vector<int>& axes, FFTNorm norm, StreamOrDevice s) {
+  return real_inverse(a, extents_of(a, n, axes, "irfftn"), norm, "irfftn", s);
+}
+array irfftn(const array& a, const std::vector<int>& axes, FFTNorm norm, StreamOrDevice s) {
+  return real_inverse(a, extents_of(a, std::nullopt, axes, "irfftn"), norm, "irfftn", s);
+}
+array irfftn(const array& a, FFTNorm norm, StreamOrDevice s) {
+  return real_inverse(a, extents_of(a, std::nullopt, std::nullopt, "irfftn"), norm, "irfftn", s);
+}
+
+array fftfreq(int n, double d, StreamOrDevice s) {
+  const array positive = arange(0, (n + 1) / 2, s);
+  const array negative = arange(-(n / 2), 0, s);
+  const array scale(static_cast<float>(1 / (n * d)));
+  return multiply(astype(concatenate({positive, negative}, 0, s), float32, s), scale, s);
+}
+array rfftfreq(int n, double d, StreamOrDevice s) {
+  return multiply(astype(arange(0, n / 2 + 1, s), float32, s), array(static_cast<float>(1 / (n * d))), s);
+}
+
+array fftshift(const array& a, const std::vector<int>& axes, StreamOrDevice s) {
+  return shifted(a, axes, false, "fftshift", s);
+}
+array fftshift(const array& a, StreamOrDevice s) {
+  return shifted(a, every_axis(a), false, "fftshift", s);
+}
+array ifftshift(const array& a, const std::vector<int>& axes, StreamOrDevice s) {
+  return shifted(a, axes, true, "ifftshift", s);
+}
+array ifftshift(const array& a, StreamOrDevice s) {
+  return shifted(a, every_axis(a), true, "ifftshift", s);
+}
+
+}  // namespace lazuli::fft
