@@ -5,6 +5,7 @@
 #include <lazuli/array/array.h>
 #include <lazuli/array/device.h>
 #include <lazuli/array/dtype.h>
+#include <lazuli/array/dtype_info.h>
 #include <lazuli/array/evaluator.h>
 #include <lazuli/array/memory.h>
 #include <lazuli/array/shape.h>

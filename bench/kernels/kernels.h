@@ -9,6 +9,9 @@ void bench_elementwise(Table& table);
 void bench_reductions(Table& table);
 void bench_rows(Table& table);      ///< softmax and norms
 void bench_movement(Table& table);  ///< transposes, gathers, concatenation
+void bench_sorting(Table& table);
+void bench_cumulative(Table& table);
+void bench_convolution(Table& table);
 void bench_matmul(Table& table);
 void bench_quantized_matmul(Table& table);
 void bench_fused_products(Table& table);  ///< bias, activation, gate, residual, conversion, norm

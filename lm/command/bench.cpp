@@ -40,7 +40,10 @@ void run_kernels(const KernelBenchOptions& options) {
   bench::bench_reductions(table);
   bench::bench_rows(table);
   bench::bench_movement(table);
+  bench::bench_sorting(table);
+  bench::bench_cumulative(table);
   bench::bench_matmul(table);
+  bench::bench_convolution(table);
   bench::bench_quantized_matmul(table);
   bench::bench_fused_products(table);
   bench::bench_attention(table);

@@ -7,32 +7,10 @@
 #include <lazuli/lazuli.h>
 #include <lazuli/ops/elementwise_table.h>
 
-#include "helpers.h"
+#include "differentiable_case.h"
+#include "differentiable_host_cases.h"
 
 namespace lazuli::test {
-
-/// A function with arguments at which its derivatives are known to exist: float64 ones are differentiated,
-/// others are constants.
-struct DifferentiableCase {
-  std::string name;
-  std::function<array(const std::vector<array>&)> function;
-  std::vector<array> arguments;
-};
-
-/// Numbers in an interval, in no order, none of them equal.
-inline array between(double low, double high, Shape shape) {
-  const int64_t count = element_count(shape);
-  std::vector<double> result;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto at = static_cast<double>((i * 7 + 3) % 53) + static_cast<double>(i % 11) / 23.0;
-    result.push_back(low + (high - low) * (at + 0.31) / 54.0);
-  }
-  return make(result, std::move(shape), float64);
-}
-
-inline array integers(const std::vector<double>& values, Shape shape, Dtype dtype = int32) {
-  return make(values, std::move(shape), dtype);
-}
 
 /// Every row of the table of elementwise operations that takes and gives real numbers.
 inline std::vector<DifferentiableCase> elementwise_cases() {
@@ -323,14 +301,11 @@ inline std::vector<DifferentiableCase> linalg_cases() {
 
 inline std::vector<DifferentiableCase> differentiable_cases() {
   std::vector<DifferentiableCase> all = elementwise_cases();
-  for (const auto& more : {view_cases(), index_cases(), reduction_cases(), linalg_cases()}) {
+  for (const auto& more : {view_cases(), index_cases(), reduction_cases(), sorting_cases(),
+                           cumulative_cases(), linalg_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;
-}
-
-inline std::ostream& operator<<(std::ostream& os, const DifferentiableCase& of) {
-  return os << of.name;
 }
 
 }  // namespace lazuli::test

@@ -1,0 +1,262 @@
+// Convolutions against loops over what their definition says.
+
+#include <gtest/gtest.h>
+
+#include "helpers.h"
+
+namespace lazuli::test {
+namespace {
+
+struct Parameters {
+  Shape input;   // [n, spatial..., channels]
+  Shape weight;  // [features, kernel..., channels / groups]
+  std::vector<int> stride = {};
+  std::vector<int> padding_lo = {};
+  std::vector<int> padding_hi = {};
+  std::vector<int> kernel_dilation = {};
+  std::vector<int> input_dilation = {};
+  int groups = 1;
+  bool flip = false;
+};
+
+int at_axis(const std::vector<int>& values, size_t d, int usual) {
+  return values.empty() ? usual : values.size() == 1 ? values[0] : values[d];
+}
+
+Shape result_shape(const Parameters& p) {
+  Shape shape{p.input[0]};
+  for (size_t d = 0; d + 2 < p.input.size(); ++d) {
+    const int apart = (p.input[d + 1].hint() - 1) * at_axis(p.input_dilation, d, 1) + 1;
+    const int kernel = (p.weight[d + 1].hint() - 1) * at_axis(p.kernel_dilation, d, 1) + 1;
+    const int room = apart + at_axis(p.padding_lo, d, 0) + at_axis(p.padding_hi, d, 0) - kernel;
+    shape.push_back(room / at_axis(p.stride, d, 1) + 1);
+  }
+  shape.push_back(p.weight[0]);
+  return shape;
+}
+
+std::vector<double> expected_of(const Parameters& p, const std::vector<double>& input,
+                                const std::vector<double>& weight) {
+  const size_t rank = p.input.size() - 2;
+  const int group_channels = p.weight.back().hint();
+  const int group_features = p.weight[0].hint() / p.groups;
+  Shape kernel(p.weight.begin() + 1, p.weight.end() - 1);
+  std::vector<double> result;
+  for_each_index(result_shape(p), [&](const std::vector<int>& o) {
+    const int group = o.back() / group_features;
+    double sum = 0;
+    for_each_index(kernel, [&](const std::vector<int>& k) {
+      std::vector<int> from{o[0]};
+      std::vector<int> of{o.back()};
+      for (size_t d = 0; d < rank; ++d) {
+        const int apart = at_axis(p.input_dilation, d, 1);
+        const int at = o[d + 1] * at_axis(p.stride, d, 1) - at_axis(p.padding_lo, d, 0) +
+                       k[d] * at_axis(p.kernel_dilation, d, 1);
+        if (at < 0 || at % apart != 0 || at / apart >= p.input[d + 1].hint()) return;
+        from.push_back(at / apart);
+        of.push_back(p.flip ? kernel[d].hint() - 1 - k[d] : k[d]);
+      }
+      from.push_back(0);
+      of.push_back(0);
+      for (int c = 0; c < group_channels; ++c) {
+        from.back() = group * group_channels + c;
+        of.back() = c;
+        sum += input[place(p.input, from)] * weight[place(p.weight, of)];
+      }
+    });
+    result.push_back(sum);
+  });
+  return result;
+}
+
+void check(const Parameters& p, Dtype dtype = float32) {
+  const array input = make_numbers(p.input, dtype);
+  const array weight = make_numbers(p.weight, dtype, 0.7);
+  const array found = conv_general(input, weight, p.stride, p.padding_lo, p.padding_hi, p.kernel_dilation,
+                                   p.input_dilation, p.groups, p.flip);
+  const int64_t terms = element_count(p.weight) / std::max(1, p.weight[0].hint());
+  expect_array(found, result_shape(p), dtype, expected_of(p, doubles(input), doubles(weight)),
+               rounding_of(dtype) * static_cast<double>(8 + 4 * terms),
+               shape_to_string(p.input) + " * " + shape_to_string(p.weight));
+}
+
+TEST(Convolution, OneAxis) {
+  check({.input = {2, 9, 3}, .weight = {4, 3, 3}});
+  check({.input = {1, 1, 1}, .weight = {1, 1, 1}});
+  check({.input = {2, 50, 16}, .weight = {20, 5, 16}, .stride = {2}, .padding_lo = {2}, .padding_hi = {2}});
+  check({.input = {1, 30, 4},
+         .weight = {3, 4, 4},
+         .padding_lo = {7},
+         .padding_hi = {1},
+         .kernel_dilation = {3}});
+  check(
+      {.input = {2, 7, 5}, .weight = {6, 3, 5}, .padding_lo = {4}, .padding_hi = {3}, .input_dilation = {3}});
+  check({.input = {2, 12, 5}, .weight = {6, 3, 5}, .padding_lo = {-2}, .padding_hi = {-1}});
+  check({.input = {2, 12, 5}, .weight = {6, 1, 5}});
+  check({.input = {2, 12, 5}, .weight = {6, 1, 5}, .stride = {3}});
+}
+
+TEST(Convolution, TwoAxes) {
+  check({.input = {2, 10, 11, 3}, .weight = {5, 3, 3, 3}, .padding_lo = {1}, .padding_hi = {1}});
+  check({.input = {1, 9, 30, 20},
+         .weight = {33, 3, 5, 20},
+         .stride = {1, 2},
+         .padding_lo = {1, 2},
+         .padding_hi = {0, 3}});
+  check({.input = {2, 8, 8, 6},
+         .weight = {4, 3, 2, 3},
+         .stride = {2},
+         .padding_lo = {1},
+         .padding_hi = {1},
+         .groups = 2});
+  check({.input = {1, 6, 7, 4},
+         .weight = {4, 3, 3, 4},
+         .stride = {3, 2},
+         .padding_lo = {2, 3},
+         .padding_hi = {2, 2},
+         .kernel_dilation = {2, 1},
+         .input_dilation = {2, 3}});
+  check({.input = {1, 6, 7, 4},
+         .weight = {4, 3, 2, 4},
+         .padding_lo = {2},
+         .padding_hi = {2},
+         .input_dilation = {2, 4},
+         .flip = true});
+  check({.input = {3, 6, 7, 2}, .weight = {4, 1, 1, 2}});
+  check({.input = {1, 40, 40, 1},
+         .weight = {64, 7, 7, 1},
+         .stride = {2},
+         .padding_lo = {3},
+         .padding_hi = {3}});
+  check({.input = {1, 4, 4, 3},
+         .weight = {5, 9, 9, 3},
+         .padding_lo = {6},
+         .padding_hi = {6}});  // all see borders
+}
+
+TEST(Convolution, ThreeAxes) {
+  check({.input = {2, 5, 6, 4, 3}, .weight = {4, 3, 2, 3, 3}, .padding_lo = {1}, .padding_hi = {1}});
+  check({.input = {1, 5, 6, 4, 4},
+         .weight = {6, 2, 3, 2, 2},
+         .stride = {2, 1, 3},
+         .padding_lo = {1, 0, 2},
+         .padding_hi = {0, 2, 1},
+         .kernel_dilation = {1, 2, 1},
+         .input_dilation = {2, 1, 1},
+         .groups = 2,
+         .flip = true});
+}
+
+TEST(Convolution, Depthwise) {
+  check({.input = {2, 10, 11, 7}, .weight = {7, 3, 3, 1}, .padding_lo = {1}, .padding_hi = {1}, .groups = 7});
+  check({.input = {1, 9, 300},
+         .weight = {300, 4, 1},
+         .stride = {2},
+         .padding_lo = {3},
+         .padding_hi = {0},
+         .groups = 300});
+  check({.input = {1, 6, 6, 5},
+         .weight = {5, 3, 2, 1},
+         .padding_lo = {2},
+         .padding_hi = {2},
+         .input_dilation = {2},
+         .groups = 5,
+         .flip = true});
+  check({.input = {2, 8, 4}, .weight = {8, 3, 1}, .groups = 4});  // two features for each channel
+}
+
+TEST(Convolution, Dtypes) {
+  for (const Dtype dtype : {float16, bfloat16, float64}) {
+    check({.input = {2, 9, 8, 5}, .weight = {6, 3, 3, 5}, .padding_lo = {1}, .padding_hi = {1}}, dtype);
+    check({.input = {2, 9, 4}, .weight = {4, 3, 1}, .groups = 4}, dtype);
+  }
+}
+
+TEST(Convolution, LargeEnoughForManyBlocks) {
+  check({.input = {3, 40, 37, 24}, .weight = {70, 3, 3, 24}, .padding_lo = {1}, .padding_hi = {1}});
+  check({.input = {1, 30, 30, 64},
+         .weight = {32, 3, 3, 64},
+         .stride = {2},
+         .padding_lo = {1},
+         .padding_hi = {1}});
+}
+
+TEST(Convolution, ViewsAndNothing) {
+  const array input = transpose(make_numbers({3, 8, 9, 2}), {3, 1, 2, 0});
+  const array weight = flip(make_numbers({4, 3, 3, 3}), {1, 2});
+  const Parameters p{.input = {2, 8, 9, 3}, .weight = {4, 3, 3, 3}};
+  expect_array(conv2d(input, weight), result_shape(p), float32,
+               expected_of(p, doubles(input), doubles(weight)), 1e-5);
+  EXPECT_EQ(conv1d(zeros({0, 5, 2}), zeros({3, 2, 2})).shape(), (Shape{0, 4, 3}));
+  expect_array(conv1d(zeros({1, 5, 0}), zeros({2, 2, 0})), {1, 4, 2}, float32, std::vector<double>(8, 0));
+  EXPECT_EQ(conv1d(zeros({1, 5, 2}), zeros({0, 2, 2})).shape(), (Shape{1, 4, 0}));
+}
+
+TEST(Convolution, NamedForms) {
+  const array line = make_numbers({2, 20, 4});
+  const array weight1 = make_numbers({6, 3, 2});
+  expect_array(conv1d(line, weight1, 2, 1, 2, 2), {2, 9, 6}, float32,
+               doubles(conv_general(line, weight1, {2}, {1}, {1}, {2}, std::vector<int>{}, 2)));
+  const array plane = make_numbers({1, 9, 8, 4});
+  const array weight2 = make_numbers({5, 3, 2, 4});
+  expect_array(conv2d(plane, weight2, {2, 1}, {0, 1}), {1, 4, 9, 5}, float32,
+               doubles(conv_general(plane, weight2, {2, 1}, {0, 1}, {1, 1}, {1, 1}, 1)), 1e-5);
+  const array space = make_numbers({1, 4, 5, 6, 2});
+  const array weight3 = make_numbers({3, 2, 2, 2, 2});
+  EXPECT_EQ(conv3d(space, weight3, {1, 2, 1}, {0, 1, 0}).shape(), (Shape{1, 3, 3, 5, 3}));
+}
+
+/// The transpose as a function of the input, which is what the gradient of a convolution is.
+TEST(Convolution, Transposes) {
+  struct Case {
+    int stride, padding, dilation, output_padding, groups;
+  };
+  for (const Case c : {Case{1, 0, 1, 0, 1}, Case{2, 1, 1, 1, 1}, Case{3, 2, 2, 2, 1}, Case{2, 0, 1, 0, 2}}) {
+    const array input = make_numbers({2, 5, 4}, float64);
+    const array weight = make_numbers({6, 3, 4 / c.groups}, float64);
+    const array found =
+        conv_transpose1d(input, weight, c.stride, c.padding, c.dilation, c.output_padding, c.groups);
+    const int length = 4 * c.stride - 2 * c.padding + 2 * c.dilation + 1 + c.output_padding;
+    ASSERT_EQ(found.shape(), (Shape{2, length, 6}));
+    // As a convolution from the result's shape to the input's, features and channels of a group exchanged.
+    const array turned = flatten(swapaxes(unflatten(weight, 0, {c.groups, 6 / c.groups}), 1, -1), 0, 1);
+    const auto forward = std::function<array(const array&)>(
+        [&](const array& x) { return conv1d(x, turned, c.stride, c.padding, c.dilation, c.groups); });
+    const array expected = vjp(forward, zeros(found.shape(), float64), input).second;
+    expect_array(found, found.shape(), float64, doubles(expected), 1e-12);
+  }
+  EXPECT_EQ(
+      conv_transpose2d(zeros({1, 4, 5, 2}), zeros({3, 3, 2, 2}), {2, 1}, {1, 0}, {1, 1}, {1, 0}).shape(),
+      (Shape{1, 8, 6, 3}));
+  EXPECT_EQ(conv_transpose3d(zeros({1, 2, 3, 4, 2}), zeros({3, 2, 2, 2, 2}), {2, 2, 2}).shape(),
+            (Shape{1, 4, 6, 8, 3}));
+}
+
+TEST(Convolution, InACompiledFunction) {
+  const CompiledFunction f = compile([](const std::vector<array>& in) {
+    return std::vector<array>{conv2d(in[0], in[1], {2, 2}, {1, 1}) + 1.0f};
+  });
+  const array weight = make_numbers({4, 3, 3, 2});
+  for (const int n : {2, 3, 6}) {
+    const array x = make_numbers({n, 2 * n + 3, 9, 2});
+    const array expected = conv2d(x, weight, {2, 2}, {1, 1}) + 1.0f;
+    expect_array(f({x, weight})[0], expected.shape(), float32, doubles(expected), 1e-6);
+  }
+  EXPECT_EQ(f.trace_count(), 1);
+}
+
+TEST(Convolution, Errors) {
+  const array x = zeros({1, 5, 5, 4});
+  expect_error([&] { conv2d(x, zeros({2, 3, 3, 3})); }, "[conv]");
+  expect_error([&] { conv2d(x, zeros({3, 3, 3, 2}), {1, 1}, {0, 0}, {1, 1}, 2); }, "[conv]");
+  expect_error([&] { conv2d(x, zeros({2, 6, 3, 4})); }, "[conv]");
+  expect_error([&] { conv2d(x, zeros({2, 3, 3, 4}), {0, 1}); }, "[conv]");
+  expect_error([&] { conv2d(astype(x, int32), zeros({2, 3, 3, 4}, int32)); }, "[conv]");
+  expect_error([&] { conv1d(x, zeros({2, 3, 3, 4})); }, "[conv1d]");
+  expect_error([&] { conv_general(x, zeros({2, 3, 4})); }, "[conv]");
+  expect_error([&] { conv_general(x, zeros({2, 3, 3, 4}), {1, 1, 1}); }, "[conv]");
+  expect_error([&] { conv_transpose1d(x, x); }, "[conv_transpose1d]");
+}
+
+}  // namespace
+}  // namespace lazuli::test
