@@ -60,13 +60,11 @@ array from_fp8(array x, Dtype dtype, StreamOrDevice s) {
   const array bits = astype(x, uint32, s);
   const array code = bitwise_and(bits, word(not_a_number), s);
   // Below the smallest normal number codes count; above, they are a float32's upper bits with another bias.
-  const array normal =
-      view(add(left_shift(code, word(fraction_difference), s), word(exponent_difference << 23), s),
-           float32, s);
+  const array normal = view(
+      add(left_shift(code, word(fraction_difference), s), word(exponent_difference << 23), s), float32, s);
   array value =
       where(less(code, word(8), s), multiply(astype(code, float32, s), array(smallest), s), normal, s);
-  value =
-      where(equal(code, word(not_a_number), s), array(std::numeric_limits<float>::quiet_NaN()), value, s);
+  value = where(equal(code, word(not_a_number), s), array(std::numeric_limits<float>::quiet_NaN()), value, s);
   value = where(greater_equal(bits, word(sign_bit), s), negative(value, s), value, s);
   return astype(value, dtype, s);
 }
