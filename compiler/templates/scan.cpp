@@ -21,8 +21,10 @@ namespace {
 constexpr int64_t block = 1024;
 /// Columns that are walked down together.
 constexpr int64_t most_columns = 1024;
+/// How many rows before it is read a tile's part of a row is fetched.
+constexpr int64_t rows_ahead = 3;
 /// Elements of a part, where threads share one row: they stay in a core's cache between two readings.
-constexpr int64_t part_elements = 32768;
+constexpr int64_t part_elements = 131072;
 
 /// Elements as the type in which they are combined.
 template <typename T, typename A>
@@ -37,7 +39,11 @@ void widen(const T* from, int64_t step, A* to, int64_t count) {
     }
     for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i * step]);
   } else {
-    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<A>(from[i * step]);
+    if (step == -1) {  // said where the compiler sees it, so that whole vectors are turned round
+      for (int64_t i = 0; i < count; ++i) to[i] = static_cast<A>(from[-i]);
+    } else {
+      for (int64_t i = 0; i < count; ++i) to[i] = static_cast<A>(from[i * step]);
+    }
   }
 }
 
@@ -50,7 +56,11 @@ void narrow(const A* from, T* to, int64_t step, int64_t count) {
       return;
     }
   }
-  for (int64_t i = 0; i < count; ++i) to[i * step] = static_cast<T>(from[i]);
+  if (step == -1) {
+    for (int64_t i = 0; i < count; ++i) to[-i] = static_cast<T>(from[i]);
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i * step] = static_cast<T>(from[i]);
+  }
 }
 
 /// The work on one tensor. A `line` is one element of outer and up to `most_columns` of inner, walked along
@@ -72,9 +82,14 @@ class Scan {
     if (lines < 2 * num_threads() && num_threads() > 1 && problem_.length >= 4 * part_length) {
       for (int64_t line = 0; line < lines; ++line) run_in_parts(line, part_length);
     } else {
-      share_out(lines, [&](int64_t line) {
-        std::vector<A> carry(static_cast<size_t>(columns_of(line)), identity_);
-        walk(line, 0, problem_.length, carry.data());
+      // Several short lines at a time, so that a thread reads on where it was.
+      const int64_t lines_a_part = std::max<int64_t>(1, part_elements / (problem_.length * columns_));
+      share_out(ceil_div(lines, lines_a_part), [&](int64_t part) {
+        std::vector<A> carry(static_cast<size_t>(columns_));
+        for (int64_t line = part * lines_a_part; line < std::min(lines, (part + 1) * lines_a_part); ++line) {
+          std::fill(carry.begin(), carry.end(), identity_);
+          walk(line, 0, problem_.length, carry.data());
+        }
       });
     }
   }
@@ -157,6 +172,7 @@ class Scan {
     const int64_t columns = columns_of(line);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t at = place(line, i);
+      if (tiles_ > 1 && i + rows_ahead < end) fetch(in() + place(line, i + rows_ahead), columns);
       if constexpr (std::is_same_v<T, A>) {
         loops_.step(in() + at, out() + at, carry, columns, !problem_.inclusive, stream_);
       } else {
@@ -166,6 +182,12 @@ class Scan {
         narrow(buffer, out() + at, 1, columns);
       }
     }
+  }
+
+  /// The parts of rows that are next lie far apart: no prefetcher sees them coming.
+  static void fetch(const T* from, int64_t count) {
+    constexpr int64_t line_elements = 64 / static_cast<int64_t>(sizeof(T));
+    for (int64_t j = 0; j < count; j += line_elements) __builtin_prefetch(from + j);
   }
 
   void walk_row(int64_t line, int64_t begin, int64_t end, A* carry) const {
