@@ -53,6 +53,13 @@ ValueId erf_plus_1(const Kernel& kernel, const std::vector<uint32_t>& uses, cons
   return no_value;
 }
 
+/// Storing rounds: what was rounded to the same dtype before need not have been.
+void skip_rounding(const Kernel& kernel, Instruction& store) {
+  const Instruction& value = kernel.instructions[store.operands[0]];
+  const auto stored = static_cast<uint64_t>(kernel.accesses[store.imm].dtype.val());
+  if (value.op == Opcode::round_to && value.imm == stored) store.operands[0] = value.operands[0];
+}
+
 Kernel expand_all(const Kernel& kernel) {
   const std::vector<bool> rounded = rounded_to_16_bits(kernel);
   const std::vector<uint32_t> uses = count_uses(kernel);
@@ -62,6 +69,7 @@ Kernel expand_all(const Kernel& kernel) {
     if (const ValueId id = erf_plus_1(kernel, uses, rounded, i); id != no_value) {
       return math::short_erf_plus_1(value(arguments[id])).value();
     }
+    if (instruction.op == Opcode::store) skip_rounding(builder.kernel(), instruction);
     if (!is_math(instruction.op)) return builder.append(std::move(instruction));
     const Expression a = value(instruction.operands[0]);
     if (instruction.op == Opcode::erf) arguments[i] = a.value().id;

@@ -24,6 +24,9 @@ namespace {
 /// Vector instructions of a step that needs no second vector to keep the processor busy.
 constexpr int long_step = 60;
 
+/// And of one that leaves memory idle for long.
+constexpr int busy_step = 20;
+
 class Scheduler {
  public:
   Scheduler(const Kernel& kernel, const Target& target) : kernel_(kernel), target_(target) {}
@@ -201,18 +204,23 @@ class Scheduler {
     }
   }
 
-  /// The pass that reads a row first waits for memory, others run in the caches: the next one, which has the
-  /// time, fetches the next row. What only the last pass reads it fetches itself.
+  /// The pass that reads a row first waits for memory, others run in the caches: the next one (or, of what
+  /// only the last one reads, itself) fetches the next row; where a pass is busy with arithmetic for long,
+  /// that one.
   void plan_prefetch() {
     schedule_.prefetched.resize(kernel_.blocks.size());
     if (schedule_.form != Schedule::Form::rows || schedule_.outer_dims.empty()) return;
     std::vector<size_t> passes;
+    size_t busy = SIZE_MAX;
     for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
-      if (kernel_.blocks[b].per_element) passes.push_back(b);
+      if (!kernel_.blocks[b].per_element) continue;
+      passes.push_back(b);
+      if (busy == SIZE_MAX && passes.size() > 1 && vector_work(kernel_.blocks[b]) > busy_step) busy = b;
     }
     if (passes.size() < 2) return;
     std::vector<bool> known(kernel_.accesses.size(), false);
     for (size_t n = 0; n < passes.size(); ++n) {
+      const size_t fetching = busy != SIZE_MAX ? busy : passes[std::min(n + 1, passes.size() - 1)];
       const kir::Block& block = kernel_.blocks[passes[n]];
       for (uint32_t i = block.begin; i < block.end; ++i) {
         const Instruction& instruction = kernel_.instructions[i];
@@ -222,7 +230,7 @@ class Scheduler {
         const bool along_row = access.strides[schedule_.vector_dim] == StrideClass::unit;
         const bool moves = access.strides[schedule_.outer_dims.back()] != StrideClass::zero;
         if (access.kind == Access::Kind::input && access.dynamic_indices == 0 && along_row && moves) {
-          schedule_.prefetched[passes[std::min(n + 1, passes.size() - 1)]].push_back(instruction.imm);
+          schedule_.prefetched[fetching].push_back(instruction.imm);
         }
       }
     }

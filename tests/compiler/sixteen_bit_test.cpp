@@ -198,6 +198,19 @@ block
   }
 }
 
+TEST(SixteenBits, AreRoundedOnce) {
+  const auto rounds = [](Dtype rounded_to) {
+    const std::string name(dtype_name(rounded_to));
+    const kir::Kernel kernel = kir::expand_math(
+        kir::parse(elementwise(bfloat16, "  %1 = mul.float32 %0, %0\n  %2 = round_to.float32 " + name +
+                                             ", %1\n  store.float32 a1, %2")));
+    return std::count_if(kernel.instructions.begin(), kernel.instructions.end(),
+                         [](const kir::Instruction& i) { return i.op == kir::Opcode::round_to; });
+  };
+  EXPECT_EQ(rounds(bfloat16), 0);
+  EXPECT_EQ(rounds(float16), 1);
+}
+
 std::vector<bool> rounded(const std::string& text) {
   return kir::rounded_to_16_bits(kir::parse(text));
 }
