@@ -1,4 +1,4 @@
-// Softmax and norms over the rows of 4096 x 4096, written from plain operations and as fast::.
+// Softmax and norms over the rows of 4096 x 4096, written from plain operations and as fast::, and gradients.
 
 #include <lazuli/lazuli.h>
 
@@ -22,6 +22,28 @@ void row(Table& table, const std::string& name, const Function& f, std::vector<a
                  .bytes = bytes,
                  .limit = Limit::copy,
                  .wanted_share = 0.85});
+}
+
+/// The gradient of `f` for all of the inputs but the last, which is the cotangent. Its least traffic: each
+/// matrix is read or written once.
+void gradient_row(Table& table, const std::string& name, const Function& f, std::vector<array> inputs) {
+  if (!table.wants("softmax and norms", name)) return;
+  eval(inputs);
+  auto compiled = compile([f](const std::vector<array>& in) {
+    const std::vector<array> primals(in.begin(), in.end() - 1);
+    const auto forward = [f](const std::vector<array>& at) { return std::vector<array>{f(at)}; };
+    return vjp(forward, primals, {in.back()}).second;
+  });
+  table.measure({.group = "softmax and norms",
+                 .name = name,
+                 .run = [compiled, inputs]() mutable { eval(compiled(inputs)); },
+                 .bytes = 3.0 * side * side * static_cast<double>(inputs[0].dtype().size()),
+                 .limit = Limit::add,
+                 .wanted_share = 0.85});
+}
+
+array log_softmax(const array& x) {
+  return x - logsumexp(x, -1, true);
 }
 
 array plain_softmax(const array& x) {
@@ -49,8 +71,7 @@ void bench_rows(Table& table) {
     row(table, "softmax" + suffix, [](const auto& in) { return softmax(in[0], -1); }, {typed});
     row(table, "softmax, plain operations" + suffix, [](const auto& in) { return plain_softmax(in[0]); },
         {typed});
-    row(table, "log-softmax" + suffix, [](const auto& in) { return in[0] - logsumexp(in[0], -1, true); },
-        {typed});
+    row(table, "log-softmax" + suffix, [](const auto& in) { return log_softmax(in[0]); }, {typed});
     row(table, "fast::rms_norm" + suffix, [](const auto& in) { return fast::rms_norm(in[0], in[1], 1e-5f); },
         {typed, typed_weight});
     row(table, "RMSNorm, plain operations" + suffix,
@@ -61,6 +82,17 @@ void bench_rows(Table& table) {
     row(table, "LayerNorm, plain operations" + suffix,
         [](const auto& in) { return plain_layer_norm(in[0], in[1], in[2]); },
         {typed, typed_weight, typed_bias});
+    const array cotangent = astype(random::normal({side, side}), dtype);
+    gradient_row(table, "gradient of softmax" + suffix, [](const auto& in) { return softmax(in[0], -1); },
+                 {typed, cotangent});
+    gradient_row(table, "gradient of log-softmax" + suffix, [](const auto& in) { return log_softmax(in[0]); },
+                 {typed, cotangent});
+    gradient_row(table, "gradient of fast::rms_norm" + suffix,
+                 [](const auto& in) { return fast::rms_norm(in[0], in[1], 1e-5f); },
+                 {typed, typed_weight, cotangent});
+    gradient_row(table, "gradient of fast::layer_norm" + suffix,
+                 [](const auto& in) { return fast::layer_norm(in[0], in[1], in[2], 1e-5f); },
+                 {typed, typed_weight, typed_bias, cotangent});
   }
 }
 

@@ -6,6 +6,8 @@
 #include <lazuli/compiler/kernel_ir/builder.h>
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/kernel_ir/math_expansion.h>
+#include <lazuli/compiler/kernel_ir/precision.h>
+#include <lazuli/compiler/kernel_ir/scalar.h>
 
 namespace lazuli::kir {
 namespace {
@@ -29,23 +31,51 @@ Kernel rebuild(const Kernel& kernel, Emit&& emit) {
   return result;
 }
 
-Kernel expand_all(const Kernel& kernel) {
-  return rebuild(kernel, [](Builder& builder, Instruction instruction, uint32_t) {
-    if (!is_math(instruction.op)) return builder.append(std::move(instruction));
-    const auto operand = [&](size_t i) {
-      return Expression(builder, Value{instruction.operands[i], no_value, instruction.type});
-    };
-    const Expression a = operand(0);
-    return math::expand(instruction.op, a, instruction.operands.size() > 1 ? operand(1) : a).value();
-  });
-}
-
 std::vector<uint32_t> count_uses(const Kernel& kernel) {
   std::vector<uint32_t> uses(kernel.instructions.size(), 0);
   for (const Instruction& instruction : kernel.instructions) {
     for (ValueId operand : instruction.operands) ++uses[operand];
   }
   return uses;
+}
+
+/// Of `1 + erf(x)`, rounded to 16 bits and the only use of erf, the instruction that is erf; else none.
+ValueId erf_plus_1(const Kernel& kernel, const std::vector<uint32_t>& uses, const std::vector<bool>& rounded,
+                   uint32_t i) {
+  const Instruction& sum = kernel.instructions[i];
+  if (sum.op != Opcode::add || sum.type != float32 || !rounded[i]) return no_value;
+  for (size_t side = 0; side < 2; ++side) {
+    const Instruction& one = kernel.instructions[sum.operands[1 - side]];
+    const ValueId id = sum.operands[side];
+    if (one.op != Opcode::constant || scalar::from_bits<float>(one.imm) != 1) continue;
+    if (kernel.instructions[id].op == Opcode::erf && uses[id] == 1) return id;
+  }
+  return no_value;
+}
+
+/// Storing rounds: what was rounded to the same dtype before need not have been.
+void skip_rounding(const Kernel& kernel, Instruction& store) {
+  const Instruction& value = kernel.instructions[store.operands[0]];
+  const auto stored = static_cast<uint64_t>(kernel.accesses[store.imm].dtype.val());
+  if (value.op == Opcode::round_to && value.imm == stored) store.operands[0] = value.operands[0];
+}
+
+Kernel expand_all(const Kernel& kernel) {
+  const std::vector<bool> rounded = rounded_to_16_bits(kernel);
+  const std::vector<uint32_t> uses = count_uses(kernel);
+  std::vector<ValueId> arguments(kernel.instructions.size(), no_value);  // of erf, in the new kernel
+  return rebuild(kernel, [&](Builder& builder, Instruction instruction, uint32_t i) {
+    const auto value = [&](ValueId id) { return Expression(builder, Value{id, no_value, instruction.type}); };
+    if (const ValueId id = erf_plus_1(kernel, uses, rounded, i); id != no_value) {
+      return math::short_erf_plus_1(value(arguments[id])).value();
+    }
+    if (instruction.op == Opcode::store) skip_rounding(builder.kernel(), instruction);
+    if (!is_math(instruction.op)) return builder.append(std::move(instruction));
+    const Expression a = value(instruction.operands[0]);
+    if (instruction.op == Opcode::erf) arguments[i] = a.value().id;
+    const Expression b = instruction.operands.size() > 1 ? value(instruction.operands[1]) : a;
+    return math::expand(instruction.op, a, b, rounded[i]).value();
+  });
 }
 
 /// Turns a * b + c into fma(a, b, c), and likewise with minus, where the product is for that sum alone and

@@ -121,6 +121,23 @@ inline constexpr std::array<double, 6> exp2_minus_1_32{// 2^-26.84
                                                        -0.3068528175354004,   0.24022646248340607,
                                                        0.05550367757678032,   0.00961878802627325,
                                                        0.0013387211365625262, 0.00015230156714096665};
+/// Short ones, for results that are rounded to 16 bits. 2^r, 2^(r + 1/2) and (2^r - 1) / r for |r| <= 1/2.
+inline constexpr std::array<double, 5> exp2_short{
+    // 2^-18.44
+    1, 0.6931241750717163, 0.24024100601673126, 0.05590640753507614, 0.009582767263054848};
+inline constexpr std::array<double, 5> exp2_after_half_short{
+    // 2^-18.56
+    1.4142124652862549, 0.9802222847938538, 0.3397611975669861, 0.07907979935407639, 0.013534179888665676};
+inline constexpr std::array<double, 5> exp2_minus_1_short{
+    // 2^-21.14
+    0.6931471228599548, 0.24022351205348969, 0.05550500378012657, 0.009666245430707932,
+    0.0013333539245650172};
+/// log2(1 - erf(a)) / a for 0 <= a <= 6, weighted by what its error does to erf(a), and to 1 - erf(a) as
+/// well, from a = 3 on by less and less. The last is negative, so that all goes on falling beyond.
+inline constexpr std::array<double, 7> erf_exponent_short{
+    // 2^-16.23
+    -1.6279270648956299,   -0.9178042411804199,   -0.15126551687717438,   0.03307560086250305,
+    -0.004926376510411501, 0.0004346887581050396, -1.6881580449989997e-05};
 /// erf(a) / a - 1 by a^2, for a < 1.
 inline constexpr std::array<double, 13> erf_small_64{
     // 2^-62.78

@@ -6,10 +6,11 @@
 
 namespace lazuli::kir::math {
 
-Expression expand(Opcode op, Expression a, Expression b) {
+Expression expand(Opcode op, Expression a, Expression b, bool rounded) {
+  const bool brief = rounded && a.type() == float32;
   switch (op) {
     case Opcode::exp:
-      return exp(a);
+      return brief ? short_exp(a) : exp(a);
     case Opcode::expm1:
       return expm1(a);
     case Opcode::log:
@@ -39,7 +40,7 @@ Expression expand(Opcode op, Expression a, Expression b) {
     case Opcode::cosh:
       return cosh(a);
     case Opcode::tanh:
-      return tanh(a);
+      return brief ? short_tanh(a) : tanh(a);
     case Opcode::asinh:
       return asinh(a);
     case Opcode::acosh:
@@ -47,7 +48,7 @@ Expression expand(Opcode op, Expression a, Expression b) {
     case Opcode::atanh:
       return atanh(a);
     case Opcode::erf:
-      return erf(a);
+      return brief ? short_erf(a) : erf(a);
     case Opcode::erfinv:
       return erfinv(a);
     case Opcode::pow:
@@ -55,7 +56,7 @@ Expression expand(Opcode op, Expression a, Expression b) {
     case Opcode::rsqrt:
       return 1 / sqrt(a);
     case Opcode::sigmoid:
-      return sigmoid(a);
+      return brief ? short_sigmoid(a) : sigmoid(a);
     default:
       throw std::logic_error(fmt::format("[kir::expand_math] No expansion of {}.", row_of(op).name));
   }

@@ -7,11 +7,12 @@
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 
 /// Expansions of math instructions into basic ones, for float32 and float64. They are free of branches: a
-/// vector's elements take all paths, and `select` picks. Within 2 ULP in float32.
+/// vector's elements take all paths, and `select` picks. Within 2 ULP in float32, but for the short ones.
 namespace lazuli::kir::math {
 
-/// The expansion of a math instruction (`b` is ignored by those with one operand).
-Expression expand(Opcode op, Expression a, Expression b);
+/// The expansion of a math instruction (`b` is ignored by those with one operand). With `rounded`, its value
+/// only goes into values that are rounded to 16 bits, which a shorter one serves as well.
+Expression expand(Opcode op, Expression a, Expression b, bool rounded);
 
 Expression exp(Expression x);
 Expression expm1(Expression x);
@@ -41,6 +42,14 @@ Expression atan2(Expression y, Expression x);
 
 Expression erf(Expression x);
 Expression erfinv(Expression x);
+
+// For float32 values that are rounded to float16 or bfloat16 before anybody sees them (math_short.cpp).
+Expression short_exp(Expression x);
+Expression short_sigmoid(Expression x);
+Expression short_tanh(Expression x);
+Expression short_erf(Expression x);
+/// erf(x) + 1, with relative accuracy too where the two nearly cancel (down to x = -6).
+Expression short_erf_plus_1(Expression x);
 
 // What the functions above share.
 

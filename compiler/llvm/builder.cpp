@@ -376,30 +376,6 @@ Value* VectorBuilder::from_float16_bits(Value* bits) {
   return ir.CreateBitCast(ir.CreateOr(result, sign), f32);
 }
 
-Value* VectorBuilder::to_upper_bfloat16_bits(Value* value) {
-  const int lanes = lanes_of(value);
-  llvm::Type* i32 = widen(ir.getInt32Ty(), lanes);
-  const auto c = [&](uint32_t bits32) { return llvm::ConstantInt::get(i32, bits32); };
-  Value* bits = ir.CreateBitCast(value, i32);
-  Value* odd = ir.CreateAnd(ir.CreateLShr(bits, c(16)), c(1));
-  Value* rounded = ir.CreateAdd(ir.CreateAdd(bits, c(0x7fff)), odd);
-  Value* quiet = ir.CreateOr(bits, c(0x400000));
-  return ir.CreateSelect(ir.CreateFCmpUNO(value, value), quiet, rounded);
-}
-
-Value* VectorBuilder::to_bfloat16_bits(Value* value) {
-  Value* upper = to_upper_bfloat16_bits(value);
-  Value* shifted = ir.CreateLShr(upper, llvm::ConstantInt::get(upper->getType(), 16));
-  return ir.CreateTrunc(shifted, widen(ir.getInt16Ty(), lanes_of(value)));
-}
-
-Value* VectorBuilder::from_bfloat16_bits(Value* bits) {
-  const int lanes = lanes_of(bits);
-  Value* wide = ir.CreateZExt(bits, widen(ir.getInt32Ty(), lanes));
-  wide = ir.CreateShl(wide, llvm::ConstantInt::get(wide->getType(), 16));
-  return ir.CreateBitCast(wide, widen(ir.getFloatTy(), lanes));
-}
-
 void VectorBuilder::prefetch(Value* pointer, int level) {
   ir.CreateIntrinsic(llvm::Intrinsic::prefetch, {ir.getPtrTy()},
                      {pointer, ir.getInt32(0), ir.getInt32(static_cast<uint32_t>(level)), ir.getInt32(1)});

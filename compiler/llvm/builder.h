@@ -3,6 +3,7 @@
 // Private to code generation (compiler/llvm and compiler/templates/llvm_*.cpp): this header shows LLVM's
 // types.
 
+#include <array>
 #include <cstdint>
 
 #include <llvm/ADT/STLFunctionalExtras.h>
@@ -111,6 +112,16 @@ class VectorBuilder {
   /// The same left in the upper halves of 32 bits.
   llvm::Value* to_upper_bfloat16_bits(llvm::Value* value);
   llvm::Value* from_bfloat16_bits(llvm::Value* bits);
+
+  /// 2 * lanes elements of bfloat16: those at even positions, those at odd positions; and back.
+  std::array<llvm::Value*, 2> load_bfloat16_by_parity(llvm::Value* pointer, int lanes);
+  llvm::Value* to_bfloat16_by_parity(llvm::Value* even, llvm::Value* odd);
+  /// Whether the target has an instruction that converts two vectors of so many lanes.
+  bool has_bfloat16_conversion(int lanes) const;
+  /// By that instruction, which takes subnormal numbers for zero: a, then b, or in turns.
+  llvm::Value* convert_to_bfloat16(llvm::Value* a, llvm::Value* b, bool in_turns);
+  /// Where the lanes are subnormal numbers, on targets with AVX-512.
+  llvm::Value* is_subnormal(llvm::Value* value);
 
   /// Asks for the line at an address, for reading; 3: into the first-level cache, 2: into the second.
   void prefetch(llvm::Value* pointer, int level);

@@ -271,7 +271,8 @@ KernelEmitter::Carried KernelEmitter::emit_vector_range(Value* begin, Value* end
   Carried carried = initial;
   Value* at = begin;
   // Whole steps; single vectors where a step has many (so that a short row is not all tail); what is left.
-  for (const int vectors : {unroll, unroll >= 4 ? 1 : 0}) {
+  const int fewest = schedule_.by_parity ? 2 : 1;
+  for (const int vectors : {unroll, unroll >= 4 ? fewest : 0}) {
     if (vectors == 0) break;
     const int64_t step = int64_t{lanes} * vectors;
     Value* stop = ir.CreateAdd(begin, ir.CreateAnd(size, b_.i64(-step)));
@@ -316,7 +317,7 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
     const int level = 2 + static_cast<int>(n);
     if (dim == schedule_.vector_dim) {
       return emit_vector_range(b_.i64(0), extents_[dim], unroll, carried, [&](const Carried& state) {
-        if (number_of_block == schedule_.prefetching_block) prefetch_next_row();
+        prefetch_next_row(number_of_block);
         emit_level(block, level);
         return accumulate(block, state, unroll);
       });
@@ -337,16 +338,12 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
   finish_reductions(block, nest(0, initial), unroll);
 }
 
-void KernelEmitter::prefetch_next_row() {
+void KernelEmitter::prefetch_next_row(size_t block) {
   if (width_.tail != nullptr) return;
-  const int outer = schedule_.outer_dims.back();
-  for (const size_t a : schedule_.prefetched) {
-    if (strides_[a][outer] == nullptr) continue;
-    Value* next = b_.offset_bytes(pointers_[a], strides_[a][outer]);
+  for (const size_t a : schedule_.prefetched[block]) {
+    Value* next = b_.offset_bytes(pointers_[a], strides_[a][schedule_.outer_dims.back()]);
     const int64_t bytes = int64_t{width_.lanes} * width_.unroll * kernel_.accesses[a].dtype.size();
-    for (int64_t at = 0; at < bytes; at += 64) {
-      b_.prefetch(b_.offset_bytes(next, at), 2);
-    }
+    for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(next, at), 2);
   }
 }
 

@@ -128,6 +128,14 @@ void KernelEmitter::emit_load(ValueId id) {
     return set_scalar(id, b_.load(dtype, pointer, 1));
   }
   Emitted emitted{{}, true};
+  if (by_parity(dtype)) {
+    for (int u = 0; u < width_.unroll; u += 2) {
+      Value* pointer = b_.offset_bytes(place.base, int64_t{u} * width_.lanes * dtype.size());
+      for (Value* part : b_.load_bfloat16_by_parity(pointer, width_.lanes)) emitted.parts.push_back(part);
+    }
+    values_[id] = std::move(emitted);
+    return;
+  }
   for (int u = 0; u < width_.unroll; ++u) emitted.parts.push_back(load_vector(place, dtype, u, imaginary));
   values_[id] = std::move(emitted);
 }
@@ -215,17 +223,38 @@ bool KernelEmitter::streams_whole_lines(int64_t bytes) const {
   return tile_row_ == nullptr || bytes >= 64;
 }
 
+/// Whether the step at hand takes elements of this dtype by even and odd positions.
+bool KernelEmitter::by_parity(Dtype dtype) const {
+  return schedule_.by_parity && dtype == bfloat16 && width_.tail == nullptr;
+}
+
 /// The step's vectors, as many at once as fill a register in memory's type: narrow stores are slow, and those
 /// that go past the caches had better be whole lines.
 void KernelEmitter::store_joined(const Place& place, Dtype dtype, ValueId id) {
   const int narrow = width_.lanes * dtype.size();
   const int join = std::clamp(target_.vector_bytes() / narrow, 1, width_.unroll);
-  for (int u = 0; u < width_.unroll; u += join) {
-    llvm::SmallVector<Value*, 8> parts;
-    for (int n = 0; n < join; ++n) parts.push_back(part(id, u + n));
-    b_.store_raw(b_.to_memory_joined(dtype, parts), b_.offset_bytes(place.base, int64_t{u} * narrow), nullptr,
-                 place.streaming && streams_whole_lines(int64_t{join} * narrow));
+  const bool streaming = place.streaming && streams_whole_lines(int64_t{join} * narrow);
+  const bool parity = by_parity(dtype);
+  const auto store_all = [&](llvm::function_ref<Value*(llvm::ArrayRef<Value*>)> convert) {
+    for (int u = 0; u < width_.unroll; u += join) {
+      llvm::SmallVector<Value*, 8> parts;
+      for (int n = 0; n < join; ++n) parts.push_back(part(id, u + n));
+      b_.store_raw(convert(parts), b_.offset_bytes(place.base, int64_t{u} * narrow), nullptr, streaming);
+    }
+  };
+  const auto convert = [&](llvm::ArrayRef<Value*> parts) {
+    return parity ? b_.to_bfloat16_by_parity(parts[0], parts[1]) : b_.to_memory_joined(dtype, parts);
+  };
+  if (dtype != bfloat16 || join != 2 || !b_.has_bfloat16_conversion(width_.lanes)) return store_all(convert);
+  // The instruction takes subnormal numbers for zero: they are stored once more.
+  store_all([&](llvm::ArrayRef<Value*> parts) { return b_.convert_to_bfloat16(parts[0], parts[1], parity); });
+  Value* subnormal = nullptr;
+  for (int u = 0; u < width_.unroll; ++u) {
+    Value* found = b_.is_subnormal(part(id, u));
+    subnormal = subnormal == nullptr ? found : b_.ir.CreateOr(subnormal, found);
   }
+  b_.if_then(
+      b_.ir.CreateOrReduce(subnormal), [&] { store_all(convert); }, "subnormal");
 }
 
 void KernelEmitter::emit_store(const Instruction& instruction) {

@@ -26,8 +26,13 @@ namespace {
 constexpr int rows_abreast = 4;
 constexpr int little_work = 8;
 
-/// Bytes of buffers that a tile may take.
-constexpr int64_t tile_bytes = 8192;
+/// Bytes of buffers that a tile may take: the first-level cache. (With less of a row at a time, memory is
+/// read in pieces too short: of argmax, half as fast.)
+constexpr int64_t tile_bytes = 32768;
+
+/// Rows of so few bytes are fetched further ahead, or they would be needed before they are there.
+constexpr int64_t short_row_bytes = 2048;
+constexpr int64_t steps_ahead_of_short_rows = 4;
 
 bool finds_position(Opcode op) {
   return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax;
@@ -214,7 +219,10 @@ void KernelEmitter::prefetch_rows_ahead(const Block& block) {
     Value* stride = strides_[a][rows_.dim];
     if (access.strides[schedule_.vector_dim] != kir::StrideClass::unit || stride == nullptr) continue;
     if (access.kind != kir::Access::Kind::input || access.dynamic_indices > 0) continue;
-    Value* ahead = b_.offset_bytes(pointers_[a], b_.times(stride, rows_.count));
+    Value* is_short = b_.ir.CreateICmpSLE(stride, b_.i64(short_row_bytes));
+    Value* steps = b_.ir.CreateSelect(is_short, b_.i64(steps_ahead_of_short_rows), b_.i64(1));
+    Value* distance = b_.times(b_.ir.CreateMul(stride, steps), rows_.count);
+    Value* ahead = b_.offset_bytes(pointers_[a], distance);
     const int64_t bytes = int64_t{width_.lanes} * width_.unroll * access.dtype.size();
     for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(ahead, at), 2);
   }

@@ -54,8 +54,8 @@ class KernelEmitter {
   void emit_point();
   void emit_vector_loop();
   void emit_row_block(size_t block);
-  /// Asks for what the first pass over the next row will read, while this row's is worked on in the caches.
-  void prefetch_next_row();
+  /// Asks for what passes over the next row will read, while this row is worked on in the caches.
+  void prefetch_next_row(size_t block);
   /// Runs `body` with lanes and unroll set, for all of [begin, end): whole steps, then tails. The index and
   /// pointers of the vector dimension are those of the step's first element.
   Carried emit_vector_range(Value* begin, Value* end, int unroll, const Carried& initial,
@@ -118,6 +118,7 @@ class KernelEmitter {
   Value* load_vector(const Place& place, Dtype dtype, int part, bool imaginary);
   void store_vector(const Place& place, Dtype dtype, int part, Value* value, Value* imaginary);
   bool streams_whole_lines(int64_t bytes) const;
+  bool by_parity(Dtype dtype) const;
   void store_joined(const Place& place, Dtype dtype, kir::ValueId id);
   void store_lanes(const Place& place, int part, llvm::ArrayRef<Value*> values);
 

@@ -129,6 +129,17 @@ bool is_nonzero_constant(Value* value) {
   return number_value != nullptr && !number_value->isNaN() && !number_value->isZero();
 }
 
+/// `value`, but `other` where that is NaN, by an instruction for such repairs; null where there is none.
+Value* emit_nan_of(const Emission& e, Value* other, Value* value) {
+  if (!e.b.target().masks || e.type != float32 || VectorBuilder::lanes_of(value) != 16) return nullptr;
+  llvm::IRBuilder<>& ir = e.ir();
+  constexpr uint64_t quiet_for_nan = 0x22;  // of the responses by class, those to quiet and signalling NaN
+  Value* responses = llvm::ConstantInt::get(VectorBuilder::widen(ir.getInt32Ty(), 16), quiet_for_nan);
+  return ir.CreateIntrinsic(
+      llvm::Intrinsic::x86_avx512_mask_fixupimm_ps_512, {},
+      {value, other, responses, ir.getInt32(0), ir.getInt16(0xffff), ir.getInt32(4)});
+}
+
 /// Of floating-point operands. "a < b ? a : b" is one x86 instruction, which gives b if either is NaN: that
 /// leaves a's NaN to be seen to, unless a is a constant; the order of equal operands matters to zeros only.
 Value* emit_float_extremum(const Emission& e, llvm::CmpInst::Predicate first_wins) {
@@ -136,6 +147,7 @@ Value* emit_float_extremum(const Emission& e, llvm::CmpInst::Predicate first_win
   if (is_nonzero_constant(e[1])) return ir.CreateSelect(ir.CreateFCmp(first_wins, e[1], e[0]), e[1], e[0]);
   Value* chosen = ir.CreateSelect(ir.CreateFCmp(first_wins, e[0], e[1]), e[0], e[1]);
   if (is_nonzero_constant(e[0])) return chosen;
+  if (Value* fixed = emit_nan_of(e, e[0], chosen)) return fixed;
   return ir.CreateSelect(ir.CreateFCmpUNO(e[0], e[0]), e[0], chosen);
 }
 

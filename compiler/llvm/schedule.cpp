@@ -24,6 +24,9 @@ namespace {
 /// Vector instructions of a step that needs no second vector to keep the processor busy.
 constexpr int long_step = 60;
 
+/// And of one that leaves memory idle for long.
+constexpr int busy_step = 20;
+
 class Scheduler {
  public:
   Scheduler(const Kernel& kernel, const Target& target) : kernel_(kernel), target_(target) {}
@@ -33,6 +36,7 @@ class Scheduler {
     find_transposed();
     place_instructions();
     choose_lanes();
+    find_parity();
     choose_unroll();
     plan_prefetch();
     return std::move(schedule_);
@@ -163,6 +167,27 @@ class Scheduler {
     schedule_.lanes = target_.vector_bytes() / bytes;
   }
 
+  /// What goes along the vector dimension has to be bfloat16, or to stay within the kernel.
+  void find_parity() {
+    if (schedule_.vector_dim < 0 || schedule_.form == Schedule::Form::columns) return;
+    if (schedule_.has_transposed() || schedule_.lanes * 4 != target_.vector_bytes()) return;
+    bool found = false;
+    for (size_t i = 0; i < kernel_.instructions.size(); ++i) {
+      const Instruction& instruction = kernel_.instructions[i];
+      const bool position =
+          instruction.op == Opcode::reduce_argmin || instruction.op == Opcode::reduce_argmax;
+      if (position || (instruction.op == Opcode::index && schedule_.is_vector[i])) return;
+      if (!is_store(instruction.op) && !(is_load(instruction.op) && schedule_.is_vector[i])) continue;
+      const Access& access = kernel_.accesses[instruction.imm];
+      const StrideClass along = access.strides[schedule_.vector_dim];
+      if (is_store(instruction.op) && !schedule_.is_vector[i] && along == StrideClass::zero) continue;
+      if (access.dynamic_indices > 0 || along != StrideClass::unit) return;
+      if (access.kind != Access::Kind::scratch && access.dtype != bfloat16) return;
+      found = found || access.dtype == bfloat16;
+    }
+    schedule_.by_parity = found;
+  }
+
   /// Independent chains hide latency where a step is short; where it is long, the processor overlaps steps by
   /// itself and more vectors would only spill.
   void choose_unroll() {
@@ -171,6 +196,7 @@ class Scheduler {
     int least = 4;
     for (size_t b = 0; b < blocks; ++b) {
       schedule_.unroll[b] = unroll_of(kernel_.blocks[b]);
+      if (schedule_.by_parity) schedule_.unroll[b] = std::max(schedule_.unroll[b], 2);
       least = std::min(least, schedule_.unroll[b]);
     }
     if (schedule_.form == Schedule::Form::elementwise) {
@@ -178,29 +204,34 @@ class Scheduler {
     }
   }
 
-  /// The first pass over a row waits for memory, the others run in the caches: the second one, which has the
-  /// time, fetches the next row.
+  /// The pass that reads a row first waits for memory, others run in the caches: the next one (or, of what
+  /// only the last one reads, itself) fetches the next row; where a pass is busy with arithmetic for long,
+  /// that one.
   void plan_prefetch() {
+    schedule_.prefetched.resize(kernel_.blocks.size());
     if (schedule_.form != Schedule::Form::rows || schedule_.outer_dims.empty()) return;
-    size_t first = SIZE_MAX;
+    std::vector<size_t> passes;
+    size_t busy = SIZE_MAX;
     for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
       if (!kernel_.blocks[b].per_element) continue;
-      if (first == SIZE_MAX) {
-        first = b;
-        continue;
-      }
-      schedule_.prefetching_block = b;
-      break;
+      passes.push_back(b);
+      if (busy == SIZE_MAX && passes.size() > 1 && vector_work(kernel_.blocks[b]) > busy_step) busy = b;
     }
-    if (schedule_.prefetching_block == SIZE_MAX) return;
-    for (uint32_t i = kernel_.blocks[first].begin; i < kernel_.blocks[first].end; ++i) {
-      const Instruction& instruction = kernel_.instructions[i];
-      if (!is_load(instruction.op)) continue;
-      const Access& access = kernel_.accesses[instruction.imm];
-      const bool along_row = access.strides[schedule_.vector_dim] == StrideClass::unit;
-      const bool moves = access.strides[schedule_.outer_dims.back()] != StrideClass::zero;
-      if (access.kind == Access::Kind::input && access.dynamic_indices == 0 && along_row && moves) {
-        schedule_.prefetched.push_back(instruction.imm);
+    if (passes.size() < 2) return;
+    std::vector<bool> known(kernel_.accesses.size(), false);
+    for (size_t n = 0; n < passes.size(); ++n) {
+      const size_t fetching = busy != SIZE_MAX ? busy : passes[std::min(n + 1, passes.size() - 1)];
+      const kir::Block& block = kernel_.blocks[passes[n]];
+      for (uint32_t i = block.begin; i < block.end; ++i) {
+        const Instruction& instruction = kernel_.instructions[i];
+        if (!is_load(instruction.op) || known[instruction.imm]) continue;
+        known[instruction.imm] = true;
+        const Access& access = kernel_.accesses[instruction.imm];
+        const bool along_row = access.strides[schedule_.vector_dim] == StrideClass::unit;
+        const bool moves = access.strides[schedule_.outer_dims.back()] != StrideClass::zero;
+        if (access.kind == Access::Kind::input && access.dynamic_indices == 0 && along_row && moves) {
+          schedule_.prefetched[fetching].push_back(instruction.imm);
+        }
       }
     }
   }

@@ -43,10 +43,14 @@ struct Schedule {
     return std::find(transposed.begin(), transposed.end(), true) != transposed.end();
   }
 
-  /// Of rows that are gone over more than once: the block in which the next row is fetched (else none), and
-  /// the inputs that the first pass over it reads.
-  size_t prefetching_block = SIZE_MAX;
-  std::vector<size_t> prefetched;
+  /// Whether a step takes bfloat16 two vectors at a time, the first having the elements at even positions and
+  /// the second the others: a shift and a mask unpack them, with no lane moved. Where nothing tells the order
+  /// of lanes; scratch rows are then in that order too.
+  bool by_parity = false;
+
+  /// Of rows that are gone over more than once, for each block the inputs whose next row is fetched
+  /// meanwhile.
+  std::vector<std::vector<size_t>> prefetched;
 
   /// The innermost level that a block reaches.
   int block_level(const kir::Block& block) const {

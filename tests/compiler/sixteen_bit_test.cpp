@@ -1,0 +1,258 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <lazuli/array/half.h>
+#include <lazuli/compiler/interpreter/interpreter.h>
+#include <lazuli/compiler/kernel_ir/precision.h>
+
+#include "support/compiled_kernel.h"
+
+/// Kernels on float16 and bfloat16: short functions, and how values are packed.
+namespace lazuli {
+namespace {
+
+using testing::Compiled;
+
+constexpr size_t every_value = 1 << 16;
+
+float widen(uint16_t bits, Dtype dtype) {
+  return dtype == float16 ? half_detail::float16_bits_to_float(bits)
+                          : std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+/// All values of the dtype, and a few more, so that no vector is full at the end.
+std::vector<uint16_t> all_values(size_t count = every_value + 21) {
+  std::vector<uint16_t> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = static_cast<uint16_t>(i);
+  return values;
+}
+
+std::string elementwise(Dtype dtype, const std::string& body) {
+  const std::string name(dtype_name(dtype));
+  return "kernel parallel\na0 input " + name + " unit\na1 output " + name +
+         " unit\nblock\n  %0 = load.float32 a0\n" + body;
+}
+
+std::vector<uint16_t> interpret(const std::string& text, const std::vector<uint16_t>& x) {
+  std::vector<uint16_t> result(x.size());
+  const auto n = static_cast<int64_t>(x.size());
+  std::byte* pointers[] = {reinterpret_cast<std::byte*>(const_cast<uint16_t*>(x.data())),
+                           reinterpret_cast<std::byte*>(result.data())};
+  const int64_t strides[] = {1, 1};
+  InterpretedKernel(kir::parse(text)).run({&n, pointers, strides}, nullptr, 0, 1, 0, n);
+  return result;
+}
+
+struct ShortFunction {
+  const char* name;
+  const char* body;
+  long double (*reference)(long double);
+};
+
+const ShortFunction functions[] = {
+    {"exp", "  %1 = exp.float32 %0\n  store.float32 a1, %1", [](long double x) { return std::exp(x); }},
+    {"sigmoid", "  %1 = sigmoid.float32 %0\n  store.float32 a1, %1",
+     [](long double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
+    {"tanh", "  %1 = tanh.float32 %0\n  store.float32 a1, %1", [](long double x) { return std::tanh(x); }},
+    {"erf", "  %1 = erf.float32 %0\n  store.float32 a1, %1", [](long double x) { return std::erf(x); }},
+    {"erf_plus_1",
+     "  %1 = erf.float32 %0\n  %2 = constant.float32 0x3f800000\n  %3 = add.float32 %1, %2\n"
+     "  store.float32 a1, %3",
+     [](long double x) { return std::erfc(-x); }},
+};
+
+class ShortFunctions : public ::testing::TestWithParam<ShortFunction> {};
+
+/// Rounded to nearest but for a few hundredths of a unit, at every value.
+TEST_P(ShortFunctions, RoundNearlyAlwaysCorrectly) {
+  for (const Dtype dtype : {Dtype(float16), Dtype(bfloat16)}) {
+    const int digits = dtype == float16 ? 11 : 8;
+    const int least_exponent = dtype == float16 ? -13 : -125;  // as frexp gives it
+    const std::vector<uint16_t> x = all_values();
+    const std::vector<uint16_t> y = interpret(elementwise(dtype, GetParam().body), x);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float argument = widen(x[i], dtype), result = widen(y[i], dtype);
+      const long double expected = GetParam().reference(argument);
+      if (std::isnan(expected)) {
+        ASSERT_TRUE(std::isnan(result)) << argument;
+        continue;
+      }
+      ASSERT_EQ(std::signbit(result), std::signbit(static_cast<float>(expected))) << argument;
+      int exponent;
+      std::frexp(expected, &exponent);
+      const long double unit = std::ldexp(1.0L, std::max(exponent, least_exponent) - digits);
+      const long double greatest = widen(dtype == float16 ? 0x7bff : 0x7f7f, dtype);
+      if (std::fabs(expected) > greatest) {
+        ASSERT_EQ(result, std::copysign(std::numeric_limits<float>::infinity(), expected)) << argument;
+        continue;
+      }
+      if (std::fabs(expected) < 0x1p-126L) {  // may have become 0
+        ASSERT_LE(std::fabs(result), 0x1p-126F) << argument;
+        continue;
+      }
+      // 1 + erf(x) is only so accurate while it is not tiny.
+      const bool tiny = std::string(GetParam().name) == "erf_plus_1" && expected < 2e-5L;
+      const long double allowed = tiny ? (argument > -6 ? 0.02L : 1) * expected + unit : 0.54L * unit;
+      ASSERT_LE(std::fabs(result - expected), allowed) << argument << " " << expected;
+    }
+  }
+}
+
+TEST_P(ShortFunctions, AreTheSameInGeneratedCode) {
+  for (const Dtype dtype : {Dtype(float16), Dtype(bfloat16)}) {
+    const std::string text = elementwise(dtype, GetParam().body);
+    const std::vector<uint16_t> x = all_values();
+    std::vector<uint16_t> y(x.size());
+    const Compiled kernel(kir::expand_math(kir::parse(text)));
+    kernel.run({static_cast<int64_t>(x.size())}, {{x.data(), {1}}, {y.data(), {1}}});
+    const std::vector<uint16_t> expected = interpret(text, x);
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (std::isnan(widen(expected[i], dtype))) {
+        ASSERT_TRUE(std::isnan(widen(y[i], dtype))) << x[i];
+      } else {
+        ASSERT_EQ(y[i], expected[i]) << widen(x[i], dtype);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ShortFunctions, ::testing::ValuesIn(functions),
+                         [](const auto& tested) { return std::string(tested.param.name); });
+
+/// Subnormal numbers and NaN as well, with stores into the caches and past them, at every length.
+TEST(SixteenBits, ScaledAndStoredAsTheInterpreterDoes) {
+  const std::string text = elementwise(bfloat16,
+                                       "  %1 = constant.float32 0x3f7f1234\n  %2 = mul.float32 %0, %1\n"
+                                       "  store.float32 a1, %2");
+  const std::vector<uint16_t> x = all_values();
+  const std::vector<uint16_t> expected = interpret(text, x);
+  struct alignas(64) Output {
+    uint16_t values[every_value + 64];
+  };
+  const auto y = std::make_unique<Output>();
+  for (const bool streaming : {false, true}) {
+    const Compiled kernel(text, streaming);
+    for (const size_t count :
+         {every_value + 21, size_t{0}, size_t{1}, size_t{15}, size_t{16}, size_t{17}, size_t{31}, size_t{32},
+          size_t{33}, size_t{63}, size_t{64}, size_t{97}, size_t{127}, size_t{129}, size_t{200}}) {
+      std::fill(std::begin(y->values), std::end(y->values), uint16_t{7});
+      kernel.run({static_cast<int64_t>(count)}, {{x.data(), {1}}, {y->values, {1}}});
+      for (size_t i = 0; i < count; ++i) {
+        if (std::isnan(widen(expected[i], bfloat16))) {
+          ASSERT_TRUE(std::isnan(widen(y->values[i], bfloat16))) << x[i];
+        } else {
+          ASSERT_EQ(y->values[i], expected[i]) << x[i] << " of " << count;
+        }
+      }
+      ASSERT_EQ(y->values[count], 7) << count;
+    }
+  }
+}
+
+/// What one pass leaves in a scratch row, the next finds in its place, at every length.
+TEST(SixteenBits, RowsKeepTheirOrderInScratch) {
+  const Compiled kernel(R"(kernel parallel reduce
+a0 input bfloat16 any unit
+a1 scratch float32 zero unit
+a2 output bfloat16 any unit
+a3 output float32 unit zero
+block
+  %0 = load.float32 a0
+  %1 = mul.float32 %0, %0
+  store.float32 a1, %1
+  %3 = reduce_sum.float32 %1
+point_block
+  store.float32 a3, %3
+block
+  %5 = load.float32 a1
+  %6 = load.float32 a0
+  %7 = add.float32 %5, %6
+  store.float32 a2, %7)");
+  for (int64_t n = 0; n <= 150; ++n) {
+    const int64_t rows = 3;
+    std::vector<uint16_t> x(static_cast<size_t>(rows * n)), y(static_cast<size_t>(rows * n) + 1, 7);
+    for (size_t i = 0; i < x.size(); ++i) {
+      x[i] = half_detail::float_to_bfloat16_bits(static_cast<float>(i % 13));
+    }
+    std::vector<float> sums(rows);
+    kernel.run({rows, n}, {{x.data(), {n, 1}}, {nullptr, {0, 1}}, {y.data(), {n, 1}}, {sums.data(), {1, 0}}});
+    for (int64_t r = 0; r < rows; ++r) {
+      float sum = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        const auto at = static_cast<size_t>(r * n + i);
+        const auto value = static_cast<float>(at % 13);
+        sum += value * value;
+        ASSERT_EQ(widen(y[at], bfloat16), value * value + value) << at << " of " << n;
+      }
+      ASSERT_EQ(sums[static_cast<size_t>(r)], sum) << n;
+    }
+    ASSERT_EQ(y.back(), 7);
+  }
+}
+
+TEST(SixteenBits, AreRoundedOnce) {
+  const auto rounds = [](Dtype rounded_to) {
+    const std::string name(dtype_name(rounded_to));
+    const kir::Kernel kernel = kir::expand_math(
+        kir::parse(elementwise(bfloat16, "  %1 = mul.float32 %0, %0\n  %2 = round_to.float32 " + name +
+                                             ", %1\n  store.float32 a1, %2")));
+    return std::count_if(kernel.instructions.begin(), kernel.instructions.end(),
+                         [](const kir::Instruction& i) { return i.op == kir::Opcode::round_to; });
+  };
+  EXPECT_EQ(rounds(bfloat16), 0);
+  EXPECT_EQ(rounds(float16), 1);
+}
+
+std::vector<bool> rounded(const std::string& text) {
+  return kir::rounded_to_16_bits(kir::parse(text));
+}
+
+TEST(Precision, FollowsRelativeErrorsToStores) {
+  const std::vector<bool> values = rounded(R"(kernel parallel
+a0 input float16 unit
+a1 output float16 unit
+a2 output float32 unit
+block
+  %0 = load.float32 a0
+  %1 = exp.float32 %0
+  %2 = tanh.float32 %0
+  %3 = mul.float32 %1, %0
+  %4 = sin.float32 %2
+  store.float32 a1, %3
+  store.float32 a2, %2)");
+  EXPECT_TRUE(values[1]);
+  EXPECT_FALSE(values[2]);  // stored as float32
+  EXPECT_TRUE(values[3]);
+}
+
+TEST(Precision, SumsOfRowsCountWhereNothingIsAddedToThem) {
+  const auto kernel = [](const std::string& last) {
+    return R"(kernel parallel reduce
+a0 input bfloat16 any unit
+a1 scratch float32 zero unit
+a2 output bfloat16 any unit
+block
+  %0 = load.float32 a0
+  %1 = exp.float32 %0
+  store.float32 a1, %1
+  %3 = reduce_sum.float32 %1
+block
+  %4 = load.float32 a1
+  %5 = )" + last +
+           R"(.float32 %4, %3
+  store.float32 a2, %5)";
+  };
+  EXPECT_TRUE(rounded(kernel("div"))[1]);
+  EXPECT_FALSE(rounded(kernel("sub"))[1]);
+}
+
+}  // namespace
+}  // namespace lazuli
