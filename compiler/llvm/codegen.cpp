@@ -301,8 +301,10 @@ KernelEmitter::Carried KernelEmitter::emit_vector_range(Value* begin, Value* end
 }
 
 void KernelEmitter::emit_vector_loop() {
+  find_rows_ahead();
   emit_vector_range(b_.function().getArg(4), b_.function().getArg(5), schedule_.unroll[0], {},
                     [&](const Carried&) {
+                      fetch_rows_ahead();
                       for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
                       return Carried();
                     });
