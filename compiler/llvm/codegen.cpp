@@ -13,6 +13,7 @@
 #include <lazuli/compiler/llvm/emitter.h>
 #include <lazuli/compiler/llvm/instructions.h>
 #include <lazuli/compiler/llvm/machine.h>
+#include <lazuli/compiler/llvm/move_bits.h>
 
 namespace lazuli {
 
@@ -27,7 +28,8 @@ using llvm::Value;
 void generate_kernel(llvm::Module& module, const Target& target, const kir::Kernel& kernel,
                      const CodegenOptions& options) {
   llvm::Function* function = create_kernel_function(module, target, options.symbol.c_str());
-  KernelEmitter emitter(*function, target, kernel, options);
+  const kir::Kernel moved = move_bits(kernel);
+  KernelEmitter emitter(*function, target, moved, options);
   emitter.emit();
   module.setModuleIdentifier(emitter.describe());
 }

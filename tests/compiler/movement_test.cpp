@@ -32,13 +32,13 @@ class Aligned {
 
 template <typename T>
 T value(int64_t i) {
-  return static_cast<T>(i * 2654435761 % 8191);
+  return static_cast<T>(i * 2654435761 % 65521);
 }
 
-std::string copy_text(const char* dtype, const std::string& dims, const char* in, const char* out) {
-  const std::string name = dtype;
-  return "kernel" + dims + "\na0 input " + name + ' ' + in + "\na1 output " + name + ' ' + out +
-         "\nblock\n  %0 = load." + name + " a0\n  store." + name + " a1, %0";
+std::string copy_text(const std::string& dtype, const std::string& dims, const char* in, const char* out) {
+  const std::string computed = dtype == "bfloat16" || dtype == "float16" ? "float32" : dtype;
+  return "kernel" + dims + "\na0 input " + dtype + ' ' + in + "\na1 output " + dtype + ' ' + out +
+         "\nblock\n  %0 = load." + computed + " a0\n  store." + computed + " a1, %0";
 }
 
 /// The extent of rows that are stored past the caches, which begin at cache lines.
@@ -78,6 +78,7 @@ void check_transposed(const char* dtype) {
 TEST(Movement, TransposedOfEveryWidth) {
   check_transposed<int8_t>("int8");
   check_transposed<int16_t>("int16");
+  check_transposed<uint16_t>("bfloat16");  // bits, among them those of NaNs and subnormal numbers
   check_transposed<float>("float32");
   check_transposed<int64_t>("int64");
 }
@@ -149,6 +150,7 @@ void check_rows(const char* dtype) {
 TEST(Movement, ReversedAndStridedRows) {
   check_rows<int8_t>("int8");
   check_rows<int16_t>("int16");
+  check_rows<uint16_t>("float16");
   check_rows<float>("float32");
   check_rows<double>("float64");
 }
