@@ -189,7 +189,7 @@ struct KernelArguments {
 };
 
 /// How tiers are called, and how work is split. Let V be the vector dimension: the last one if it is
-/// parallel, else none. The other parallel dimensions, flattened row-major, count `outer` points.
+/// parallel, else none. The others, flattened in an order that is the function's own, count `outer` points.
 /// Runs the points [outer_begin, outer_end) x [inner_begin, inner_end), the latter along V (ignored where
 /// there is no V: then every reduce row is whole). With no other parallel dimension, `outer` is 1.
 /// `scratch` is this thread's memory, aligned to 64 bytes; null where the kernel has no scratch access.

@@ -13,6 +13,7 @@
 #include <lazuli/compiler/llvm/emitter.h>
 #include <lazuli/compiler/llvm/instructions.h>
 #include <lazuli/compiler/llvm/machine.h>
+#include <lazuli/compiler/llvm/move_bits.h>
 
 namespace lazuli {
 
@@ -27,7 +28,8 @@ using llvm::Value;
 void generate_kernel(llvm::Module& module, const Target& target, const kir::Kernel& kernel,
                      const CodegenOptions& options) {
   llvm::Function* function = create_kernel_function(module, target, options.symbol.c_str());
-  KernelEmitter emitter(*function, target, kernel, options);
+  const kir::Kernel moved = move_bits(kernel);
+  KernelEmitter emitter(*function, target, moved, options);
   emitter.emit();
   module.setModuleIdentifier(emitter.describe());
 }
@@ -302,8 +304,10 @@ KernelEmitter::Carried KernelEmitter::emit_vector_range(Value* begin, Value* end
 }
 
 void KernelEmitter::emit_vector_loop() {
+  find_rows_ahead();
   emit_vector_range(b_.function().getArg(4), b_.function().getArg(5), schedule_.unroll[0], {},
                     [&](const Carried&) {
+                      fetch_rows_ahead();
                       for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
                       return Carried();
                     });

@@ -24,8 +24,8 @@ KernelEmitter::Place KernelEmitter::place_of(const Instruction& instruction, boo
   // Scratch rows are to stay in the caches.
   place.streaming = options_.streaming && access.kind == Access::Kind::output;
   if (vector && tile_row_ != nullptr && schedule_.transposed[a]) {
-    place.base =
-        b_.offset_bytes(transposed_[a], b_.times(tile_row_, int64_t{width_.lanes} * access.dtype.size()));
+    place.base = b_.offset_bytes(
+        transposed_[a], b_.times(tile_row_, int64_t{width_.lanes} * width_.unroll * access.dtype.size()));
     place.contiguous = true;
     return place;
   }
@@ -109,12 +109,52 @@ Value* KernelEmitter::load_vector(const Place& place, Dtype dtype, int part, boo
     Value* single = ir.CreateAlignedLoad(element, b_.offset_bytes(place.base, shift), alignment);
     return b_.splat(b_.from_memory(dtype, single), lanes);
   }
+  if (width_.tail == nullptr && place.lane_offsets.empty() && !is_complex) {
+    return b_.from_memory(dtype, load_strided(place, element, part));
+  }
+  return b_.from_memory(dtype, gather_lanes(place, element, part, shift));
+}
+
+/// Lanes at a stride that is not known: backwards (a reversed view) they are loaded as one vector and turned.
+Value* KernelEmitter::load_strided(const Place& place, llvm::Type* element, int part) {
+  llvm::IRBuilder<>& ir = b_.ir;
+  const int lanes = width_.lanes;
+  const int64_t size = element->getScalarSizeInBits() / 8;
+  llvm::BasicBlock* backwards = b_.block("backwards");
+  llvm::BasicBlock* apart = b_.block("apart");
+  llvm::BasicBlock* loaded = b_.block("loaded");
+  ir.CreateCondBr(ir.CreateICmpEQ(place.lane_stride, b_.i64(-size)), backwards, apart);
+
+  ir.SetInsertPoint(backwards);
+  llvm::SmallVector<int, 64> order;
+  for (int n = lanes; n-- > 0;) order.push_back(n);
+  Value* last = b_.offset_bytes(place.base, -(int64_t{part} * lanes + lanes - 1) * size);
+  Value* turned = ir.CreateShuffleVector(b_.load_raw(element, last, lanes), order);
+  ir.CreateBr(loaded);
+
+  ir.SetInsertPoint(apart);
+  Value* gathered = gather_lanes(place, element, part, 0);
+  llvm::BasicBlock* end_of_apart = ir.GetInsertBlock();
+  ir.CreateBr(loaded);
+
+  ir.SetInsertPoint(loaded);
+  llvm::PHINode* vector = ir.CreatePHI(gathered->getType(), 2);
+  vector->addIncoming(turned, backwards);
+  vector->addIncoming(gathered, end_of_apart);
+  return vector;
+}
+
+/// Lane by lane, each `shift` bytes on.
+Value* KernelEmitter::gather_lanes(const Place& place, llvm::Type* element, int part, int64_t shift) {
+  llvm::IRBuilder<>& ir = b_.ir;
+  const int lanes = width_.lanes;
+  const llvm::Align alignment(element->getScalarSizeInBits() / 8);
   Value* gathered = llvm::PoisonValue::get(VectorBuilder::widen(element, lanes));
   for (int n = 0; n < lanes; ++n) {
     Value* pointer = b_.offset_bytes(lane_pointer(place, part, n), shift);
     gathered = b_.insert(gathered, ir.CreateAlignedLoad(element, pointer, alignment), n);
   }
-  return b_.from_memory(dtype, gathered);
+  return gathered;
 }
 
 void KernelEmitter::emit_load(ValueId id) {
@@ -233,7 +273,7 @@ bool KernelEmitter::by_parity(Dtype dtype) const {
 void KernelEmitter::store_joined(const Place& place, Dtype dtype, ValueId id) {
   const int narrow = width_.lanes * dtype.size();
   const int join = std::clamp(target_.vector_bytes() / narrow, 1, width_.unroll);
-  const bool streaming = place.streaming && streams_whole_lines(int64_t{join} * narrow);
+  const bool streaming = place.streaming && streams_whole_lines(int64_t{width_.unroll} * narrow);
   const bool parity = by_parity(dtype);
   const auto store_all = [&](llvm::function_ref<Value*(llvm::ArrayRef<Value*>)> convert) {
     for (int u = 0; u < width_.unroll; u += join) {

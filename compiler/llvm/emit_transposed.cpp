@@ -11,14 +11,23 @@ using llvm::Value;
 
 // An input that lies in memory the other way round (a transposed view) is read a square tile at a time: as
 // many vectors along its own contiguous dimension as a vector has lanes, transposed in registers, and kept in
-// a buffer in the first-level cache, from which the tile's rows are then computed as if the input lay like
-// the others. Several tiles along the input's contiguous dimension follow each other, so that whole lines and
-// pages are used while they are at hand.
+// a buffer in the first-level cache, from which rows are then computed as if the input lay like the others.
+// Many tiles along the input's contiguous dimension follow each other, a page of it: memory is read in the
+// order it likes, and each page is looked up once. What is written goes a line here and a line there, which
+// costs less; narrow tiles are put side by side until they fill a line.
 
 namespace {
 
-/// Tiles side by side.
-constexpr int64_t tiles_abreast = 4;
+/// Bytes along the input's contiguous dimension that are read before the next position along the vector
+/// dimension.
+constexpr int64_t bytes_abreast = 4096;
+constexpr int64_t line_bytes = 64;
+
+/// Tiles along the vector dimension that are kept side by side, of a kernel that stores elements of `size`
+/// bytes.
+int64_t tiles_along(int64_t lanes, int64_t size) {
+  return std::clamp<int64_t>(line_bytes / (lanes * size), 1, 4);
+}
 
 }  // namespace
 
@@ -28,10 +37,18 @@ void KernelEmitter::emit_transposed_outer() {
   llvm::IRBuilder<>& ir = b_.ir;
   const int dim = schedule_.outer_dims.back();
   const int64_t lanes = schedule_.lanes;
+  int64_t widest = 1;
+  int64_t narrowest = 8;
+  for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+    const int64_t size = kernel_.accesses[a].dtype.size();
+    if (schedule_.transposed[a]) widest = std::max(widest, size);
+    if (kernel_.accesses[a].kind == kir::Access::Kind::output) narrowest = std::min(narrowest, size);
+  }
+  const int64_t along = tiles_along(lanes, narrowest);
   for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
     if (!schedule_.transposed[a]) continue;
     llvm::Type* element = b_.memory_type(kernel_.accesses[a].dtype);
-    transposed_[a] = b_.stack(element, lanes * lanes, 64);
+    transposed_[a] = b_.stack(element, lanes * lanes * along, 64);
   }
   Value* begin = b_.function().getArg(2);
   Value* end = b_.function().getArg(3);
@@ -51,12 +68,12 @@ void KernelEmitter::emit_transposed_outer() {
   Value* left = ir.CreateSub(extents_[dim], index_[dim]);
   Value* until_end = ir.CreateSub(end, row);
   left = ir.CreateSelect(ir.CreateICmpSLT(left, until_end), left, until_end);
-  Value* most = b_.i64(lanes * tiles_abreast);
+  Value* most = b_.i64(bytes_abreast / widest);
   Value* rows = ir.CreateAnd(ir.CreateSelect(ir.CreateICmpSLT(left, most), left, most), b_.i64(-lanes));
   ir.CreateCondBr(ir.CreateICmpSGT(rows, b_.i64(0)), many, one);
 
   ir.SetInsertPoint(many);
-  emit_transposed_rows(rows);
+  emit_transposed_rows(rows, static_cast<int>(along));
   Value* after_many = ir.CreateAdd(row, rows);
   llvm::BasicBlock* end_of_many = ir.GetInsertBlock();
   ir.CreateBr(latch);
@@ -77,8 +94,8 @@ void KernelEmitter::emit_transposed_outer() {
   pointers_ = saved;
 }
 
-/// Rows from the current point on, a multiple of the lanes.
-void KernelEmitter::emit_transposed_rows(Value* rows) {
+/// Rows from the current point on, a multiple of the lanes, with so many tiles side by side.
+void KernelEmitter::emit_transposed_rows(Value* rows, int most_along) {
   const int lanes = schedule_.lanes;
   const int dim = schedule_.outer_dims.back();
   Value* begin = b_.function().getArg(4);
@@ -94,32 +111,38 @@ void KernelEmitter::emit_transposed_rows(Value* rows) {
       return Carried();
     });
   };
-  b_.loop(
-      begin, whole, lanes,
-      [&](Value* column) {
-        b_.loop(
-            b_.i64(0), rows, lanes,
-            [&](Value* row) {
-              load_transposed_tile(row, column);
-              b_.loop(
-                  b_.i64(0), b_.i64(lanes), 1,
-                  [&](Value* n) {
-                    at_row(b_.ir.CreateAdd(row, n), [&] {
-                      width_ = {lanes, 1, nullptr};
-                      tile_row_ = n;
-                      at_position(schedule_.vector_dim, column, [&] {
-                        for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
-                        return Carried();
+  // As many tiles side by side as fill a line, then single ones.
+  Value* wide = b_.ir.CreateAdd(begin, b_.ir.CreateAnd(size, b_.i64(-lanes * most_along)));
+  const auto columns = [&](Value* from, Value* to, int along) {
+    b_.loop(
+        from, to, int64_t{lanes} * along,
+        [&](Value* column) {
+          b_.loop(
+              b_.i64(0), rows, lanes,
+              [&](Value* row) {
+                for (int tile = 0; tile < along; ++tile) load_transposed_tile(row, column, tile, along);
+                b_.loop(
+                    b_.i64(0), b_.i64(lanes), 1,
+                    [&](Value* n) {
+                      at_row(b_.ir.CreateAdd(row, n), [&] {
+                        width_ = {lanes, along, nullptr};
+                        tile_row_ = n;
+                        at_position(schedule_.vector_dim, column, [&] {
+                          for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
+                          return Carried();
+                        });
+                        tile_row_ = nullptr;
+                        width_ = {};
                       });
-                      tile_row_ = nullptr;
-                      width_ = {};
-                    });
-                  },
-                  "tile_rows");
-            },
-            "tiles");
-      },
-      "columns");
+                    },
+                    "tile_rows");
+              },
+              "tiles");
+        },
+        "columns");
+  };
+  columns(begin, wide, most_along);
+  if (most_along > 1) columns(wide, whole, 1);
   // Columns that do not fill a tile, lane by lane.
   b_.if_then(b_.ir.CreateICmpSLT(whole, end), [&] {
     b_.loop(
@@ -137,8 +160,9 @@ void KernelEmitter::emit_transposed_rows(Value* rows) {
   index_[dim] = first;
 }
 
-/// Fills the buffers with the tile whose corner is `row` rows from the current point, at `column`.
-void KernelEmitter::load_transposed_tile(Value* row, Value* column) {
+/// Fills the buffers with tile `tile` of `along` side by side, the corner of the first of which is `row` rows
+/// from the current point, at `column`.
+void KernelEmitter::load_transposed_tile(Value* row, Value* column, int tile, int along) {
   const int lanes = schedule_.lanes;
   for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
     if (!schedule_.transposed[a]) continue;
@@ -146,9 +170,10 @@ void KernelEmitter::load_transposed_tile(Value* row, Value* column) {
     llvm::Type* element = b_.memory_type(kernel_.accesses[a].dtype);
     Value* stride = strides_[a][schedule_.vector_dim];
     Value* from = b_.offset_bytes(pointers_[a], b_.times(row, size));
-    from = b_.offset_bytes(from, b_.ir.CreateMul(column, stride));
+    Value* first = b_.ir.CreateAdd(column, b_.i64(int64_t{tile} * lanes));
+    from = b_.offset_bytes(from, b_.ir.CreateMul(first, stride));
     llvm::SmallVector<Value*, 64> vectors;
-    Value* ahead = b_.ir.CreateMul(stride, b_.i64(lanes));
+    Value* ahead = b_.ir.CreateMul(stride, b_.i64(int64_t{lanes} * along));
     for (int n = 0; n < lanes; ++n) {
       vectors.push_back(b_.load_raw(element, from, lanes));
       // No prefetcher of the processor's follows such strides.
@@ -156,9 +181,10 @@ void KernelEmitter::load_transposed_tile(Value* row, Value* column) {
       from = b_.offset_bytes(from, stride);
     }
     b_.transpose(vectors);
+    const int64_t tile_bytes = lanes * size;
     for (int n = 0; n < lanes; ++n) {
       b_.store_raw(vectors[static_cast<size_t>(n)],
-                   b_.offset_bytes(transposed_[a], int64_t{n} * lanes * size));
+                   b_.offset_bytes(transposed_[a], (int64_t{n} * along + tile) * tile_bytes));
     }
   }
 }

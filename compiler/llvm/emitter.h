@@ -95,10 +95,16 @@ class KernelEmitter {
   Value* tile_load(const TileBuffer& buffer, llvm::Type* type, int which);
   void tile_store(const TileBuffer& buffer, Value* value, int which);
 
+  // emit_ahead.cpp
+  /// Finds what the loads of a row some rows further on will read, for `fetch_rows_ahead`.
+  void find_rows_ahead();
+  /// Asks for what stands there at the step at hand.
+  void fetch_rows_ahead();
+
   // emit_transposed.cpp
   void emit_transposed_outer();
-  void emit_transposed_rows(Value* rows);
-  void load_transposed_tile(Value* row, Value* column);
+  void emit_transposed_rows(Value* rows, int most_along);
+  void load_transposed_tile(Value* row, Value* column, int tile, int along);
 
   // emit_access.cpp
   /// Where an access's elements lie for the step at hand: at `base`, plus `lane_stride` bytes a lane, plus
@@ -116,6 +122,8 @@ class KernelEmitter {
   void emit_store(const kir::Instruction& instruction);
   Value* lane_pointer(const Place& place, int part, int lane);
   Value* load_vector(const Place& place, Dtype dtype, int part, bool imaginary);
+  Value* load_strided(const Place& place, llvm::Type* element, int part);
+  Value* gather_lanes(const Place& place, llvm::Type* element, int part, int64_t shift);
   void store_vector(const Place& place, Dtype dtype, int part, Value* value, Value* imaginary);
   bool streams_whole_lines(int64_t bytes) const;
   bool by_parity(Dtype dtype) const;
@@ -161,9 +169,17 @@ class KernelEmitter {
   Rows rows_;
   Value* tile_begin_ = nullptr;
 
-  // Of transposed inputs: a tile of each on the stack, and the row of it that is being computed.
+  // Of transposed inputs: tiles of each on the stack, and the row of them that is being computed.
   std::vector<llvm::AllocaInst*> transposed_;
   Value* tile_row_ = nullptr;
+
+  /// Elements of a row to come.
+  struct RowAhead {
+    Value* base = nullptr;
+    Value* stride = nullptr;  ///< bytes, along the vector dimension
+    int64_t size = 0;         ///< of an element
+  };
+  std::vector<RowAhead> rows_ahead_;
 
   std::vector<size_t> moving_;  // accesses whose pointers change from one outer point to the next
 };

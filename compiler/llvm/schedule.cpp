@@ -68,13 +68,26 @@ class Scheduler {
   void find_transposed() {
     schedule_.transposed.assign(kernel_.accesses.size(), false);
     if (schedule_.form != Schedule::Form::elementwise || schedule_.outer_dims.empty()) return;
+    // Which of the outer dimensions goes fastest does not matter otherwise.
+    for (const Access& access : kernel_.accesses) {
+      if (!can_be_transposed(access)) continue;
+      const auto unit = std::find_if(schedule_.outer_dims.begin(), schedule_.outer_dims.end(), [&](int d) {
+        return access.strides[static_cast<size_t>(d)] == StrideClass::unit;
+      });
+      if (unit == schedule_.outer_dims.end()) continue;
+      std::rotate(unit, unit + 1, schedule_.outer_dims.end());
+      break;
+    }
     for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
       const Access& access = kernel_.accesses[a];
-      schedule_.transposed[a] = access.kind == Access::Kind::input && access.dynamic_indices == 0 &&
-                                access.dtype != complex64 &&
-                                access.strides[schedule_.vector_dim] == StrideClass::any &&
-                                access.strides[schedule_.outer_dims.back()] == StrideClass::unit;
+      schedule_.transposed[a] =
+          can_be_transposed(access) && access.strides[schedule_.outer_dims.back()] == StrideClass::unit;
     }
+  }
+
+  bool can_be_transposed(const Access& access) const {
+    return access.kind == Access::Kind::input && access.dynamic_indices == 0 && access.dtype != complex64 &&
+           access.strides[schedule_.vector_dim] == StrideClass::any;
   }
 
   void place_instructions() {

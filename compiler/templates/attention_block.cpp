@@ -14,8 +14,11 @@ namespace {
 
 constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
 
-/// Keys that are scored before their values are summed.
+/// Keys that are scored before their values are summed, at most.
 constexpr int64_t key_tile = 128;
+/// What few rows read of keys, and then of values, before they go over to the other, in bytes: as much as is
+/// on its way from memory at a time.
+constexpr int64_t ahead_bytes = 16 << 10;
 
 float read_real(const std::byte* data, Dtype dtype) {
   if (dtype == float16) return *reinterpret_cast<const float16_t*>(data);
@@ -59,8 +62,9 @@ class BlockWorker {
   void run(bool with_sinks) {
     start(with_sinks);
     load_queries();
-    for (int64_t key = block_.key_begin; key < block_.key_end; key += key_tile) {
-      const int64_t count = std::min(key_tile, block_.key_end - key);
+    const int64_t tile = few_rows_ ? few_rows_tile() : key_tile;
+    for (int64_t key = block_.key_begin; key < block_.key_end; key += tile) {
+      const int64_t count = std::min(tile, block_.key_end - key);
       if (few_rows_) {
         score_few_rows(key, count);
       } else {
@@ -80,6 +84,11 @@ class BlockWorker {
   int64_t scores_size() const { return rows_ * key_tile; }
   int64_t keys_size() const { return few_rows_ ? 0 : key_tile * problem_.head_dim; }
   int64_t values_size() const { return few_rows_ || read_values_ ? 0 : key_tile * state_.values_stride; }
+
+  int64_t few_rows_tile() const {
+    const int64_t row_bytes = std::max<int64_t>(problem_.head_dim * keys_.dtype.size(), 1);
+    return std::clamp<int64_t>(ahead_bytes / row_bytes, 32, key_tile);
+  }
 
   float* scores(int64_t row) const { return scores_ + row * key_tile; }
   float* sums(int64_t row) const { return state_.values + row * state_.values_stride; }
@@ -108,6 +117,9 @@ class BlockWorker {
     }
   }
 
+  // Memory has something to do at all times: while keys are scored their values are fetched, and while these
+  // are summed the next keys.
+
   void score_few_rows(int64_t key, int64_t count) {
     for (int64_t row = 0; row < rows_; row += max_vector_rows) {
       DotRows<float> dot;
@@ -121,6 +133,7 @@ class BlockWorker {
       dot.out = scores(row);
       dot.out_x_stride = key_tile;
       dot.out_w_stride = 1;
+      if (row == 0 && values_.stride == problem_.value_dim) dot.ahead = values_.at(key);
       table_.dot_rows[static_cast<size_t>(storage_of(keys_.dtype))](dot);
     }
   }
@@ -138,6 +151,9 @@ class BlockWorker {
       axpy.columns = problem_.value_dim;
       axpy.y = sums(row);
       axpy.y_row_stride = state_.values_stride;
+      if (row == 0 && keys_.stride == problem_.head_dim && key + count < block_.key_end) {
+        axpy.ahead = keys_.at(key + count);
+      }
       table_.axpy_rows[static_cast<size_t>(storage_of(values_.dtype))](axpy);
     }
   }

@@ -17,6 +17,11 @@ constexpr int64_t bytes_for_a_thread = 64 << 10;
 /// Depths taken at a time where lanes are few: their weights fit in the L1 cache.
 constexpr int64_t narrow_depths = 32;
 
+/// Rows of weights that `DotRows` reads side by side, which the processor does not see to be one stream of
+/// memory: the next ones are asked for meanwhile, unless they are so long that they would push out others.
+constexpr int64_t rows_at_once = 4;
+constexpr int64_t longest_rows_ahead = 64 << 10;
+
 int64_t useful_threads(int64_t bytes) {
   return std::clamp<int64_t>(bytes / bytes_for_a_thread, 1, num_threads());
 }
@@ -59,6 +64,9 @@ void gemv_dot(const GemvProblem<T>& problem) {
     dot.out = problem.out + first * problem.out_w_stride;
     dot.out_x_stride = problem.out_x_stride;
     dot.out_w_stride = problem.out_w_stride;
+    if (problem.w.lane_stride == problem.k && row_bytes <= longest_rows_ahead) {
+      dot.ahead = static_cast<const std::byte*>(dot.w) + rows_at_once * row_bytes;
+    }
     run_dot(table, problem.w.dtype, dot);
   });
 }

@@ -102,9 +102,10 @@ struct Slots {
   Array<GemmTile<float>, 2> gemm_float;
   Array<GemmTile<double>, 2> gemm_double;
   Slot<GemmTile<float>> gemm_bfloat16;
-  std::array<Array<DotRows<float>, max_vector_rows>, storage_count> dot_rows;
+  /// The second is for calls that fetch ahead.
+  std::array<std::array<Array<DotRows<float>, max_vector_rows>, storage_count>, 2> dot_rows;
   Array<DotRows<double>, max_vector_rows> dot_rows_double;
-  std::array<Array<AxpyRows<float>, max_vector_rows>, storage_count> axpy_rows;
+  std::array<std::array<Array<AxpyRows<float>, max_vector_rows>, storage_count>, 2> axpy_rows;
   Array<AxpyRows<double>, max_vector_rows> axpy_rows_double;
   std::array<std::array<Array<PanelDot, max_vector_rows>, formats>, 2> panels;
 
@@ -205,7 +206,8 @@ constexpr Dtype storage_dtype(Storage storage) {
 template <typename T, Storage storage>
 void dot_rows(const DotRows<T>& dot) {
   constexpr bool is_double = sizeof(T) == sizeof(double);
-  const RowsShape shape{is_double ? float64 : storage_dtype(storage), static_cast<int>(dot.x_rows)};
+  const bool ahead = !is_double && dot.ahead != nullptr;
+  const RowsShape shape{is_double ? float64 : storage_dtype(storage), static_cast<int>(dot.x_rows), ahead};
   const auto find = [&](auto& slot) {
     return slot.find([&] { return dot_rows_key(shape); },
                      [shape](llvm::Module& module) { build_dot_rows(module, host_target(), shape); });
@@ -216,7 +218,7 @@ void dot_rows(const DotRows<T>& dot) {
     portable_kernels().dot_rows_double(dot);
   } else {
     constexpr size_t which = static_cast<size_t>(storage);
-    if (const auto code = find(Slots::instance().dot_rows[which][rows])) return code(dot);
+    if (const auto code = find(Slots::instance().dot_rows[ahead][which][rows])) return code(dot);
     portable_kernels().dot_rows[which](dot);
   }
 }
@@ -224,7 +226,8 @@ void dot_rows(const DotRows<T>& dot) {
 template <typename T, Storage storage>
 void axpy_rows(const AxpyRows<T>& axpy) {
   constexpr bool is_double = sizeof(T) == sizeof(double);
-  const RowsShape shape{is_double ? float64 : storage_dtype(storage), static_cast<int>(axpy.x_rows)};
+  const bool ahead = !is_double && axpy.ahead != nullptr;
+  const RowsShape shape{is_double ? float64 : storage_dtype(storage), static_cast<int>(axpy.x_rows), ahead};
   const auto find = [&](auto& slot) {
     return slot.find([&] { return axpy_rows_key(shape); },
                      [shape](llvm::Module& module) { build_axpy_rows(module, host_target(), shape); });
@@ -235,7 +238,7 @@ void axpy_rows(const AxpyRows<T>& axpy) {
     portable_kernels().axpy_rows_double(axpy);
   } else {
     constexpr size_t which = static_cast<size_t>(storage);
-    if (const auto code = find(Slots::instance().axpy_rows[which][rows])) return code(axpy);
+    if (const auto code = find(Slots::instance().axpy_rows[ahead][which][rows])) return code(axpy);
     portable_kernels().axpy_rows[which](axpy);
   }
 }

@@ -40,6 +40,7 @@ void build_gemm(llvm::Module& module, const Target& target, const GemmShape& sha
 struct RowsShape {
   Dtype weights = float32;  ///< float64 computes in double, others in float
   int x_rows = 1;
+  bool ahead = false;  ///< fetches what is needed next, and has its own rows in cache
 };
 std::string dot_rows_key(const RowsShape& shape);
 void build_dot_rows(llvm::Module& module, const Target& target, const RowsShape& shape);

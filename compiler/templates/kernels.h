@@ -44,6 +44,9 @@ struct DotRows {
   T* out = nullptr;
   int64_t out_x_stride = 0;
   int64_t out_w_stride = 0;
+  /// What is needed after this call, or null: as the rows of w are read, as many bytes from here on are asked
+  /// for, one after another, for the second-level cache. A hint, which portable kernels pass over.
+  const void* ahead = nullptr;
 };
 
 /// Up to so many columns, `AxpyRows` may pass over w several times, a part of the columns at a time; the
@@ -63,6 +66,7 @@ struct AxpyRows {
   int64_t columns = 0;
   T* y = nullptr;
   int64_t y_row_stride = 0;
+  const void* ahead = nullptr;  ///< as that of DotRows; heeded up to `narrow_columns`
 };
 
 /// What the codes and scales of a panel look like.

@@ -30,6 +30,7 @@ class AxpyEmitter : public RowsEmitter {
     y_ = b_.pointer(offsetof(Fields, y));
     y_row_bytes_ = scaled(offsetof(Fields, y_row_stride), bytes_);
     k_ = b_.integer(offsetof(Fields, k));
+    if (shape_.ahead) ahead_ = b_.pointer(offsetof(Fields, ahead));
     llvm::BasicBlock* narrow = b_.block("narrow");
     llvm::BasicBlock* wide = b_.block("wide");
     b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(columns_, b_.i64(narrow_columns)), narrow, wide);
@@ -50,7 +51,9 @@ class AxpyEmitter : public RowsEmitter {
     llvm::BasicBlock* one_pass = b_.block("one_pass");
     llvm::BasicBlock* passes = b_.block("passes");
     llvm::BasicBlock* done = b_.block("narrow_done");
-    b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(columns_, b_.i64(int64_t{widest} * lanes_)), one_pass, passes);
+    // Rows that are in cache need not be read in the order of memory.
+    Value* fits = b_.ir.CreateICmpSLE(columns_, b_.i64(int64_t{widest} * lanes_));
+    b_.ir.CreateCondBr(shape_.ahead ? b_.ir.getTrue() : fits, one_pass, passes);
     b_.ir.SetInsertPoint(one_pass);
     depth_begin_ = b_.i64(0);
     depth_end_ = k_;
@@ -123,6 +126,11 @@ class AxpyEmitter : public RowsEmitter {
           for (int v = 0; v < vectors; ++v) {
             weights.push_back(
                 b_.load(shape_.weights, b_.offset_bytes(row, int64_t{v} * lanes_ * w_bytes_), lanes_, tail));
+          }
+          if (first_row == 0 && shape_.ahead) {
+            const int64_t columns = int64_t{vectors} * lanes_;
+            Value* done = b_.ir.CreateAdd(b_.ir.CreateMul(j, k_), b_.times(p, columns));
+            fetch_ahead(b_.times(done, w_bytes_), columns * w_bytes_);
           }
           for (int r = 0; r < end_row - first_row; ++r) {
             Value* factor = b_.broadcast(scalar(), b_.offset_bytes(x[r], x_offset), lanes_);

@@ -30,6 +30,7 @@ class DotEmitter : public RowsEmitter {
     out_x_bytes_ = scaled(offsetof(Fields, out_x_stride), bytes_);
     out_w_bytes_ = scaled(offsetof(Fields, out_w_stride), bytes_);
     Value* w_rows = b_.integer(offsetof(Fields, w_rows));
+    if (shape_.ahead) ahead_ = b_.pointer(offsetof(Fields, ahead));
     // Each element of x and w that is loaded is used by as many products as registers allow; where those are
     // few, each product has several sums, to hide the latency of a multiply-add.
     int block = 4;
@@ -39,23 +40,28 @@ class DotEmitter : public RowsEmitter {
     Value* blocks = b_.ir.CreateSub(w_rows, b_.ir.CreateSRem(w_rows, b_.i64(block)));
     // Long rows are streams, several of which can be read at a time. Short ones are read one after another,
     // as they lie in memory: the hardware would not see that they are one stream.
+    if (shape_.ahead) return emit_rows(blocks, w_rows, block, block);
     llvm::BasicBlock* long_rows = b_.block("long_rows");
     llvm::BasicBlock* short_rows = b_.block("short_rows");
     b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(b_.times(k_, w_bytes_), b_.i64(short_row_bytes)), short_rows,
                        long_rows);
-    for (llvm::BasicBlock* rows : {long_rows, short_rows}) {
-      b_.ir.SetInsertPoint(rows);
-      const int at_once = rows == long_rows ? block : 1;
-      b_.loop(
-          b_.i64(0), blocks, block, [&](Value* first) { emit_block(first, block, at_once); }, "block");
-      if (block > 1)
-        b_.loop(
-            blocks, w_rows, 1, [&](Value* first) { emit_block(first, 1, 1); }, "single");
-      b_.ir.CreateRetVoid();
-    }
+    b_.ir.SetInsertPoint(long_rows);
+    emit_rows(blocks, w_rows, block, block);
+    b_.ir.SetInsertPoint(short_rows);
+    emit_rows(blocks, w_rows, block, 1);
   }
 
  private:
+  /// All rows of w, and the end of the function.
+  void emit_rows(Value* blocks, Value* w_rows, int block, int at_once) {
+    b_.loop(
+        b_.i64(0), blocks, block, [&](Value* first) { emit_block(first, block, at_once); }, "block");
+    if (block > 1)
+      b_.loop(
+          blocks, w_rows, 1, [&](Value* first) { emit_block(first, 1, 1); }, "single");
+    b_.ir.CreateRetVoid();
+  }
+
   /// Rows [first, first + block) of w, so many at once (which divide the block).
   void emit_block(Value* first, int block, int at_once) {
     VectorBuilder::Carried totals(static_cast<size_t>(shape_.x_rows * block));
@@ -90,15 +96,18 @@ class DotEmitter : public RowsEmitter {
     const int products = shape_.x_rows * block;
     VectorBuilder::Carried sums;
     for (int i = 0; i < products * chains_; ++i) sums.push_back(b_.zero(vector()));
-    const int64_t step = int64_t{lanes_} * chains_;
+    // A step goes over a whole line at least, so that each is asked for once.
+    const int vectors = std::max<int>(chains_, 64 / static_cast<int>(lanes_ * w_bytes_));
+    const int64_t step = int64_t{lanes_} * vectors;
     Value* many = b_.ir.CreateAnd(k_, b_.i64(-step));
     sums = b_.loop(
         b_.i64(0), many, step, sums,
         [&](Value* p, VectorBuilder::Carried values) {
-          for (int chain = 0; chain < chains_; ++chain) {
-            Value* at = b_.ir.CreateAdd(p, b_.i64(int64_t{chain} * lanes_));
-            multiply(w, x, at, nullptr, values, chain * products);
+          for (int v = 0; v < vectors; ++v) {
+            Value* at = b_.ir.CreateAdd(p, b_.i64(int64_t{v} * lanes_));
+            multiply(w, x, at, nullptr, values, v % chains_ * products);
           }
+          fetch_for_depths(first, block, p, step);
           return values;
         },
         "depths");
@@ -112,11 +121,12 @@ class DotEmitter : public RowsEmitter {
     }
     // The rest of the depths: whole vectors, then a masked one.
     Value* whole = b_.ir.CreateAnd(k_, b_.i64(-int64_t{lanes_}));
-    if (chains_ > 1) {
+    if (vectors > 1) {
       totals = b_.loop(
           many, whole, lanes_, totals,
           [&](Value* p, VectorBuilder::Carried values) {
             multiply(w, x, p, nullptr, values, 0);
+            fetch_for_depths(first, block, p, lanes_);
             return values;
           },
           "vectors");
@@ -132,16 +142,25 @@ class DotEmitter : public RowsEmitter {
     return totals;
   }
 
+  void fetch_for_depths(Value* first, int block, Value* depth, int64_t depths) {
+    Value* done = b_.ir.CreateAdd(b_.ir.CreateMul(first, k_), b_.times(depth, block));
+    fetch_ahead(b_.times(done, w_bytes_), block * depths * w_bytes_);
+  }
+
   /// Stores the sums of the lanes of `totals`, four of which belong to neighbouring rows of w.
   template <typename Place>
   void store_fours(const VectorBuilder::Carried& totals, const Place& place) {
     Values fours;  // of the products 4 i to 4 i + 3
     size_t done = 0;
     for (; lanes_ == 16 && done + 16 <= totals.size(); done += 16) {
-      Values parts;
-      for (size_t i = 0; i < 16; i += 4) parts.push_back(add_within_parts(&totals[done + i]));
-      Value* all = add_parts(add_parts(parts[0], parts[1]), add_parts(parts[2], parts[3]));
-      for (int i = 0; i < 16; i += 4) fours.push_back(b_.slice(all, i, 4));
+      Values all(totals.begin() + static_cast<std::ptrdiff_t>(done),
+                 totals.begin() + static_cast<std::ptrdiff_t>(done + 16));
+      for (int distance = 1; distance < 16; distance *= 2) {
+        Values next;
+        for (size_t i = 0; i < all.size(); i += 2) next.push_back(add_halves(all[i], all[i + 1], distance));
+        all = next;
+      }
+      for (int i = 0; i < 16; i += 4) fours.push_back(b_.slice(all[0], i, 4));
     }
     for (; done < totals.size(); done += 4) {
       Value* sums = add_within_parts(&totals[done]);
@@ -165,17 +184,18 @@ class DotEmitter : public RowsEmitter {
     b_.ir.SetInsertPoint(stored);
   }
 
-  /// Of two vectors of four parts of 128 bits: (a0 + a1, a2 + a3, c0 + c1, c2 + c3).
-  Value* add_parts(Value* a, Value* c) {
-    llvm::SmallVector<int, 16> low;
-    llvm::SmallVector<int, 16> high;
-    for (const int from : {0, lanes_}) {
-      for (int i = 0; i < 4; ++i) low.push_back(from + i);
-      for (int i = 0; i < 4; ++i) low.push_back(from + 8 + i);
-      for (int i = 0; i < 4; ++i) high.push_back(from + 4 + i);
-      for (int i = 0; i < 4; ++i) high.push_back(from + 12 + i);
+  /// Lane l of the result is the sum of lanes l and l ^ distance: of `a` where l has no bit `distance`, else
+  /// of `c`. After four such steps lane l has the sum of the lanes of vector l of sixteen. Most are a blend
+  /// and one shuffle; blends have more ports.
+  Value* add_halves(Value* a, Value* c, int distance) {
+    llvm::SmallVector<int, 16> own;
+    llvm::SmallVector<int, 16> other;
+    for (int l = 0; l < lanes_; ++l) {
+      const int from = (l & distance) != 0 ? lanes_ : 0;
+      own.push_back(from + l);
+      other.push_back(from + (l ^ distance));
     }
-    return b_.ir.CreateFAdd(b_.ir.CreateShuffleVector(a, c, low), b_.ir.CreateShuffleVector(a, c, high));
+    return b_.ir.CreateFAdd(b_.ir.CreateShuffleVector(a, c, own), b_.ir.CreateShuffleVector(a, c, other));
   }
 
   /// Four float vectors become one, which holds in each 128 bits the sums of those of the four.

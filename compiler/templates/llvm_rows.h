@@ -27,17 +27,26 @@ class RowsEmitter {
     return b_.times(b_.integer(offset), element_bytes);
   }
 
+  /// Asks for `bytes` that stand `offset` bytes into what is needed next.
+  void fetch_ahead(llvm::Value* offset, int64_t bytes) {
+    if (ahead_ == nullptr) return;
+    llvm::Value* start = b_.offset_bytes(ahead_, offset);
+    // Not into the first-level cache: too few lines can be on their way there.
+    for (int64_t at = 0; at < bytes; at += 64) b_.VectorBuilder::prefetch(b_.offset_bytes(start, at), 2);
+  }
+
   mutable TemplateBuilder b_;
   RowsShape shape_;
   Dtype computed_;
   int64_t bytes_;
   int64_t w_bytes_;
   int lanes_;
+  llvm::Value* ahead_ = nullptr;  ///< null where nothing is fetched
 };
 
 inline std::string rows_key(const char* kind, const RowsShape& shape) {
   return "template " + std::string(kind) + ' ' + std::string(dtype_name(shape.weights)) + " rows " +
-         std::to_string(shape.x_rows);
+         std::to_string(shape.x_rows) + (shape.ahead ? " ahead" : "");
 }
 
 }  // namespace lazuli::templates

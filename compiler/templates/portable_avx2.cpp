@@ -9,6 +9,7 @@
 #include <lazuli/array/half.h>
 #include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/portable_avx512.h>
 #include <lazuli/compiler/templates/quantized_layout.h>
 
 namespace lazuli::templates {
@@ -18,6 +19,7 @@ namespace {
 constexpr int64_t vector_bytes = 32;
 constexpr int tile_rows = 6;
 #define LAZULI_TEMPLATES_AVX2 1
+#define LAZULI_TEMPLATES_AVX512 0
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
@@ -55,7 +57,11 @@ bool has_f16c() {
 const Kernels& portable_kernels() {
   static const bool has_avx2 = instruction_set() >= InstructionSet::avx2 && has_f16c();
   if (!has_avx2) return baseline_kernels();
-  static const Kernels table = make_table("avx2");
+  static const Kernels table = [] {
+    Kernels made = make_table("avx2");
+    if (instruction_set() >= InstructionSet::avx512) use_avx512_softmax(made);
+    return made;
+  }();
   return table;
 }
 

@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t vector_bytes = 16;
 constexpr int tile_rows = 3;
 #define LAZULI_TEMPLATES_AVX2 0
+#define LAZULI_TEMPLATES_AVX512 0
 
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //

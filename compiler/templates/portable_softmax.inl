@@ -29,8 +29,13 @@ float max_of(const float* s, int64_t count) {
     const FloatV v = load_vector<FloatV>(s + i);
     best = select((IntV)(v > best), v, best);
   }
+  // No lane of `best` is NaN.
+#if LAZULI_TEMPLATES_AVX512
+  float result = _mm512_reduce_max_ps((__m512)best);
+#else
   float result = -__builtin_inff();
   for (int64_t lane = 0; lane < float_lanes; ++lane) result = best[lane] > result ? best[lane] : result;
+#endif
   for (; i < count; ++i) result = s[i] > result ? s[i] : result;
   return result;
 }

@@ -1,6 +1,6 @@
 // The vectors of the portable kernels, in the compilers' vector extensions. Included, with the files beside
 // it, once for each instruction set: `vector_bytes` is a vector's size, and LAZULI_TEMPLATES_AVX2 is 1 where
-// AVX2, FMA and F16C may be used. No standard library template may be instantiated from here, since the
+// AVX2, FMA and F16C may be used, LAZULI_TEMPLATES_AVX512 where AVX-512 may be (with the softmax kernels only). No standard library template may be instantiated from here, since the
 // linker could keep the copy that needs AVX2.
 
 #if defined(__clang__)
@@ -67,7 +67,14 @@ LAZULI_INLINE IntV splat(int32_t x) {
   return x - IntV{};
 }
 
-#if LAZULI_TEMPLATES_AVX2
+#if LAZULI_TEMPLATES_AVX512
+LAZULI_INLINE FloatV fma(FloatV a, FloatV b, FloatV c) {
+  return (FloatV)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+LAZULI_INLINE DoubleV fma(DoubleV a, DoubleV b, DoubleV c) {
+  return (DoubleV)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+#elif LAZULI_TEMPLATES_AVX2
 LAZULI_INLINE FloatV fma(FloatV a, FloatV b, FloatV c) {
   return (FloatV)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
@@ -103,7 +110,9 @@ LAZULI_INLINE FloatV select(IntV mask, FloatV a, FloatV b) {
 }
 
 LAZULI_INLINE float sum_lanes(FloatV v) {
-#if LAZULI_TEMPLATES_AVX2
+#if LAZULI_TEMPLATES_AVX512
+  return _mm512_reduce_add_ps((__m512)v);
+#elif LAZULI_TEMPLATES_AVX2
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
@@ -112,7 +121,9 @@ LAZULI_INLINE float sum_lanes(FloatV v) {
 #endif
 }
 LAZULI_INLINE double sum_lanes(DoubleV v) {
-#if LAZULI_TEMPLATES_AVX2
+#if LAZULI_TEMPLATES_AVX512
+  return _mm512_reduce_add_pd((__m512d)v);
+#elif LAZULI_TEMPLATES_AVX2
   return (v[0] + v[2]) + (v[1] + v[3]);
 #else
   return v[0] + v[1];

@@ -124,6 +124,23 @@ TEST(TemplateGenerators, RowsCompileForEveryTarget) {
   }
 }
 
+TEST(TemplateGenerators, WhatIsNeededNextIsFetchedIntoTheSecondLevel) {
+  for (const char* cpu : generated_cpus) {
+    const Target target = target_for(cpu);
+    for (const Dtype weights : {float32, float16, bfloat16}) {
+      for (const bool ahead : {false, true}) {
+        const RowsShape shape{weights, 4, ahead};
+        const std::string dot =
+            assembly(target, [&](llvm::Module& module) { build_dot_rows(module, target, shape); });
+        const std::string axpy =
+            assembly(target, [&](llvm::Module& module) { build_axpy_rows(module, target, shape); });
+        EXPECT_EQ(mentions(dot, "prefetcht1"), ahead) << cpu;
+        EXPECT_EQ(mentions(axpy, "prefetcht1"), ahead) << cpu;
+      }
+    }
+  }
+}
+
 TEST(TemplateGenerators, NothingIsGeneratedForPlainTargets) {
   EXPECT_FALSE(generates_for(target_for("x86-64")));
   EXPECT_FALSE(generates_for(target_for("x86-64-v2")));
