@@ -8,6 +8,7 @@
 #include <lazuli/array/dtype_info.h>
 #include <lazuli/array/evaluator.h>
 #include <lazuli/array/memory.h>
+#include <lazuli/array/print.h>
 #include <lazuli/array/shape.h>
 #include <lazuli/array/stream.h>
 #include <lazuli/compiler/compile.h>

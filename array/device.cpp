@@ -1,14 +1,27 @@
 #include <lazuli/array/device.h>
 
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
 #include <ostream>
 #include <stdexcept>
 #include <string>
-
-#include <lazuli/array/stream.h>
+#include <thread>
 
 namespace lazuli {
 
 namespace {
+
+/// What /proc/cpuinfo calls the processor.
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "CPU";
+}
 
 void check(const Device& device) {
   if (device.type == Device::gpu) throw std::invalid_argument("[device] no GPU back end is built");
@@ -38,26 +51,19 @@ int device_count(Device::DeviceType type) {
   return type == Device::cpu ? 1 : 0;
 }
 
+std::unordered_map<std::string, std::variant<std::string, size_t>> device_info(const Device& device) {
+  check(device);
+  utsname system{};
+  uname(&system);
+  const auto pages = static_cast<size_t>(sysconf(_SC_PHYS_PAGES));
+  return {{"architecture", std::string(system.machine)},
+          {"device_name", processor_name()},
+          {"memory_size", pages * static_cast<size_t>(sysconf(_SC_PAGESIZE))},
+          {"num_cores", static_cast<size_t>(std::thread::hardware_concurrency())}};
+}
+
 std::ostream& operator<<(std::ostream& os, const Device& device) {
   return os << "Device(" << (device.type == Device::cpu ? "cpu" : "gpu") << ", " << device.index << ')';
-}
-
-std::ostream& operator<<(std::ostream& os, const Stream& stream) {
-  return os << "Stream(" << stream.device << ", " << stream.index << ')';
-}
-
-Stream default_stream(Device device) {
-  check(device);
-  return {0, device};
-}
-
-Stream to_stream(StreamOrDevice s) {
-  if (const Stream* stream = std::get_if<Stream>(&s)) {
-    check(stream->device);
-    return *stream;
-  }
-  if (const Device* device = std::get_if<Device>(&s)) return default_stream(*device);
-  return default_stream(default_device());
 }
 
 }  // namespace lazuli

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <iosfwd>
+#include <string>
+#include <unordered_map>
+#include <variant>
 
 namespace lazuli {
 
@@ -18,11 +22,20 @@ struct Device {
 inline bool operator==(const Device& a, const Device& b) {
   return a.type == b.type && a.index == b.index;
 }
+inline bool operator==(const Device& a, Device::DeviceType type) {
+  return a.type == type;
+}
+inline bool operator<(const Device& a, const Device& b) {
+  return a.type < b.type || (a.type == b.type && a.index < b.index);
+}
 const Device& default_device();
 /// Throws std::invalid_argument for a device that no back end serves.
 void set_default_device(const Device& device);
 bool is_available(const Device& device);
 int device_count(Device::DeviceType type);
+/// Facts about a device: "architecture", "device_name", "memory_size" in bytes, "num_cores".
+std::unordered_map<std::string, std::variant<std::string, size_t>> device_info(
+    const Device& device = default_device());
 std::ostream& operator<<(std::ostream& os, const Device& device);
 
 }  // namespace lazuli

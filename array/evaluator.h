@@ -15,6 +15,8 @@ class Evaluator {
   virtual void eval(std::span<const array> arrays) = 0;
   /// Starts computing them and returns.
   virtual void async_eval(std::span<const array> arrays) = 0;
+  /// Waits until nothing is left of what `async_eval` started.
+  virtual void synchronize() = 0;
 };
 
 /// The evaluator of this process, defined by the compiler layer.

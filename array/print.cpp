@@ -97,9 +97,9 @@ PrintOptions print_options() {
   return current_options;
 }
 
-PrintOptions set_print_options(const PrintOptions& options) {
+PrintOptions set_printoptions(const PrintOptions& options) {
   if (options.precision < 0 || options.threshold < 0 || options.edge_items < 0) {
-    throw std::invalid_argument("[set_print_options] negative number");
+    throw std::invalid_argument("[set_printoptions] negative number");
   }
   const std::lock_guard lock(options_mutex);
   return std::exchange(current_options, options);

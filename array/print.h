@@ -15,7 +15,7 @@ struct PrintOptions {
 
 PrintOptions print_options();
 /// Returns the old ones; throws std::invalid_argument for negative numbers.
-PrintOptions set_print_options(const PrintOptions& options);
+PrintOptions set_printoptions(const PrintOptions& options);
 
 /// What `operator<<` prints.
 std::string to_string(const array& a);

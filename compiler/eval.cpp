@@ -1,3 +1,4 @@
+#include <condition_variable>
 #include <mutex>
 #include <stdexcept>
 
@@ -33,7 +34,9 @@ struct CachedProgram {
   std::vector<uint32_t> output_indices;  // ...and which of its outputs
 };
 
-const Operation& operation_of(const Node& node) { return static_cast<const Operation&>(*node.producer); }
+const Operation& operation_of(const Node& node) {
+  return static_cast<const Operation&>(*node.producer);
+}
 
 StructureKey key_of(const PendingNodes& pending) {
   Hasher low, high(0x6a09e667f3bcc909u);
@@ -85,13 +88,24 @@ class GraphEvaluator final : public Evaluator {
 
   void async_eval(std::span<const array> arrays) override {
     if (transforms::is_tracing()) return eval(arrays);  // which keeps the graph behind them
+    {
+      const std::lock_guard lock(started_mutex_);
+      ++started_;
+    }
     run_in_background([this, kept = std::vector<array>(arrays.begin(), arrays.end())] {
       try {
         eval(kept);
       } catch (const std::exception&) {
         // Whoever asks for the value evaluates again, and gets the error.
       }
+      const std::lock_guard lock(started_mutex_);
+      if (--started_ == 0) none_left_.notify_all();
     });
+  }
+
+  void synchronize() override {
+    std::unique_lock lock(started_mutex_);
+    none_left_.wait(lock, [this] { return started_ == 0; });
   }
 
  private:
@@ -143,11 +157,15 @@ class GraphEvaluator final : public Evaluator {
     if (prints(Stage::graph)) print_stage(Stage::graph, "eval, as built", traced.graph.to_text());
     const Graph simplified = simplify(traced.graph);
     if (prints(Stage::graph)) print_stage(Stage::graph, "eval, simplified", simplified.to_text());
-    return {Program::create(simplified, "eval"), std::move(traced.output_entries), std::move(traced.output_indices)};
+    return {Program::create(simplified, "eval"), std::move(traced.output_entries),
+            std::move(traced.output_indices)};
   }
 
   // One evaluation at a time: graphs may share nodes.
   std::recursive_mutex mutex_;
+  std::mutex started_mutex_;
+  std::condition_variable none_left_;
+  int started_ = 0;  // by async_eval, and not done
   LruCache<StructureKey, CachedProgram, StructureKeyHash> programs_{programs_kept};
 };
 

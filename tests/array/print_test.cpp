@@ -79,12 +79,12 @@ TEST(Print, ViewsAndStrides) {
 }
 
 TEST(Print, Options) {
-  const PrintOptions old = set_print_options({.precision = 3, .threshold = 4, .edge_items = 1});
+  const PrintOptions old = set_printoptions({.precision = 3, .threshold = 4, .edge_items = 1});
   EXPECT_EQ(text(array({1.23456f, 2, 3, 4, 5})), "array([1.23, ..., 5], dtype=float32)");
   EXPECT_EQ(print_options().precision, 3);
-  set_print_options(old);
+  set_printoptions(old);
   EXPECT_EQ(to_string(array(1.23456789, float64), {.precision = 9}), "array(1.23456789, dtype=float64)");
-  EXPECT_THROW(set_print_options({.precision = -1}), std::invalid_argument);
+  EXPECT_THROW(set_printoptions({.precision = -1}), std::invalid_argument);
 }
 
 TEST(Print, ArgumentsOfTracedFunctionsThrow) {
