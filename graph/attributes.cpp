@@ -78,7 +78,8 @@ void AttributeWriter::write(std::string_view name, const Shape& value) {
   result_ += '(';
   for (size_t i = 0; i < value.size(); ++i) {
     if (i > 0) result_ += ',';
-    result_ += value[i].is_symbolic() ? fmt::format("s{}", value[i].symbol()) : fmt::format("{}", value[i].hint());
+    result_ +=
+        value[i].is_symbolic() ? fmt::format("s{}", value[i].symbol()) : fmt::format("{}", value[i].hint());
   }
   result_ += ')';
 }

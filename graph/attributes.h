@@ -18,10 +18,8 @@ class AttributeWriter {
   explicit AttributeWriter(Form form) : form_(form) {}
 
   template <typename T>
-    requires std::integral<T> || std::is_enum_v<T>
-  void write(std::string_view name, T value) {
-    write_integer(name, static_cast<int64_t>(value));
-  }
+  requires std::integral<T> || std::is_enum_v<T>
+  void write(std::string_view name, T value) { write_integer(name, static_cast<int64_t>(value)); }
   void write(std::string_view name, double value);
   void write(std::string_view name, std::string_view value);
   void write(std::string_view name, const char* value) { write(name, std::string_view(value)); }

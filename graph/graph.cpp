@@ -55,9 +55,11 @@ std::string Graph::to_text() const {
     text += value_text(value) + " = constant" + (scalar ? fmt::format(" {}", *scalar) : "") + "\n";
   }
   for (const GraphNode& node : nodes) {
-    for (size_t i = 0; i < node.outputs.size(); ++i) text += (i > 0 ? ", " : "") + value_text(node.outputs[i]);
+    for (size_t i = 0; i < node.outputs.size(); ++i)
+      text += (i > 0 ? ", " : "") + value_text(node.outputs[i]);
     text += " = " + node.operation->to_string();
-    for (size_t i = 0; i < node.inputs.size(); ++i) text += fmt::format("{}%{}", i > 0 ? ", " : " ", node.inputs[i]);
+    for (size_t i = 0; i < node.inputs.size(); ++i)
+      text += fmt::format("{}%{}", i > 0 ? ", " : " ", node.inputs[i]);
     text += '\n';
   }
   text += "return";

@@ -21,8 +21,8 @@ struct Graph {
 
   struct Value {
     ArraySpec spec;
-    NodeId node = none;    ///< what makes it; none for inputs and constants
-    uint32_t output = 0;   ///< which output of the node
+    NodeId node = none;        ///< what makes it; none for inputs and constants
+    uint32_t output = 0;       ///< which output of the node
     uint32_t constant = none;  ///< its place in `constants`
   };
   struct GraphNode {
@@ -42,7 +42,8 @@ struct Graph {
   ValueId add_input(ArraySpec spec);
   ValueId add_constant(const array& constant);
   /// Adds a node; its outputs are new values.
-  NodeId add_node(Ref<const Operation> operation, std::vector<ValueId> inputs, std::vector<ArraySpec> outputs);
+  NodeId add_node(Ref<const Operation> operation, std::vector<ValueId> inputs,
+                  std::vector<ArraySpec> outputs);
 
   const ArraySpec& spec(ValueId value) const { return values[value].spec; }
   const GraphNode* producer(ValueId value) const {

@@ -45,7 +45,8 @@ std::string to_string(const IndexMap& map) {
     if (i > 0) text += ", ";
     std::string sum;
     if (term.dim >= 0) {
-      sum = term.scale.hint() == 1 ? fmt::format("i{}", term.dim) : fmt::format("{}*i{}", term.scale.hint(), term.dim);
+      sum = term.scale.hint() == 1 ? fmt::format("i{}", term.dim)
+                                   : fmt::format("{}*i{}", term.scale.hint(), term.dim);
     }
     if (term.dynamic >= 0) sum += fmt::format("{}x{}", sum.empty() ? "" : "+", term.dynamic);
     if (sum.empty() || term.offset.hint() != 0 || term.offset.is_symbolic()) {

@@ -9,10 +9,10 @@ namespace lazuli {
 
 /// Where a coordinate comes from: `scale * from[dim] + offset`, plus the value of a dynamic index.
 struct IndexTerm {
-  int dim = -1;           ///< a dimension of the space mapped from; -1 for none
-  Dim scale = 1;          ///< may be negative
+  int dim = -1;   ///< a dimension of the space mapped from; -1 for none
+  Dim scale = 1;  ///< may be negative
   Dim offset = 0;
-  int dynamic = -1;       ///< which dynamic index is added; -1 for none
+  int dynamic = -1;  ///< which dynamic index is added; -1 for none
 
   bool same_as(const IndexTerm& other) const {
     return dim == other.dim && scale.same_as(other.scale) && offset.same_as(other.offset) &&
@@ -27,10 +27,10 @@ using IndexMap = std::vector<IndexTerm>;
 /// A dynamic index: an integer operand whose element, found by `map` from the space mapped from, is added
 /// to a coordinate. Negative values count from the end; values out of range are clamped.
 struct DynamicIndex {
-  int operand = 0;      ///< which operand of the operation
-  IndexMap map;         ///< from the space mapped from to the operand's own coordinates
-  Dim extent = 0;       ///< the coordinate's extent, from which negative values count
-  Dim limit = 0;        ///< the largest index that is in range
+  int operand = 0;  ///< which operand of the operation
+  IndexMap map;     ///< from the space mapped from to the operand's own coordinates
+  Dim extent = 0;   ///< the coordinate's extent, from which negative values count
+  Dim limit = 0;    ///< the largest index that is in range
 };
 
 /// The identity map of a space.

@@ -15,14 +15,16 @@ namespace lazuli {
 
 /// What the compiler can do with an operation. Each kind but `elementwise` and `host` is one class.
 enum class OperationKind : uint8_t {
-  elementwise,  ///< each output element from the operands' elements at its place, broadcast (ElementwiseOperation)
+  elementwise,  ///< each output element from the operands' elements at its place, broadcast
+                ///< (ElementwiseOperation)
   view,         ///< output elements are input elements found by an index map (ViewOperation)
   reshape,      ///< the same elements in row-major order under another shape (ReshapeOperation)
   reduction,    ///< along axes, which keep extent 1 (ReductionOperation)
   update,       ///< a copy of operand 0 with elements replaced, found by an index map (UpdateOperation)
   concatenate,  ///< operands behind one another along an axis (ConcatenateOperation)
   host,         ///< a function over whole tensors: templates and library calls (HostOperation)
-  forward,      ///< hands inputs on unchanged, for transforms to see; simplification removes it (ForwardOperation)
+  forward,      ///< hands inputs on unchanged, for transforms to see; simplification removes it
+                ///< (ForwardOperation)
 };
 
 /// An operation at its place in a computation: what it was applied to, and what came of it.

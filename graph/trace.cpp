@@ -123,7 +123,9 @@ PendingNodes collect_pending(std::span<const array> outputs) {
 
 namespace {
 
-const Operation& operation_of(const Node& node) { return static_cast<const Operation&>(*node.producer); }
+const Operation& operation_of(const Node& node) {
+  return static_cast<const Operation&>(*node.producer);
+}
 
 std::vector<ArraySpec> specs_of(const Node& node) {
   std::vector<ArraySpec> specs;
@@ -139,7 +141,8 @@ Graph::ValueId add_lazy(Graph& graph, const Node& node, const uint32_t* inputs,
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     operands.push_back(first_value[inputs[i]] + node.inputs[i].output_index());
   }
-  const auto id = graph.add_node(Ref<const Operation>(&operation_of(node)), std::move(operands), specs_of(node));
+  const auto id =
+      graph.add_node(Ref<const Operation>(&operation_of(node)), std::move(operands), specs_of(node));
   return graph.nodes[id].outputs.front();
 }
 
@@ -184,9 +187,12 @@ bool has_symbols(const Shape& shape) {
 bool is_light(const Operation& operation, size_t operands) {
   switch (operation.kind()) {
     case OperationKind::view:
-    case OperationKind::reshape: return true;
-    case OperationKind::elementwise: return operands == 0 || operation.name() == "astype";
-    default: return false;
+    case OperationKind::reshape:
+      return true;
+    case OperationKind::elementwise:
+      return operands == 0 || operation.name() == "astype";
+    default:
+      return false;
   }
 }
 

@@ -15,11 +15,14 @@ struct PendingNodes {
     Node* node;
     uint32_t uses = 0;  ///< how often nodes in here use it (or its outputs are asked for)
   };
-  std::vector<Entry> entries;    ///< lazy nodes and the leaves that they use
-  std::vector<uint32_t> inputs;  ///< for each entry in order, the entries of its node's inputs; none for leaves
-  std::vector<uint32_t> outputs; ///< entries of the arrays asked for
+  std::vector<Entry> entries;  ///< lazy nodes and the leaves that they use
+  std::vector<uint32_t>
+      inputs;  ///< for each entry in order, the entries of its node's inputs; none for leaves
+  std::vector<uint32_t> outputs;  ///< entries of the arrays asked for
 
-  bool is_leaf(uint32_t entry) const { return entries[entry].node->state.load(std::memory_order_acquire) != Node::State::lazy; }
+  bool is_leaf(uint32_t entry) const {
+    return entries[entry].node->state.load(std::memory_order_acquire) != Node::State::lazy;
+  }
   /// Whether someone outside of the traversal holds the node, so that its value must outlive it. `handles`
   /// of the references are those of `outputs` themselves.
   bool is_held(uint32_t entry) const { return entries[entry].node->ref_count() > entries[entry].uses; }
@@ -31,9 +34,9 @@ PendingNodes collect_pending(std::span<const array> outputs);
 /// What `build_graph` made of arrays.
 struct TracedGraph {
   Graph graph;
-  std::vector<array> leaves;            ///< the arrays behind the graph's inputs
-  std::vector<uint32_t> output_entries; ///< for each graph output, the entry it belongs to...
-  std::vector<uint32_t> output_indices; ///< ...and which of its outputs it is
+  std::vector<array> leaves;             ///< the arrays behind the graph's inputs
+  std::vector<uint32_t> output_entries;  ///< for each graph output, the entry it belongs to...
+  std::vector<uint32_t> output_indices;  ///< ...and which of its outputs it is
 };
 
 /// The graph that computes all that must outlive the traversal: the outputs, and what somebody holds. Its

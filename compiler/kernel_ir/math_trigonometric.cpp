@@ -178,8 +178,8 @@ Expression tan(Expression x) {
   const Quarter q = reduce(x);
   // The quotient of two rounded numbers has no error to spare for their own, so float32 divides in float64.
   const SineAndCosine both = x.type() == float64
-                           ? sine_and_cosine_64(q)
-                           : reduced_sine_and_cosine(q.r, coefficients::sin_36, coefficients::cos_36);
+                                 ? sine_and_cosine_64(q)
+                                 : reduced_sine_and_cosine(q.r, coefficients::sin_36, coefficients::cos_36);
   const Expression odd = has_bit(q.quadrant, 0);
   const Expression quotient = select(odd, -both.cosine, both.sine) / select(odd, both.sine, both.cosine);
   return with_flipped_sign(quotient.cast(x.type()), sign_bits_of(x));

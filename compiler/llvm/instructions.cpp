@@ -135,9 +135,8 @@ Value* emit_nan_of(const Emission& e, Value* other, Value* value) {
   llvm::IRBuilder<>& ir = e.ir();
   constexpr uint64_t quiet_for_nan = 0x22;  // of the responses by class, those to quiet and signalling NaN
   Value* responses = llvm::ConstantInt::get(VectorBuilder::widen(ir.getInt32Ty(), 16), quiet_for_nan);
-  return ir.CreateIntrinsic(
-      llvm::Intrinsic::x86_avx512_mask_fixupimm_ps_512, {},
-      {value, other, responses, ir.getInt32(0), ir.getInt16(0xffff), ir.getInt32(4)});
+  return ir.CreateIntrinsic(llvm::Intrinsic::x86_avx512_mask_fixupimm_ps_512, {},
+                            {value, other, responses, ir.getInt32(0), ir.getInt16(0xffff), ir.getInt32(4)});
 }
 
 /// Of floating-point operands. "a < b ? a : b" is one x86 instruction, which gives b if either is NaN: that

@@ -241,8 +241,8 @@ void dequantize(int bits, const uint8_t* src, int64_t count, float scale, float 
   }
 }
 
-/// The bits of the largest absolute value of x[0..count): those of absolute values order like the values, with
-/// infinities and NaN at the end.
+/// The bits of the largest absolute value of x[0..count): those of absolute values order like the values,
+/// with infinities and NaN at the end.
 LAZULI_INLINE int32_t largest_bits(const float* x, int64_t count) {
   IntV largest = IntV{};
   for (int64_t i = 0; i < count; i += float_lanes) {
@@ -255,8 +255,8 @@ LAZULI_INLINE int32_t largest_bits(const float* x, int64_t count) {
 #endif
   }
 #if LAZULI_TEMPLATES_AVX2
-  __m128i most = _mm_max_epi32(_mm256_castsi256_si128((__m256i)largest),
-                               _mm256_extracti128_si256((__m256i)largest, 1));
+  __m128i most =
+      _mm_max_epi32(_mm256_castsi256_si128((__m256i)largest), _mm256_extracti128_si256((__m256i)largest, 1));
   most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0x4e));
   most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0xb1));
   return _mm_cvtsi128_si32(most);

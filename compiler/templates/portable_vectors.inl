@@ -1,7 +1,8 @@
 // The vectors of the portable kernels, in the compilers' vector extensions. Included, with the files beside
 // it, once for each instruction set: `vector_bytes` is a vector's size, and LAZULI_TEMPLATES_AVX2 is 1 where
-// AVX2, FMA and F16C may be used, LAZULI_TEMPLATES_AVX512 where AVX-512 may be (with the softmax kernels only). No standard library template may be instantiated from here, since the
-// linker could keep the copy that needs AVX2.
+// AVX2, FMA and F16C may be used, LAZULI_TEMPLATES_AVX512 where AVX-512 may be (with the softmax kernels
+// only). No standard library template may be instantiated from here, since the linker could keep the copy
+// that needs AVX2.
 
 #if defined(__clang__)
 #define LAZULI_UNROLL _Pragma("clang loop unroll(full)")

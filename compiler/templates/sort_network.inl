@@ -1,7 +1,9 @@
-// Networks for vectors of `vector_bytes`. Included once for each instruction set; no standard library template
-// may be instantiated from here, since the linker could keep the copy that needs more than the machine has.
+// Networks for vectors of `vector_bytes`. Included once for each instruction set; no standard library
+// template may be instantiated from here, since the linker could keep the copy that needs more than the
+// machine has.
 
-/// Batcher's merge exchange for any length (D. E. Knuth, The Art of Computer Programming 3, 5.2.2, algorithm M).
+/// Batcher's merge exchange for any length (D. E. Knuth, The Art of Computer Programming 3, 5.2.2, algorithm
+/// M).
 template <typename Key>
 void merge_exchange(Key* data, int64_t length) {
   typedef Key Vector __attribute__((vector_size(vector_bytes)));

@@ -74,7 +74,8 @@ std::int32_t JsonNode::as_token_id() const {
 }
 
 std::size_t JsonNode::as_size() const {
-  const bool whole = value_->is_number_unsigned() || (value_->is_number_integer() && value_->get<int64_t>() >= 0);
+  const bool whole =
+      value_->is_number_unsigned() || (value_->is_number_integer() && value_->get<int64_t>() >= 0);
   if (!whole) fail("must be a whole number that is not negative");
   return value_->get<std::size_t>();
 }

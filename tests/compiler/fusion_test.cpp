@@ -27,19 +27,21 @@ array random_matrix(int rows, int columns, uint64_t seed = 7) {
 }
 
 TEST(Fusion, ElementwiseChainIsOneKernel) {
-  EXPECT_EQ(kernels([](const std::vector<array>& in) { return std::vector<array>{tanh(in[0] * in[1] + 1.0f) - in[0]}; },
-                    {random_matrix(7, 33), random_matrix(7, 33, 8)}),
-            1);
+  EXPECT_EQ(
+      kernels(
+          [](const std::vector<array>& in) { return std::vector<array>{tanh(in[0] * in[1] + 1.0f) - in[0]}; },
+          {random_matrix(7, 33), random_matrix(7, 33, 8)}),
+      1);
 }
 
 TEST(Fusion, BroadcastsAndViewsAreReadInPlace) {
-  EXPECT_EQ(kernels(
-                [](const std::vector<array>& in) {
-                  return std::vector<array>{exp(transpose(in[0])) * in[1] +
-                                            slice(in[2], {0, 1}, {9, 6}, {1, 1})};
-                },
-                {random_matrix(5, 9), random_matrix(1, 5), random_matrix(9, 8)}),
-            1);
+  EXPECT_EQ(
+      kernels(
+          [](const std::vector<array>& in) {
+            return std::vector<array>{exp(transpose(in[0])) * in[1] + slice(in[2], {0, 1}, {9, 6}, {1, 1})};
+          },
+          {random_matrix(5, 9), random_matrix(1, 5), random_matrix(9, 8)}),
+      1);
 }
 
 TEST(Fusion, SoftmaxFromPlainOperationsIsOneKernel) {
@@ -92,18 +94,22 @@ TEST(Fusion, WhatReadsTheSameArrayRunsTogether) {
 }
 
 TEST(Fusion, TransposedUseOfAComputedValueIsRight) {
-  kernels([](const std::vector<array>& in) {
-    const array y = exp(in[0]) * sin(in[0]) + cos(in[0]) * 3.0f;
-    return std::vector<array>{y + transpose(y), sum(y, 0) * sum(y, 1)};
-  }, {random_matrix(21, 21)});
+  kernels(
+      [](const std::vector<array>& in) {
+        const array y = exp(in[0]) * sin(in[0]) + cos(in[0]) * 3.0f;
+        return std::vector<array>{y + transpose(y), sum(y, 0) * sum(y, 1)};
+      },
+      {random_matrix(21, 21)});
 }
 
 TEST(Fusion, DiamondAcrossAMatmulHasNoCycle) {
-  kernels([](const std::vector<array>& in) {
-    const array y = tanh(in[0]) + exp(in[0]);
-    const array z = matmul(y, y);
-    return std::vector<array>{y * z + sum(y, -1, true)};
-  }, {random_matrix(17, 17)}, 1e-4);
+  kernels(
+      [](const std::vector<array>& in) {
+        const array y = tanh(in[0]) + exp(in[0]);
+        const array z = matmul(y, y);
+        return std::vector<array>{y * z + sum(y, -1, true)};
+      },
+      {random_matrix(17, 17)}, 1e-4);
 }
 
 TEST(Fusion, ConcatenatedPartsAreWrittenInPlace) {

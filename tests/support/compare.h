@@ -34,7 +34,8 @@ inline std::string difference(const array& actual, const array& expected, double
       if (a[i] == b[i]) continue;
       const double scale = std::max({std::abs(a[i]), std::abs(b[i]), 1.0});
       if (std::abs(a[i] - b[i]) <= tolerance * scale) continue;
-      return "element " + std::to_string(i) + " is " + std::to_string(a[i]) + " instead of " + std::to_string(b[i]);
+      return "element " + std::to_string(i) + " is " + std::to_string(a[i]) + " instead of " +
+             std::to_string(b[i]);
     }
     return "";
   };
