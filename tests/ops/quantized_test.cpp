@@ -196,6 +196,10 @@ TEST(Quantized, RowsOfPackedWeights) {
   EXPECT_THROW(packed_quantized_take(packed, make({1}, {1}, int32), 32).eval(), std::invalid_argument);
   EXPECT_THROW(packed_quantized_take(packed, make({1}, {1}, int32), 128).eval(), std::invalid_argument);
   EXPECT_THROW(packed_quantized_take(packed, make({1}, {1}, float32), 64), std::invalid_argument);
+  // A matrix that is not what the caller says it is.
+  EXPECT_THROW(packed_quantized_matmul(zeros({1, 128}), packed, 20, 128, 64, 4).eval(),
+               std::invalid_argument);
+  EXPECT_THROW(packed_quantized_matmul(zeros({1, 64}), packed, 40, 64, 64, 4).eval(), std::invalid_argument);
   EXPECT_THROW(packed_quantized_take(parts[0], make({1}, {1}, int32), 64), std::invalid_argument);
 }
 
