@@ -7,6 +7,7 @@
 #include <lazuli/array/dtype.h>
 #include <lazuli/array/dtype_info.h>
 #include <lazuli/array/evaluator.h>
+#include <lazuli/array/io/io.h>
 #include <lazuli/array/memory.h>
 #include <lazuli/array/print.h>
 #include <lazuli/array/shape.h>

@@ -6,6 +6,7 @@ find_package(fmt REQUIRED)
 # Headers only; the package's target would link a library that its headers do not need.
 find_path(LAZULI_XSIMD_INCLUDE xsimd/xsimd.hpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
+find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
@@ -21,4 +22,4 @@ add_library(lazuli_dependencies INTERFACE)
 target_include_directories(lazuli_dependencies SYSTEM INTERFACE ${LAZULI_LLVM_INCLUDE})
 target_link_libraries(lazuli_dependencies INTERFACE
   Threads::Threads TBB::tbb fmt::fmt nlohmann_json::nlohmann_json
-  PkgConfig::PCRE2 PkgConfig::UTF8PROC ${LAZULI_LLVM_LIBRARY} ${CMAKE_DL_LIBS})
+  PkgConfig::PCRE2 PkgConfig::UTF8PROC ZLIB::ZLIB ${LAZULI_LLVM_LIBRARY} ${CMAKE_DL_LIBS})

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -21,24 +20,6 @@ std::runtime_error failure(const char* what) {
   return std::runtime_error(std::string(what) + ": " + std::generic_category().message(errno));
 }
 
-/// How many inner dimensions form one run of neighbouring elements, and how long it is.
-struct InnerRun {
-  size_t first_dim;
-  int64_t length;
-};
-
-InnerRun inner_run(const Shape& shape, const Strides& strides) {
-  InnerRun run{shape.size(), 1};
-  while (run.first_dim > 0) {
-    const size_t dim = run.first_dim - 1;
-    const int64_t extent = shape[dim].hint();
-    if (extent != 1 && strides[dim] != run.length) break;
-    run.length *= extent;
-    run.first_dim = dim;
-  }
-  return run;
-}
-
 }  // namespace
 
 FileWriter::FileWriter(std::string path) : path_(std::move(path)) {
@@ -50,7 +31,7 @@ FileWriter::FileWriter(std::string path) : path_(std::move(path)) {
     if (file_ < 0 && errno != EEXIST) break;
   }
   if (file_ < 0) throw failure("cannot create a file there");
-  waiting_ = std::make_unique_for_overwrite<std::byte[]>(waiting_capacity);
+  waiting_ = std::make_unique_for_overwrite<char[]>(waiting_capacity);
 }
 
 FileWriter::~FileWriter() {
@@ -59,7 +40,7 @@ FileWriter::~FileWriter() {
   unlink(temporary_.c_str());
 }
 
-void FileWriter::write_through(const std::byte* data, size_t size) {
+void FileWriter::write_through(const char* data, size_t size) {
   while (size > 0) {
     const ssize_t written = ::write(file_, data, size);
     if (written < 0 && errno == EINTR) continue;
@@ -74,36 +55,17 @@ void FileWriter::flush() {
   waiting_size_ = 0;
 }
 
-void FileWriter::write(std::span<const std::byte> bytes) {
-  if (waiting_size_ + bytes.size() > waiting_capacity) flush();
-  if (bytes.size() >= waiting_capacity) return write_through(bytes.data(), bytes.size());
-  if (bytes.empty()) return;
-  std::memcpy(waiting_.get() + waiting_size_, bytes.data(), bytes.size());
-  waiting_size_ += bytes.size();
+void FileWriter::seek(int64_t, std::ios_base::seekdir) {
+  throw std::logic_error("a file that is renamed when it is complete is written from front to back");
 }
 
-void FileWriter::write_elements(const array& a) {
-  if (a.size() == 0) return;
-  const Shape& shape = a.shape();
-  const Strides& strides = a.strides();
-  const int64_t item_size = static_cast<int64_t>(a.itemsize());
-  const InnerRun run = inner_run(shape, strides);
-  const size_t run_bytes = static_cast<size_t>(run.length * item_size);
-  const std::byte* at = a.data<std::byte>();
-  SmallVector<int64_t, 8> position(run.first_dim, 0);
-  while (true) {
-    write({at, run_bytes});
-    // The next run: advance the innermost coordinate outside of it that has room.
-    size_t dim = run.first_dim;
-    for (; dim > 0; --dim) {
-      const int64_t stride = strides[dim - 1] * item_size;
-      at += stride;
-      if (++position[dim - 1] < shape[dim - 1].hint()) break;
-      at -= stride * position[dim - 1];
-      position[dim - 1] = 0;
-    }
-    if (dim == 0) return;
-  }
+void FileWriter::write(const char* data, size_t n) {
+  position_ += n;
+  if (waiting_size_ + n > waiting_capacity) flush();
+  if (n >= waiting_capacity) return write_through(data, n);
+  if (n == 0) return;
+  std::memcpy(waiting_.get() + waiting_size_, data, n);
+  waiting_size_ += n;
 }
 
 void FileWriter::commit() {

@@ -2,37 +2,41 @@
 
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
-#include <lazuli/array/array.h>
+#include <lazuli/array/io/reader_writer.h>
 
 namespace lazuli {
 
 /// Writes a file under a temporary name in the same folder; `commit` gives it its own. Without that nothing
 /// is left behind. Throws std::runtime_error saying what failed (without a prefix).
-class FileWriter {
+class FileWriter final : public io::Writer {
  public:
   explicit FileWriter(std::string path);
-  ~FileWriter();
+  ~FileWriter() override;
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;
 
-  void write(std::string_view text) { write({reinterpret_cast<const std::byte*>(text.data()), text.size()}); }
-  void write(std::span<const std::byte> bytes);
-  /// The elements of a computed array in row-major order.
-  void write_elements(const array& a);
+  bool is_open() const override { return file_ >= 0; }
+  bool good() const override { return true; }
+  size_t tell() override { return position_; }
+  /// Throws: files are written from front to back.
+  void seek(int64_t off, std::ios_base::seekdir way = std::ios_base::beg) override;
+  void write(const char* data, size_t n) override;
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  std::string label() const override { return path_; }
   void commit();
 
  private:
-  void write_through(const std::byte* data, size_t size);
+  void write_through(const char* data, size_t size);
   void flush();
 
   std::string path_;
   std::string temporary_;
   int file_ = -1;
-  std::unique_ptr<std::byte[]> waiting_;
+  size_t position_ = 0;
+  std::unique_ptr<char[]> waiting_;
   size_t waiting_size_ = 0;
 };
 

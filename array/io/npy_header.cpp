@@ -162,8 +162,8 @@ class DictReader {
 
 }  // namespace
 
-NpyHeader parse_npy_header(std::span<const std::byte> file) {
-  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+size_t npy_data_start(std::span<const std::byte> start, uint64_t file_size) {
+  const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
   const size_t version_at = magic.size();
   if (!text.starts_with(magic) || text.size() < version_at + 4) fail("not a .npy file");
   const auto byte_at = [text](size_t i) { return static_cast<size_t>(static_cast<unsigned char>(text[i])); };
@@ -174,15 +174,25 @@ NpyHeader parse_npy_header(std::span<const std::byte> file) {
   if (text.size() < length_at + length_size) fail("the header is cut off");
   size_t length = 0;
   for (size_t i = length_size; i-- > 0;) length = length << 8 | byte_at(length_at + i);
-  NpyHeader header;
-  header.data_start = length_at + length_size + length;
   if (length > largest_header) fail("a header of {} bytes exceeds the limit of {}", length, largest_header);
-  if (text.size() < header.data_start) fail("the header is cut off");
-  DictReader(text.substr(length_at + length_size, length), header).read();
+  const size_t data_start = length_at + length_size + length;
+  if (file_size < data_start) fail("the header is cut off");
+  return data_start;
+}
+
+NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size, bool more_may_follow) {
+  NpyHeader header;
+  header.data_start = npy_data_start(start, file_size);
+  const std::string_view text(reinterpret_cast<const char*>(start.data()), header.data_start);
+  const size_t dict_at = text[magic.size()] == 1 ? magic.size() + 4 : magic.size() + 6;
+  DictReader(text.substr(dict_at), header).read();
   const std::optional<uint64_t> needed = tensor_bytes(header.shape, header.dtype);
   if (!needed) fail("too many elements");
-  const uint64_t held = file.size() - header.data_start;
-  if (*needed != held) fail("its shape and dtype need {} bytes of data, the file holds {}", *needed, held);
+  const uint64_t held = file_size - header.data_start;
+  if (*needed > held || (*needed != held && !more_may_follow)) {
+    fail("its shape and dtype need {} bytes of data, the file holds {}", *needed, held);
+  }
+  header.data_size = *needed;
   return header;
 }
 

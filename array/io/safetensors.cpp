@@ -1,7 +1,6 @@
 #include <lazuli/array/io/safetensors.h>
 
 #include <algorithm>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <vector>
@@ -20,18 +19,19 @@ constexpr std::string_view extension = ".safetensors";
 
 using Tensors = std::unordered_map<std::string, array>;
 
-SafetensorsLoad load(const std::string& file) {
-  const MappedFile mapped(file);
-  SafetensorsHeader header = parse_safetensors_header(mapped.bytes());
+/// The arrays of a file that is a buffer.
+SafetensorsLoad load(const Ref<Buffer>& file) {
+  SafetensorsHeader header = parse_safetensors_header({file->data(), file->size()});
   SafetensorsLoad loaded;
   loaded.first.reserve(header.tensors.size());
   for (const auto& [name, entry] : header.tensors) {
     TensorData data;
-    data.file = mapped.buffer();
+    data.file = file;
     data.offset = header.data_start + static_cast<size_t>(entry.begin);
     data.dtype = entry.dtype;
     for (const uint64_t extent : entry.shape) data.shape.push_back(Dim(extent));
-    loaded.first.emplace(name, data.to_array());
+    const array stored = data.to_array();
+    loaded.first.emplace(name, entry.float8 ? decode_float8(stored, *entry.float8) : stored);
   }
   loaded.second = std::move(header.metadata);
   return loaded;
@@ -74,18 +74,21 @@ std::string header_of(const std::vector<const Tensors::value_type*>& order,
   return text;
 }
 
-void save(const std::string& file, const Tensors& arrays,
+void save(io::Writer& writer, const Tensors& arrays,
           const std::unordered_map<std::string, std::string>& metadata) {
+  if (!writer.is_open()) throw std::runtime_error("the writer is not open");
   const auto order = in_file_order(arrays);
   const std::string header = header_of(order, metadata);
-  FileWriter writer(file);
   const uint64_t length = header.size();
-  char length_bytes[sizeof(length)];
-  std::memcpy(length_bytes, &length, sizeof(length));
-  writer.write(std::string_view(length_bytes, sizeof(length)));
-  writer.write(header);
-  for (const auto* item : order) writer.write_elements(item->second);
-  writer.commit();
+  io::write_checked(writer, &length, sizeof(length));
+  io::write_checked(writer, header.data(), header.size());
+  for (const auto* item : order) io::write_elements(writer, item->second);
+}
+
+void eval_all(const Tensors& arrays) {
+  std::vector<array> pending;
+  for (const auto& item : arrays) pending.push_back(item.second);
+  eval(std::move(pending));
 }
 
 }  // namespace
@@ -93,22 +96,41 @@ void save(const std::string& file, const Tensors& arrays,
 SafetensorsLoad load_safetensors(const std::string& file, StreamOrDevice s) {
   to_stream(s);
   try {
-    return load(file);
+    return load(MappedFile(file).buffer());
   } catch (const std::exception& error) {
     throw std::runtime_error("[load_safetensors] " + file + ": " + error.what());
+  }
+}
+
+SafetensorsLoad load_safetensors(std::shared_ptr<io::Reader> in_stream, StreamOrDevice s) {
+  to_stream(s);
+  try {
+    return load(io::read_buffer(*in_stream, io::bytes_left(*in_stream)));
+  } catch (const std::exception& error) {
+    throw std::runtime_error("[load_safetensors] " + in_stream->label() + ": " + error.what());
   }
 }
 
 void save_safetensors(std::string file, std::unordered_map<std::string, array> arrays,
                       std::unordered_map<std::string, std::string> metadata) {
   if (!file.ends_with(extension)) file += extension;
-  std::vector<array> pending;
-  for (const auto& item : arrays) pending.push_back(item.second);
-  eval(std::move(pending));
+  eval_all(arrays);
   try {
-    save(file, arrays, metadata);
+    FileWriter writer(file);
+    save(writer, arrays, metadata);
+    writer.commit();
   } catch (const std::exception& error) {
     throw std::runtime_error("[save_safetensors] " + file + ": " + error.what());
+  }
+}
+
+void save_safetensors(std::shared_ptr<io::Writer> in_stream, std::unordered_map<std::string, array> arrays,
+                      std::unordered_map<std::string, std::string> metadata) {
+  eval_all(arrays);
+  try {
+    save(*in_stream, arrays, metadata);
+  } catch (const std::exception& error) {
+    throw std::runtime_error("[save_safetensors] " + in_stream->label() + ": " + error.what());
   }
 }
 

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -22,21 +22,27 @@ constexpr uint64_t largest_header = 100'000'000;
 struct DtypeName {
   std::string_view name;
   Dtype dtype;
+  std::optional<Float8> float8 = std::nullopt;
 };
-constexpr std::array<DtypeName, dtype_count> dtype_names{{{"BOOL", bool_},
-                                                          {"U8", uint8},
-                                                          {"U16", uint16},
-                                                          {"U32", uint32},
-                                                          {"U64", uint64},
-                                                          {"I8", int8},
-                                                          {"I16", int16},
-                                                          {"I32", int32},
-                                                          {"I64", int64},
-                                                          {"F16", float16},
-                                                          {"BF16", bfloat16},
-                                                          {"F32", float32},
-                                                          {"F64", float64},
-                                                          {"C64", complex64}}};
+/// Those with which arrays are written first. Scales that are powers of two, F8_E8M0, stay the exponents'
+/// codes, as quantized products take them.
+constexpr DtypeName dtype_names[] = {{"BOOL", bool_},
+                                     {"U8", uint8},
+                                     {"U16", uint16},
+                                     {"U32", uint32},
+                                     {"U64", uint64},
+                                     {"I8", int8},
+                                     {"I16", int16},
+                                     {"I32", int32},
+                                     {"I64", int64},
+                                     {"F16", float16},
+                                     {"BF16", bfloat16},
+                                     {"F32", float32},
+                                     {"F64", float64},
+                                     {"C64", complex64},
+                                     {"F8_E4M3", uint8, Float8::e4m3},
+                                     {"F8_E5M2", uint8, Float8::e5m2},
+                                     {"F8_E8M0", uint8}};
 
 template <typename... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
@@ -229,12 +235,13 @@ class HeaderReader {
         fail("tensor {}: {} is missing", in_quotes(name_), field_name());
       }
     }
-    const auto known = std::find_if(dtype_names.begin(), dtype_names.end(),
+    const auto known = std::find_if(std::begin(dtype_names), std::end(dtype_names),
                                     [this](const DtypeName& d) { return d.name == *dtype_; });
-    if (known == dtype_names.end())
+    if (known == std::end(dtype_names))
       fail("tensor {}: unsupported dtype {}", in_quotes(name_), in_quotes(*dtype_));
     if (offsets_.size() != 2) fail("tensor {}: data_offsets must be two numbers", in_quotes(name_));
     entry_.dtype = known->dtype;
+    entry_.float8 = known->float8;
     entry_.begin = offsets_[0];
     entry_.end = offsets_[1];
     header_.tensors.emplace(name_, std::move(entry_));
@@ -328,7 +335,7 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file) {
 }
 
 std::string_view safetensors_dtype_name(Dtype dtype) {
-  return std::find_if(dtype_names.begin(), dtype_names.end(),
+  return std::find_if(std::begin(dtype_names), std::end(dtype_names),
                       [dtype](const DtypeName& d) { return d.dtype == dtype; })
       ->name;
 }

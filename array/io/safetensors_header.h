@@ -11,12 +11,14 @@
 #include <vector>
 
 #include <lazuli/array/dtype.h>
+#include <lazuli/array/io/float8.h>
 
 namespace lazuli {
 
 /// What a safetensors header says of one tensor.
 struct SafetensorsEntry {
-  Dtype dtype = float32;
+  Dtype dtype = float32;         ///< of the bytes in the file
+  std::optional<Float8> float8;  ///< what uint8 stands for, where it does
   std::vector<uint64_t> shape;
   uint64_t begin = 0;  ///< first byte, counted from the end of the header
   uint64_t end = 0;    ///< past the last byte

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include <lazuli/array/array.h>
+#include <lazuli/array/io/reader_writer.h>
 
 namespace lazuli::testing_files {
 
@@ -65,5 +67,51 @@ inline array sample(Dtype dtype) {
   }
   return array({1, 0, 2, 3, 4, 5}, Shape{2, 3}, dtype);
 }
+
+/// Text as a source; what is asked beyond its end fails.
+class TextReader final : public io::Reader {
+ public:
+  explicit TextReader(std::string text, size_t at = 0) : text_(std::move(text)), at_(at) {}
+  bool is_open() const override { return true; }
+  bool good() const override { return good_; }
+  size_t tell() override { return at_; }
+  void seek(int64_t off, std::ios_base::seekdir way) override {
+    const size_t base = way == std::ios_base::beg ? 0 : way == std::ios_base::cur ? at_ : text_.size();
+    at_ = static_cast<size_t>(static_cast<int64_t>(base) + off);
+  }
+  void read(char* data, size_t n) override {
+    good_ = good_ && at_ <= text_.size() && n <= text_.size() - at_;
+    if (!good_) return;
+    std::memcpy(data, text_.data() + at_, n);
+    at_ += n;
+  }
+  void read(char* data, size_t n, size_t offset) override {
+    at_ = offset;
+    read(data, n);
+  }
+  std::string label() const override { return "text"; }
+
+ private:
+  std::string text_;
+  size_t at_;
+  bool good_ = true;
+};
+
+/// Collects what is written, until it has `room` bytes.
+class TextWriter final : public io::Writer {
+ public:
+  explicit TextWriter(size_t room = size_t{1} << 40) : room_(room) {}
+  bool is_open() const override { return true; }
+  bool good() const override { return text_.size() <= room_; }
+  size_t tell() override { return text_.size(); }
+  void seek(int64_t, std::ios_base::seekdir) override { throw std::logic_error("not asked for"); }
+  void write(const char* data, size_t n) override { text_.append(data, n); }
+  std::string label() const override { return "text"; }
+  const std::string& text() const { return text_; }
+
+ private:
+  size_t room_;
+  std::string text_;
+};
 
 }  // namespace lazuli::testing_files

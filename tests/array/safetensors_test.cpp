@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -66,6 +67,32 @@ TEST_F(SafetensorsTest, EveryDtypeRoundTrips) {
       EXPECT_FALSE(b.node()->outputs[0].buffer->is_donatable()) << name;
     }
   }
+}
+
+TEST_F(SafetensorsTest, EightBitFloatsBecomeBfloat16) {
+  const std::string path = folder_.file("eight.safetensors");
+  const std::string header = R"({"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]},)"
+                             R"("b":{"dtype":"F8_E5M2","shape":[8],"data_offsets":[8,16]},)"
+                             R"("c":{"dtype":"F8_E8M0","shape":[1],"data_offsets":[16,17]}})";
+  // 0, the smallest, -(the largest below normal), the smallest normal, 1, the largest, NaN or infinity, -0.
+  write_file(path, with_length(header, "\x00\x01\x87\x08\x38\x7e\x7f\x80"s +
+                                           "\x00\x01\x83\x04\x3c\x7b\x7c\x80"s + "\x7f"));
+  auto loaded = load_safetensors(path).first;
+  const float first[] = {0, 0x1p-9f, -7 * 0x1p-9f, 0x1p-6f, 1, 448};
+  const float second[] = {0, 0x1p-16f, -3 * 0x1p-16f, 0x1p-14f, 1, 57344};
+  ASSERT_EQ(loaded.at("a").dtype(), bfloat16);
+  const bfloat16_t* a = loaded.at("a").data<bfloat16_t>();
+  const bfloat16_t* b = loaded.at("b").data<bfloat16_t>();
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(static_cast<float>(a[i]), first[i]);
+    EXPECT_EQ(static_cast<float>(b[i]), second[i]);
+  }
+  EXPECT_TRUE(std::isnan(static_cast<float>(a[6])));
+  EXPECT_EQ(static_cast<float>(b[6]), std::numeric_limits<float>::infinity());
+  EXPECT_EQ(a[7].bits, 0x8000);
+  EXPECT_EQ(b[7].bits, 0x8000);
+  EXPECT_EQ(loaded.at("c").dtype(), uint8);
+  EXPECT_EQ(loaded.at("c").item<int>(), 127);
 }
 
 TEST_F(SafetensorsTest, FilesAreTheSameEachTime) {
@@ -204,8 +231,8 @@ TEST_F(SafetensorsTest, WrongFields) {
   expect_error("shape is missing", tensor(R"("dtype":"F32","data_offsets":[0,4])"), 4);
   expect_error("data_offsets is missing", tensor(R"("dtype":"F32","shape":[1])"), 4);
   expect_error("unsupported dtype 'F33'", tensor(R"("dtype":"F33","shape":[1],"data_offsets":[0,4])"), 4);
-  expect_error("'a': unsupported dtype 'F8_E4M3'",
-               tensor(R"("dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4])"), 4);
+  expect_error("'a': unsupported dtype 'F4'",
+               tensor(R"("dtype":"F4","shape":[4],"data_offsets":[0,4])"), 4);
   expect_error("wrong type of dtype", tensor(R"("dtype":1,"shape":[1],"data_offsets":[0,4])"), 4);
   expect_error("wrong type of dtype", tensor(R"("dtype":["F32"],"shape":[1],"data_offsets":[0,4])"), 4);
   expect_error("wrong type of shape", tensor(R"("dtype":"F32","shape":1,"data_offsets":[0,4])"), 4);

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <lazuli/array/io/gguf.h>
+#include <lazuli/array/io/gguf_format.h>
+
+namespace lazuli {
+
+/// What a GGUF file says of one tensor.
+struct GGUFTensor {
+  std::string name;
+  const gguf::TensorType* type = nullptr;
+  std::vector<uint64_t> shape;  ///< outermost first
+  uint64_t start = 0;           ///< first byte in the file
+};
+
+struct GGUFHeader {
+  std::vector<GGUFTensor> tensors;
+  std::unordered_map<std::string, GGUFMetaData> metadata;
+};
+
+/// Reads and checks what stands before the data: afterwards each tensor has a type that can be read, and its
+/// bytes lie within the file. Throws std::runtime_error saying what is wrong.
+GGUFHeader parse_gguf_header(std::span<const std::byte> file);
+
+}  // namespace lazuli
