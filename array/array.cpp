@@ -82,7 +82,8 @@ void array::make_available() const {
     case Node::State::placeholder:
       throw_traced();
     case Node::State::scheduled:
-      wait();
+    case Node::State::failed:
+      node_->wait();
       break;
     case Node::State::lazy:
       break;
@@ -95,9 +96,7 @@ void array::eval() {
 }
 
 void array::wait() const {
-  if (node_->state.load(std::memory_order_acquire) != Node::State::scheduled) return;
-  const Ref<Pending> pending = node_->pending;
-  if (pending) pending->wait();
+  if (!is_available()) node_->wait();
 }
 
 void* array::raw_data() const {

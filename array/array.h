@@ -7,6 +7,7 @@
 #include <iosfwd>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -68,6 +69,8 @@ class array {
   Dim shape(int dim) const;
   Dtype dtype() const;
   size_t ndim() const { return shape().size(); }
+  /// How many elements it has. In a function that is being traced for `compile`, the trace holds for these
+  /// extents only; `shape(i)` stands for any.
   size_t size() const;
   size_t nbytes() const { return size() * itemsize(); }
   size_t itemsize() const { return dtype().size(); }
@@ -80,7 +83,7 @@ class array {
   void eval();
   /// Whether the result is in memory.
   bool is_available() const;
-  /// Blocks until work under way on it (async_eval) is done.
+  /// Blocks until work under way on it (async_eval) is done; throws what kept it from being done.
   void wait() const;
   /// The value of an array of one element, evaluated first; throws std::invalid_argument for other sizes.
   template <typename T>
@@ -119,7 +122,7 @@ struct NodeOutput {
   Ref<Buffer> buffer;  // null until computed
 };
 
-/// Where work that was handed to another thread stands.
+/// What threads wait on that need the results of work under way.
 class Pending : public RefCounted {
  public:
   /// Blocks until `finish` is called; rethrows the error it was given.
@@ -164,29 +167,38 @@ class NodeOutputs {
   NodeOutput one_;
 };
 
+/// Guards how nodes hang together while they are evaluated; see Node.
+std::mutex& graph_mutex();
+
 /// A node of the graph that arrays build: an operation applied to arrays, or data. Once its outputs are
 /// computed it lets go of its inputs.
 ///
-/// Threads read `state` with acquire; what it promises (outputs, `pending`) is written before it is stored
-/// with release, and is not written again while it stays so.
+/// Threads read `state` with acquire; the outputs that `computed` promises are written before it is stored
+/// with release, and not again. Under `graph_mutex` nodes are scheduled, waited for, and let go of their
+/// inputs; whoever looks at the inputs of nodes that other threads may evaluate holds it too.
 struct Node final : RefCounted, Pooled<Node> {
   enum class State : uint8_t {
     lazy,         ///< has a producer and inputs
-    scheduled,    ///< being computed; see `pending`
+    scheduled,    ///< being computed, or waiting for its turn
     computed,     ///< outputs have buffers
+    failed,       ///< could not be computed, and what it needs is gone; `pending` has the error
     placeholder,  ///< an argument of a function that is being traced: it never has data
   };
+  static constexpr int16_t no_stream = -1;
 
   // Written out, so that making one does not fill it with zeros first.
   Node() {}
 
   std::atomic<State> state{State::lazy};
+  int16_t stream = no_stream;  // the one it was made for, where that was said
   Ref<const Producer> producer;
   std::vector<array> inputs;
-  Ref<Pending> pending;
+  Ref<Pending> pending;  // once somebody waits; of what failed, the error
   NodeOutputs outputs;
 
   bool is_computed() const { return state.load(std::memory_order_acquire) == State::computed; }
+  /// Blocks while it is scheduled; rethrows what kept it from being computed the last time.
+  void wait();
   /// Makes outputs that were written before visible to other threads.
   void set_state(State to) { state.store(to, std::memory_order_release); }
 

@@ -1,5 +1,7 @@
 #include <lazuli/array/array.h>
 
+#include <lazuli/array/stream.h>
+
 namespace lazuli {
 
 Ref<Node> Node::of_data(Ref<Buffer> buffer, int64_t offset, Shape shape, Strides strides, Dtype dtype) {
@@ -24,6 +26,7 @@ Ref<Node> Node::placeholder_of(ArraySpec spec) {
 
 Ref<Node> Node::lazy_of_one(Ref<const Producer> producer, std::vector<array> inputs, ArraySpec output) {
   Ref<Node> node = make_ref<Node>();
+  node->stream = named_stream();
   node->producer = std::move(producer);
   node->inputs = std::move(inputs);
   node->outputs.front().shape = std::move(output.shape);
@@ -35,6 +38,7 @@ Ref<Node> Node::lazy_of(Ref<const Producer> producer, std::vector<array> inputs,
                         std::vector<ArraySpec> outputs) {
   if (outputs.size() == 1) return lazy_of_one(std::move(producer), std::move(inputs), std::move(outputs[0]));
   Ref<Node> node = make_ref<Node>();
+  node->stream = named_stream();
   node->producer = std::move(producer);
   node->inputs = std::move(inputs);
   node->outputs.reset(outputs.size());
@@ -73,6 +77,22 @@ void Node::destroy() const {
     dead.first = node->next_dead_;
   }
   dead.is_freeing = false;
+}
+
+std::mutex& graph_mutex() {
+  static std::mutex* const mutex = new std::mutex;  // never destroyed: threads may evaluate until the end
+  return *mutex;
+}
+
+void Node::wait() {
+  Ref<Pending> on;
+  {
+    const std::lock_guard lock(graph_mutex());
+    if (!pending && state.load(std::memory_order_relaxed) == State::scheduled) pending = make_ref<Pending>();
+    if (!pending) return;
+    on = pending;
+  }
+  on->wait();
 }
 
 void Pending::wait() {

@@ -1,11 +1,17 @@
 #include <lazuli/array/stream.h>
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <ostream>
 #include <stdexcept>
 #include <string>
 
+#include <lazuli/array/array.h>
 #include <lazuli/array/evaluator.h>
 
 namespace lazuli {
@@ -16,7 +22,8 @@ namespace {
 struct Streams {
   std::mutex mutex;
   int count = 1;
-  int default_index = 0;
+  std::vector<int> free;             // threads' own, whose threads have ended
+  std::atomic<uint64_t> cleared{0};  // how often streams were forgotten
   int thread_local_count = 0;
 };
 
@@ -24,6 +31,54 @@ Streams& streams() {
   static Streams* const instance = new Streams;  // never destroyed: threads may end late
   return *instance;
 }
+
+/// The caller holds the mutex.
+int add_stream(Streams& all) {
+  if (all.count > std::numeric_limits<int16_t>::max()) {
+    throw std::runtime_error("[new_stream] there are " + std::to_string(all.count) + " streams already");
+  }
+  return all.count++;
+}
+
+bool is_main_thread() {
+  return syscall(SYS_gettid) == getpid();
+}
+
+/// The stream that a thread uses while it has named none. Others get it when the thread has ended.
+class OwnStream {
+ public:
+  OwnStream() = default;
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+  ~OwnStream() {
+    Streams& all = streams();
+    const std::lock_guard lock(all.mutex);
+    if (index_ > 0 && cleared_ == all.cleared) all.free.push_back(index_);
+  }
+
+  int index() {
+    Streams& all = streams();
+    if (index_ == 0 || (index_ > 0 && cleared_ == all.cleared.load(std::memory_order_relaxed))) return index_;
+    const std::lock_guard lock(all.mutex);
+    cleared_ = all.cleared;
+    if (is_main_thread()) {
+      index_ = 0;
+    } else if (!all.free.empty()) {
+      index_ = all.free.back();
+      all.free.pop_back();
+    } else {
+      index_ = add_stream(all);
+    }
+    return index_;
+  }
+
+ private:
+  int index_ = -1;
+  uint64_t cleared_ = 0;
+};
+
+thread_local OwnStream own_stream;
+[[gnu::tls_model("initial-exec")]] constinit thread_local int16_t named = Node::no_stream;
 
 void check(const Device& device) {
   if (!is_available(device)) set_default_device(device);  // throws, saying why
@@ -46,25 +101,30 @@ std::ostream& operator<<(std::ostream& os, const Stream& stream) {
   return os << "Stream(" << stream.device << ", " << stream.index << ')';
 }
 
+int16_t named_stream() {
+  return named;
+}
+
 Stream default_stream(Device device) {
   check(device);
-  Streams& all = streams();
-  const std::lock_guard lock(all.mutex);
-  return {all.default_index, device};
+  if (named != Node::no_stream) {
+    Streams& all = streams();
+    const std::lock_guard lock(all.mutex);
+    if (named < all.count) return {named, device};
+    named = Node::no_stream;  // cleared since
+  }
+  return {own_stream.index(), device};
 }
 
 void set_default_stream(const Stream& stream) {
-  known(stream);
-  Streams& all = streams();
-  const std::lock_guard lock(all.mutex);
-  all.default_index = stream.index;
+  named = static_cast<int16_t>(known(stream).index);
 }
 
 Stream new_stream(Device device) {
   check(device);
   Streams& all = streams();
   const std::lock_guard lock(all.mutex);
-  return {all.count++, device};
+  return {add_stream(all), device};
 }
 
 Stream new_thread_unsafe_stream(Device device) {
@@ -84,16 +144,21 @@ void synchronize() {
 }
 
 void synchronize(const Stream& stream) {
-  known(stream);
-  synchronize();
+  evaluator().synchronize(known(stream).index);
 }
 
 void clear_streams() {
-  synchronize();
+  try {
+    synchronize();
+  } catch (...) {  // what nobody waited for until now, nobody will
+  }
+  evaluator().forget_streams();
+  named = Node::no_stream;
   Streams& all = streams();
   const std::lock_guard lock(all.mutex);
   all.count = 1;
-  all.default_index = 0;
+  all.free.clear();
+  ++all.cleared;
 }
 
 ThreadLocalStream new_thread_local_stream(Device device) {
@@ -114,18 +179,30 @@ Stream stream_from_thread_local_stream(const ThreadLocalStream& stream) {
   return own.insert_or_assign(stream.index, new_stream(stream.device)).first->second;
 }
 
-void synchronize(const ThreadLocalStream&) {
-  synchronize();
+void synchronize(const ThreadLocalStream& stream) {
+  synchronize(stream_from_thread_local_stream(stream));
 }
 
-StreamContext::StreamContext(const StreamOrDevice& s) : before_(default_stream(default_device())) {
-  set_default_stream(to_stream(s));
+void StreamContext::enter(const StreamOrDevice& s) {
+  const Stream stream = to_stream(s);
+  before_ = named;
+  // A device says no more than nothing does: there is one.
+  if (std::holds_alternative<Stream>(s)) named = static_cast<int16_t>(stream.index);
+  entered_ = true;
+}
+
+void StreamContext::leave() const {
+  named = before_;
 }
 
 Stream to_stream(StreamOrDevice s) {
+  return to_stream(s, default_device());
+}
+
+Stream to_stream(StreamOrDevice s, Device otherwise) {
   if (const Stream* stream = std::get_if<Stream>(&s)) return known(*stream);
   if (const Device* device = std::get_if<Device>(&s)) return default_stream(*device);
-  return default_stream(default_device());
+  return default_stream(otherwise);
 }
 
 }  // namespace lazuli

@@ -125,7 +125,8 @@ struct CompiledState {
     if (tracing_depth > 0 || transforms::is_tracing() || compile_mode() == CompileMode::disabled)
       return function(inputs);
     const auto [trace, symbols] = trace_for(inputs);
-    std::vector<ProgramOutput> outputs = trace->program->run(inputs_of(inputs, given_up), symbols);
+    std::vector<ProgramInput> program_inputs = inputs_of(inputs, given_up);
+    std::vector<ProgramOutput> outputs = trace->program->run(program_inputs, symbols);
 
     const Graph& graph = trace->program->graph();
     std::vector<array> results;

@@ -1,14 +1,14 @@
-#include <condition_variable>
+#include <algorithm>
+#include <map>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 
 #include <lazuli/array/evaluator.h>
-#include <lazuli/compiler/background.h>
-#include <lazuli/compiler/lru_cache.h>
-#include <lazuli/compiler/program/program.h>
-#include <lazuli/compiler/settings.h>
-#include <lazuli/graph/hash.h>
-#include <lazuli/graph/passes/simplify.h>
+#include <lazuli/array/stream.h>
+#include <lazuli/compiler/evaluation.h>
+#include <lazuli/compiler/thread_pool.h>
+#include <lazuli/compiler/worker.h>
 #include <lazuli/graph/trace.h>
 #include <lazuli/graph/transforms/tracing.h>
 
@@ -16,163 +16,255 @@ namespace lazuli {
 
 namespace {
 
-constexpr size_t programs_kept = 1024;
+/// Whether this thread runs an evaluation: one within it is a part of that.
+thread_local bool is_evaluating = false;
 
-/// Two independent hashes of a graph's structure: enough to tell graphs apart by.
-struct StructureKey {
-  uint64_t low = 0, high = 0;
-  bool operator==(const StructureKey&) const = default;
+struct EvaluatingScope {
+  EvaluatingScope() : before(std::exchange(is_evaluating, true)) {}
+  ~EvaluatingScope() { is_evaluating = before; }
+  EvaluatingScope(const EvaluatingScope&) = delete;
+  EvaluatingScope& operator=(const EvaluatingScope&) = delete;
+  bool before;
 };
 
-struct StructureKeyHash {
-  size_t operator()(const StructureKey& key) const { return key.low; }
+/// What the lazy nodes of a graph say of streams.
+struct Streams {
+  bool any_lazy = false;
+  bool are_mixed = false;
+  int only = Node::no_stream;  // where they are not mixed
 };
 
-struct CachedProgram {
-  std::shared_ptr<Program> program;
-  std::vector<uint32_t> output_entries;  // where results go: which entry of the traversal...
-  std::vector<uint32_t> output_indices;  // ...and which of its outputs
-};
-
-const Operation& operation_of(const Node& node) {
-  return static_cast<const Operation&>(*node.producer);
-}
-
-StructureKey key_of(const PendingNodes& pending) {
-  Hasher low, high(0x6a09e667f3bcc909u);
-  const auto add = [&](uint64_t word) {
-    low.add(word);
-    high.add(word);
-  };
-  const uint32_t* inputs = pending.inputs.data();
-  for (uint32_t entry = 0; entry < pending.entries.size(); ++entry) {
-    const Node& node = *pending.entries[entry].node;
-    if (pending.is_leaf(entry)) {
-      for (const NodeOutput& output : node.outputs) {
-        add((static_cast<uint64_t>(output.dtype.val()) << 32) | output.shape.size());
-        for (size_t d = 0; d < output.shape.size(); ++d) {
-          add(static_cast<uint64_t>(output.shape[d].hint()));
-          add(static_cast<uint64_t>(output.strides[d]));
-        }
-      }
-      continue;
+/// Throws for placeholders.
+Streams streams_of(const PendingNodes& pending) {
+  Streams result;
+  for (const PendingNodes::Entry& entry : pending.entries) {
+    if (entry.is_leaf) {
+      if (entry.node->state.load(std::memory_order_relaxed) != Node::State::placeholder) continue;
+      throw std::runtime_error(
+          "[eval] an argument of a function that is being traced has no value yet: eval, item and printing "
+          "cannot be used inside a compiled function");
     }
-    add(operation_of(node).hash());
-    add((static_cast<uint64_t>(node.inputs.size()) << 1) | static_cast<uint64_t>(pending.is_held(entry)));
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      add((static_cast<uint64_t>(inputs[i]) << 8) | node.inputs[i].output_index());
-    }
-    inputs += node.inputs.size();
+    const int stream = entry.node->stream;
+    result.are_mixed = result.are_mixed || (result.any_lazy && stream != result.only);
+    result.only = stream;
+    result.any_lazy = true;
   }
-  for (uint32_t output : pending.outputs) add(output);
-  return {low.result(), high.result()};
+  return result;
 }
 
+int default_index() {
+  return default_stream(default_device()).index;
+}
+
+/// The parts of a graph that programs of their own compute, in an order in which each finds what it needs
+/// under way: by how often the stream changes on the way to it, then by stream.
+struct Part {
+  int stream = 0;
+  std::vector<array> outputs;  // what is kept, or used by other parts
+};
+
+std::vector<Part> parts_of(const PendingNodes& pending, int default_stream) {
+  using Place = std::pair<int, int>;  // changes, stream
+  const size_t count = pending.entries.size();
+  std::vector<Place> place(count);
+  std::vector<bool> is_output(count);
+  const uint32_t* inputs = pending.inputs.data();
+  for (size_t e = 0; e < count; ++e) {
+    const PendingNodes::Entry& entry = pending.entries[e];
+    if (entry.is_leaf) continue;
+    const int stream = entry.node->stream == Node::no_stream ? default_stream : entry.node->stream;
+    int changes = 0;
+    const size_t operands = entry.node->inputs.size();
+    for (const uint32_t input : std::span(inputs, operands)) {
+      if (pending.entries[input].is_leaf) continue;
+      changes = std::max(changes, place[input].first + (place[input].second == stream ? 0 : 1));
+    }
+    place[e] = {changes, stream};
+    is_output[e] = entry.is_kept;
+    for (const uint32_t input : std::span(inputs, operands)) {
+      if (!pending.entries[input].is_leaf && place[input] != place[e]) is_output[input] = true;
+    }
+    inputs += operands;
+  }
+  std::map<Place, Part> parts;
+  for (size_t e = 0; e < count; ++e) {
+    if (!is_output[e]) continue;
+    Part& part = parts[place[e]];
+    part.stream = place[e].second;
+    part.outputs.emplace_back(Ref<Node>(pending.entries[e].node));
+  }
+  std::vector<Part> result;
+  for (auto& [at, part] : parts) result.push_back(std::move(part));
+  return result;
+}
+
+/// Waits for arrays that are under way, from before the lock is given up.
+class Waiting {
+ public:
+  /// The caller holds `graph_mutex`.
+  explicit Waiting(std::span<const array> arrays) {
+    for (const array& a : arrays) {
+      Node& node = *a.node();
+      if (node.is_computed()) continue;
+      if (!node.pending) node.pending = make_ref<Pending>();
+      pending_.push_back(node.pending);
+    }
+  }
+  void wait() const {
+    for (const Ref<Pending>& pending : pending_) pending->wait();
+  }
+
+ private:
+  std::vector<Ref<Pending>> pending_;
+};
+
+/// Evaluations are handed to streams in one order, under `graph_mutex`, and each waits for earlier ones only:
+/// the earliest that is not done can always go on.
 class GraphEvaluator final : public Evaluator {
  public:
   void eval(std::span<const array> arrays) override {
-    const std::lock_guard lock(mutex_);
-    const PendingNodes pending = collect_pending(arrays);
-    bool any = false;
-    for (uint32_t entry = 0; entry < pending.entries.size(); ++entry) {
-      const Node::State state = pending.entries[entry].node->state.load(std::memory_order_acquire);
-      if (state == Node::State::placeholder) {
-        throw std::runtime_error(
-            "[eval] an argument of a function that is being traced has no value yet: eval, item and printing "
-            "cannot be used inside a compiled function");
-      }
-      any = any || state == Node::State::lazy;
+    Handed handed;  // goes after the lock does
+    std::unique_lock lock(graph_mutex());
+    PendingNodes pending = collect_pending(arrays);
+    const Streams streams = streams_of(pending);
+    if (streams.any_lazy) {
+      if ((!streams.are_mixed || is_evaluating) && run_here(pending, streams.only, lock)) return;
+      submit(arrays, std::move(pending), streams, handed);
     }
-    if (any) evaluate(pending);
+    const Waiting waiting(arrays);
+    lock.unlock();
+    waiting.wait();
   }
 
   void async_eval(std::span<const array> arrays) override {
     if (transforms::is_tracing()) return eval(arrays);  // which keeps the graph behind them
+    Handed handed;                                      // goes after the lock does
+    const std::lock_guard lock(graph_mutex());
+    PendingNodes pending = collect_pending(arrays);
+    const Streams streams = streams_of(pending);
+    if (streams.any_lazy) submit(arrays, std::move(pending), streams, handed);
+  }
+
+  void synchronize(int stream) override {
+    std::shared_ptr<Worker> worker;
     {
-      const std::lock_guard lock(started_mutex_);
-      ++started_;
+      const std::lock_guard lock(graph_mutex());
+      worker = worker_of(stream);
     }
-    run_in_background([this, kept = std::vector<array>(arrays.begin(), arrays.end())] {
-      try {
-        eval(kept);
-      } catch (const std::exception&) {
-        // Whoever asks for the value evaluates again, and gets the error.
-      }
-      const std::lock_guard lock(started_mutex_);
-      if (--started_ == 0) none_left_.notify_all();
-    });
+    worker->wait();
+    throw_error_of(stream);
   }
 
   void synchronize() override {
-    std::unique_lock lock(started_mutex_);
-    none_left_.wait(lock, [this] { return started_ == 0; });
+    std::vector<std::shared_ptr<Worker>> all;
+    {
+      const std::lock_guard lock(graph_mutex());
+      all = workers_;
+    }
+    for (const auto& worker : all) {
+      if (worker) worker->wait();
+    }
+    for (size_t stream = 0; stream < all.size(); ++stream) throw_error_of(static_cast<int>(stream));
+  }
+
+  void forget_streams() override {
+    std::vector<std::shared_ptr<Worker>> forgotten;
+    {
+      const std::lock_guard lock(graph_mutex());
+      errors_.clear();
+      if (workers_.size() <= 1) return;
+      forgotten.assign(workers_.begin() + 1, workers_.end());
+      workers_.resize(1);
+    }
+    for (const auto& worker : forgotten) {
+      if (worker) worker->end();
+    }
   }
 
  private:
-  void evaluate(const PendingNodes& pending) {
-    const StructureKey key = key_of(pending);
-    CachedProgram* cached = programs_.find(key);
-    if (cached == nullptr) cached = &programs_.insert(key, build(pending));
+  using Handed = std::vector<std::shared_ptr<Evaluation>>;
 
-    // A function that is being transformed needs the graph behind what it evaluates, with its values.
-    const bool keeps_graph = transforms::is_tracing();
-    std::vector<ProgramInput> inputs;
-    for (uint32_t entry = 0; entry < pending.entries.size(); ++entry) {
-      if (!pending.is_leaf(entry)) continue;
-      const Node& node = *pending.entries[entry].node;
-      // A leaf that only this graph uses dies with it.
-      const bool dies = !keeps_graph && node.outputs.size() == 1 && !pending.is_held(entry) &&
-                        node.outputs[0].buffer->ref_count() == 1;
-      for (const NodeOutput& output : node.outputs) {
-        inputs.push_back({output.buffer, output.offset, output.shape, output.strides, dies});
-      }
+  /// Runs a graph of one stream in this thread where the stream has nothing else to do; false where it has.
+  bool run_here(PendingNodes& pending, int stream, std::unique_lock<std::mutex>& lock) {
+    Worker* worker = nullptr;
+    if (!is_evaluating) {
+      worker = worker_of(stream == Node::no_stream ? default_index() : stream).get();
+      if (!worker->claim()) return false;
     }
-    // The cache may forget the program while it runs.
-    const CachedProgram running = *cached;
-    std::vector<ProgramOutput> results = running.program->run(std::move(inputs));
+    struct Release {
+      Worker* worker;
+      ~Release() {
+        if (worker != nullptr) worker->release();
+      }
+    } const release{worker};
+    Evaluation evaluation(std::move(pending), {}, transforms::is_tracing());
+    lock.unlock();
+    const EvaluatingScope scope;
+    evaluation.run();
+    return true;
+  }
 
-    std::vector<std::vector<array>> dropped;
-    for (size_t i = 0; i < results.size(); ++i) {
-      Node& node = *pending.entries[running.output_entries[i]].node;
-      NodeOutput& output = node.outputs[running.output_indices[i]];
-      output.buffer = std::move(results[i].buffer);
-      output.offset = results[i].offset;
-      output.strides = std::move(results[i].strides);
+  /// Hands what is to be computed to the streams. The caller holds `graph_mutex`.
+  void submit(std::span<const array> arrays, PendingNodes pending, const Streams& streams, Handed& handed) {
+    if (!streams.are_mixed) {
+      const int stream = streams.only == Node::no_stream ? default_index() : streams.only;
+      handed.push_back(hand_over(stream, std::move(pending), {arrays.begin(), arrays.end()}));
+      return;
     }
-    for (size_t i = 0; i < results.size(); ++i) {
-      Node& node = *pending.entries[running.output_entries[i]].node;
-      if (node.state.load(std::memory_order_relaxed) == Node::State::computed) continue;
-      if (!keeps_graph) {
-        // Nodes further back may go with the inputs: none of them must go before all results are in place.
-        dropped.push_back(std::move(node.inputs));
-        node.inputs.clear();
-        node.producer = nullptr;
-      }
-      node.state.store(Node::State::computed, std::memory_order_release);
+    for (Part& part : parts_of(pending, default_index())) {
+      PendingNodes of_part = collect_pending(part.outputs);  // what earlier parts make is a leaf by now
+      handed.push_back(hand_over(part.stream, std::move(of_part), std::move(part.outputs)));
     }
   }
 
-  static CachedProgram build(const PendingNodes& pending) {
-    TracedGraph traced = build_evaluation_graph(pending);
-    if (prints(Stage::graph)) print_stage(Stage::graph, "eval, as built", traced.graph.to_text());
-    const Graph simplified = simplify(traced.graph);
-    if (prints(Stage::graph)) print_stage(Stage::graph, "eval, simplified", simplified.to_text());
-    return {Program::create(simplified, "eval"), std::move(traced.output_entries),
-            std::move(traced.output_indices)};
+  std::shared_ptr<Evaluation> hand_over(int stream, PendingNodes pending, std::vector<array> outputs) {
+    auto evaluation =
+        std::make_shared<Evaluation>(std::move(pending), std::move(outputs), transforms::is_tracing());
+    worker_of(stream)->add([this, stream, evaluation] {
+      try {
+        evaluation->wait_for_inputs();
+        const WorkingThread turn;
+        const EvaluatingScope scope;
+        evaluation->run();
+      } catch (...) {
+        if (evaluation->has_told()) return;
+        const std::lock_guard lock(graph_mutex());
+        errors_.try_emplace(stream, std::current_exception());
+      }
+    });
+    return evaluation;
   }
 
-  // One evaluation at a time: graphs may share nodes.
-  std::recursive_mutex mutex_;
-  std::mutex started_mutex_;
-  std::condition_variable none_left_;
-  int started_ = 0;  // by async_eval, and not done
-  LruCache<StructureKey, CachedProgram, StructureKeyHash> programs_{programs_kept};
+  /// The caller holds `graph_mutex`.
+  const std::shared_ptr<Worker>& worker_of(int stream) {
+    const auto index = static_cast<size_t>(stream);
+    if (workers_.size() <= index) workers_.resize(index + 1);
+    if (!workers_[index]) workers_[index] = Worker::create();
+    return workers_[index];
+  }
+
+  void throw_error_of(int stream) {
+    std::exception_ptr error;
+    {
+      const std::lock_guard lock(graph_mutex());
+      const auto found = errors_.find(stream);
+      if (found == errors_.end()) return;
+      error = std::move(found->second);
+      errors_.erase(found);
+    }
+    std::rethrow_exception(error);
+  }
+
+  // Guarded by graph_mutex.
+  std::vector<std::shared_ptr<Worker>> workers_;  // of each stream that has had work
+  std::map<int, std::exception_ptr> errors_;      // of streams, that nobody has been told
 };
 
 }  // namespace
 
 Evaluator& evaluator() {
-  static GraphEvaluator* const instance = new GraphEvaluator;  // never destroyed: background work may use it
+  static GraphEvaluator* const instance =
+      new GraphEvaluator;  // never destroyed: threads may use it until the end
   return *instance;
 }
 

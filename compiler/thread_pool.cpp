@@ -1,5 +1,6 @@
 #include <lazuli/compiler/thread_pool.h>
 
+#include <condition_variable>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -71,14 +72,47 @@ void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f) {
     return;
   }
   arena_of(threads)->execute([&] {
-    tbb::parallel_for(
-        int64_t{0}, parts,
-        [&](int64_t part) {
-          const InsidePart mark;
-          f(part);
-        },
-        tbb::static_partitioner());
+    // Isolated: while it waits for its parts, the caller, whose scratch memory may be in use, takes none of
+    // another loop's.
+    tbb::this_task_arena::isolate([&] {
+      tbb::parallel_for(
+          int64_t{0}, parts,
+          [&](int64_t part) {
+            const InsidePart mark;
+            f(part);
+          },
+          tbb::static_partitioner());
+    });
   });
+}
+
+namespace {
+
+struct WorkingThreads {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int count = 0;
+};
+
+WorkingThreads& working_threads() {
+  static WorkingThreads* const instance = new WorkingThreads;  // never destroyed: threads may end late
+  return *instance;
+}
+
+}  // namespace
+
+WorkingThread::WorkingThread() {
+  WorkingThreads& working = working_threads();
+  std::unique_lock lock(working.mutex);
+  working.changed.wait(lock, [&] { return working.count < num_threads(); });
+  ++working.count;
+}
+
+WorkingThread::~WorkingThread() {
+  WorkingThreads& working = working_threads();
+  const std::lock_guard lock(working.mutex);
+  --working.count;
+  working.changed.notify_one();
 }
 
 std::byte* thread_scratch(int64_t bytes) {

@@ -37,6 +37,16 @@ void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f);
 /// Whether the calling thread is within a part.
 bool is_inside_part();
 
+/// While one exists, the calling thread is one of at most `num_threads()` that work on streams at a time; the
+/// constructor waits for its turn.
+class WorkingThread {
+ public:
+  WorkingThread();
+  ~WorkingThread();
+  WorkingThread(const WorkingThread&) = delete;
+  WorkingThread& operator=(const WorkingThread&) = delete;
+};
+
 /// Memory private to the calling thread, of at least `bytes`, aligned to 64: valid until the thread asks for
 /// more. Kernels use it for their rows, templates for packing.
 std::byte* thread_scratch(int64_t bytes);

@@ -81,18 +81,16 @@ PendingNodes collect_pending(std::span<const array> outputs) {
   std::vector<Frame> stack;
 
   // Two passes over each node's inputs: going down, then (all of them having entries) writing them out.
-  const auto finish = [&](Node* node) {
-    const auto entry = static_cast<uint32_t>(pending.entries.size());
-    pending.entries.push_back({node, 0});
-    table.set(node, entry);
-    return entry;
+  const auto finish = [&](Node* node, bool is_leaf) {
+    table.set(node, static_cast<uint32_t>(pending.entries.size()));
+    pending.entries.push_back({node, 0, is_leaf, false});
   };
   const auto visit = [&](Node* node) {
     if (!table.insert(node, in_progress).second) return;
     if (node->state.load(std::memory_order_acquire) == Node::State::lazy) {
       stack.push_back({node});
     } else {
-      finish(node);
+      finish(node, true);
     }
   };
   for (const array& output : outputs) {
@@ -110,13 +108,19 @@ PendingNodes collect_pending(std::span<const array> outputs) {
         pending.inputs.push_back(entry);
         ++pending.entries[entry].uses;
       }
-      finish(node);
+      finish(node, false);
     }
   }
   for (const array& output : outputs) {
     const uint32_t entry = table.insert(output.node().get(), 0).first;
     pending.outputs.push_back(entry);
     ++pending.entries[entry].uses;
+    pending.entries[entry].is_kept = true;
+  }
+  // Looked at once: another thread may let go of one at any time.
+  for (uint32_t entry = 0; entry < pending.entries.size(); ++entry) {
+    PendingNodes::Entry& e = pending.entries[entry];
+    e.is_kept = e.is_kept || pending.is_held(entry);
   }
   return pending;
 }
@@ -151,12 +155,10 @@ Graph::ValueId add_lazy(Graph& graph, const Node& node, const uint32_t* inputs,
 TracedGraph build_evaluation_graph(const PendingNodes& pending) {
   TracedGraph traced;
   std::vector<Graph::ValueId> first_value(pending.entries.size());
-  std::vector<bool> asked(pending.entries.size(), false);
-  for (uint32_t entry : pending.outputs) asked[entry] = true;
   const uint32_t* inputs = pending.inputs.data();
   for (uint32_t entry = 0; entry < pending.entries.size(); ++entry) {
     Node& node = *pending.entries[entry].node;
-    if (pending.is_leaf(entry)) {
+    if (pending.entries[entry].is_leaf) {
       first_value[entry] = static_cast<Graph::ValueId>(traced.graph.values.size());
       for (uint32_t i = 0; i < node.outputs.size(); ++i) {
         traced.graph.add_input({node.outputs[i].shape, node.outputs[i].dtype});
@@ -166,7 +168,7 @@ TracedGraph build_evaluation_graph(const PendingNodes& pending) {
     }
     first_value[entry] = add_lazy(traced.graph, node, inputs, first_value);
     inputs += node.inputs.size();
-    if (!asked[entry] && !pending.is_held(entry)) continue;
+    if (!pending.entries[entry].is_kept) continue;
     for (uint32_t i = 0; i < node.outputs.size(); ++i) {
       traced.graph.outputs.push_back(first_value[entry] + i);
       traced.output_entries.push_back(entry);
@@ -199,6 +201,8 @@ bool is_light(const Operation& operation, size_t operands) {
 }  // namespace
 
 Graph build_function_graph(std::span<const array> arguments, std::span<const array> results) {
+  // Other threads may be evaluating what the function uses besides its arguments.
+  std::unique_lock lock(graph_mutex());
   const PendingNodes pending = collect_pending(results);
   const auto count = static_cast<uint32_t>(pending.entries.size());
   std::unordered_map<const Node*, size_t> argument_of;
@@ -211,9 +215,12 @@ Graph build_function_graph(std::span<const array> arguments, std::span<const arr
   std::vector<std::pair<uint32_t, const array*>> uses;  // of constant entries by entries that are not
   for (uint32_t entry = 0; entry < count; ++entry) {
     const Node& node = *pending.entries[entry].node;
-    if (pending.is_leaf(entry)) {
-      constant[entry] = node.state.load(std::memory_order_acquire) != Node::State::placeholder;
-      if (!constant[entry] && !argument_of.contains(&node)) {
+    if (pending.entries[entry].is_leaf) {
+      const Node::State state = node.state.load(std::memory_order_acquire);
+      constant[entry] = state != Node::State::placeholder;
+      if (constant[entry] && state != Node::State::computed) {
+        compute_now.emplace_back(Ref<Node>(pending.entries[entry].node));  // waits for whoever computes it
+      } else if (!constant[entry] && !argument_of.contains(&node)) {
         throw std::runtime_error(
             "[compile] the function uses an argument of another function that is being traced; pass it as an "
             "argument");
@@ -238,11 +245,12 @@ Graph build_function_graph(std::span<const array> arguments, std::span<const arr
   for (size_t i = 0; i < results.size(); ++i) uses.emplace_back(pending.outputs[i], &results[i]);
   std::vector<bool> now(count, false);
   for (const auto& [entry, use] : uses) {
-    if (!constant[entry] || pending.is_leaf(entry) || light[entry] || now[entry]) continue;
+    if (!constant[entry] || pending.entries[entry].is_leaf || light[entry] || now[entry]) continue;
     now[entry] = true;
     compute_now.push_back(*use);
   }
   if (!compute_now.empty()) {
+    lock.unlock();
     evaluator().eval(compute_now);
     return build_function_graph(arguments, results);  // the computed parts are leaves now
   }
@@ -256,7 +264,7 @@ Graph build_function_graph(std::span<const array> arguments, std::span<const arr
   inputs = pending.inputs.data();
   for (uint32_t entry = 0; entry < count; ++entry) {
     Node& node = *pending.entries[entry].node;
-    if (!pending.is_leaf(entry)) {
+    if (!pending.entries[entry].is_leaf) {
       first_value[entry] = add_lazy(graph, node, inputs, first_value);
       inputs += node.inputs.size();
     } else if (const auto found = argument_of.find(&node); found != argument_of.end()) {

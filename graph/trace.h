@@ -13,22 +13,21 @@ namespace lazuli {
 struct PendingNodes {
   struct Entry {
     Node* node;
-    uint32_t uses = 0;  ///< how often nodes in here use it (or its outputs are asked for)
+    uint32_t uses = 0;     ///< how often nodes in here use it (or its outputs are asked for)
+    bool is_leaf = false;  ///< not lazy: it is used, but computed elsewhere or before
+    bool is_kept = false;  ///< its value must outlive the traversal: it is asked for, or held from outside
   };
   std::vector<Entry> entries;  ///< lazy nodes and the leaves that they use
   std::vector<uint32_t>
       inputs;  ///< for each entry in order, the entries of its node's inputs; none for leaves
   std::vector<uint32_t> outputs;  ///< entries of the arrays asked for
 
-  bool is_leaf(uint32_t entry) const {
-    return entries[entry].node->state.load(std::memory_order_acquire) != Node::State::lazy;
-  }
-  /// Whether someone outside of the traversal holds the node, so that its value must outlive it. `handles`
-  /// of the references are those of `outputs` themselves.
+  /// Whether someone outside of the traversal holds a leaf by now.
   bool is_held(uint32_t entry) const { return entries[entry].node->ref_count() > entries[entry].uses; }
 };
 
-/// Walks the graph behind `outputs`, without recursion.
+/// Walks the graph behind `outputs`, without recursion. Where other threads may evaluate parts of it, under
+/// `graph_mutex`.
 PendingNodes collect_pending(std::span<const array> outputs);
 
 /// What `build_graph` made of arrays.
@@ -39,8 +38,7 @@ struct TracedGraph {
   std::vector<uint32_t> output_indices;  ///< ...and which of its outputs it is
 };
 
-/// The graph that computes all that must outlive the traversal: the outputs, and what somebody holds. Its
-/// inputs are the leaves.
+/// The graph that computes all that is kept. Its inputs are the leaves.
 TracedGraph build_evaluation_graph(const PendingNodes& pending);
 
 /// The graph of a traced function: `arguments` are its inputs, other leaves its constants. Parts that do not

@@ -20,7 +20,7 @@ bool is_served(Dtype dtype) {
 array attend(const array& queries, const array& keys, const array& values, const array* mask,
              const array* sinks, const array* length, AttentionOperation::Settings settings,
              const std::string& name, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const auto fail = [&](const std::string& what) { throw std::invalid_argument("[" + name + "] " + what); };
   const std::string shapes = "queries " + shape_to_string(queries.shape()) + ", keys " +
                              shape_to_string(keys.shape()) + " and values " + shape_to_string(values.shape());

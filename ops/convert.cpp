@@ -130,12 +130,12 @@ const Ref<const Operation>& convert_operation(Dtype dtype) {
 }
 
 array astype(const array& a, Dtype dtype, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   return a.dtype() == dtype ? a : lazuli::apply(convert_operation(dtype), {a});
 }
 
 array view(const array& a, const Dtype& dtype, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (a.dtype() == dtype) return a;
   const int from = a.dtype().size();
   const int to = dtype.size();
@@ -161,7 +161,7 @@ array contiguous(const array& a, bool, StreamOrDevice s) {
 }
 
 array stop_gradient(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   static const Ref<const Operation> operation(new StopGradient);
   return lazuli::apply(operation, {a});
 }

@@ -61,7 +61,7 @@ bool is_product(const array& weight, const ConvolutionForm& form) {
 array conv_general(array input, array weight, std::vector<int> stride, std::vector<int> padding_lo,
                    std::vector<int> padding_hi, std::vector<int> kernel_dilation,
                    std::vector<int> input_dilation, int groups, bool flip, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   check(input, weight, groups);
   const Dtype dtype = promote_types(input.dtype(), weight.dtype());
   if (!issubdtype(dtype, floating)) {

@@ -92,7 +92,7 @@ class Range final : public ElementwiseOperation {
 };
 
 array range(Dim size, Dtype dtype, std::vector<array> operands, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (dtype == bool_) throw std::invalid_argument("[arange] bool is not supported");
   return lazuli::apply(make_ref<Range>(size, dtype), std::move(operands));
 }
@@ -163,7 +163,7 @@ array linspace(double start, double stop, int num, bool endpoint, Dtype dtype, S
 }
 
 array full(Shape shape, array vals, Dtype dtype, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   for (Dim extent : shape) {
     if (extent < 0) throw std::invalid_argument("[full] an extent is negative: " + shape_to_string(shape));
   }
@@ -191,7 +191,7 @@ array full_like(const array& a, array vals, StreamOrDevice s) {
 namespace {
 
 array constant(const Shape& shape, int value, Dtype dtype, const char* name, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   for (Dim extent : shape) {
     if (extent < 0) {
       throw std::invalid_argument("[" + std::string(name) +

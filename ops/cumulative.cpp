@@ -17,7 +17,7 @@ using templates::ScanKind;
 
 array scan(ScanKind kind, const array& a, int axis, bool reverse, bool inclusive, const char* name,
            StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const int from_end = normalize_axis(axis, a.ndim(), name) - static_cast<int>(a.ndim());
   return lazuli::apply(make_ref<ScanOperation>(kind, from_end, reverse, inclusive), {a});
 }
@@ -74,7 +74,7 @@ array logcumsumexp(const array& a, bool reverse, bool inclusive, StreamOrDevice 
 }
 
 array diff(const array& a, int n, int axis, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   axis = normalize_axis(axis, a.ndim(), "diff");
   if (n < 0) throw std::invalid_argument("[diff] n must not be negative, it is " + std::to_string(n));
   array result = a;

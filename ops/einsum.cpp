@@ -172,7 +172,7 @@ std::pair<std::vector<std::vector<int>>, std::string> einsum_path(const std::str
 }
 
 array einsum(const std::string& subscripts, const std::vector<array>& operands, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const std::vector<Shape> shapes = shapes_of(operands);
   const EinsumLabels labels = read_einsum(subscripts, shapes, "einsum");
   const std::vector<Dim> extents = einsum_extents(labels, shapes, "einsum");

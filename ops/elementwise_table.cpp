@@ -354,7 +354,7 @@ array promoted(const array& a, Dtype dtype, StreamOrDevice s) {
 }
 
 array apply_elementwise(Elementwise id, std::vector<array> operands, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const ElementwiseRow& row = rows[static_cast<size_t>(id)];
   const size_t first = row.operands == OperandRule::selection ? 1 : 0;
   Dtype dtype = operands[first].dtype();

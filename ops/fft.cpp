@@ -52,6 +52,7 @@ class FourierTransform final : public HostOperation {
 };
 
 array transformed(const array& a, int axis, bool inverse, StreamOrDevice s) {
+  const StreamContext on(s);
   const array rows = moveaxis(a, axis, -1, s);
   return moveaxis(lazuli::apply(make_ref<FourierTransform>(inverse), {rows}), -1, axis, s);
 }
@@ -83,7 +84,6 @@ struct Extent {
 
 std::vector<Extent> extents_of(const array& a, const std::optional<Shape>& n,
                                const std::optional<std::vector<int>>& axes, const char* name) {
-  check_stream({});
   const auto fail = [&](const std::string& what) {
     throw std::invalid_argument("[" + std::string(name) + "] " + what);
   };

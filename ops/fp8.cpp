@@ -30,7 +30,7 @@ void require_floating(Dtype dtype, const char* name) {
 }  // namespace
 
 array to_fp8(array x, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_floating(x.dtype(), "to_fp8");
   const auto word = [](uint32_t value) { return array(value); };
   const array value = astype(x, float32, s);
@@ -50,7 +50,7 @@ array to_fp8(array x, StreamOrDevice s) {
 }
 
 array from_fp8(array x, Dtype dtype, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_floating(dtype, "from_fp8");
   if (x.dtype() != uint8) {
     throw std::invalid_argument("[from_fp8] the numbers must be uint8, not " +

@@ -90,7 +90,7 @@ array in_shape(const array& members, const Shape& shape, StreamOrDevice s) {
 array gather_mm(array a, array b, std::optional<array> lhs_indices, std::optional<array> rhs_indices, bool,
                 StreamOrDevice s) {
   constexpr const char* name = "gather_mm";
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, name);
   require_matrices(b, name);
   require_inner(a.shape(-1), b.shape(-2), name, a, b);
@@ -107,7 +107,7 @@ array gather_qmm(const array& x, const array& w, const array& scales, const std:
                  std::optional<int> group_size, std::optional<int> bits, const std::string& mode, bool,
                  StreamOrDevice s) {
   constexpr const char* name = "gather_qmm";
-  check_stream(s);
+  const StreamContext on(s);
   if (mode != "affine") fail(name, "the mode \"" + mode + "\" is not available: \"affine\" only");
   if (!biases) fail(name, "the affine mode needs biases");
   require_matrices(x, name);
@@ -137,7 +137,7 @@ array gather_qmm(const array& x, const array& w, const array& scales, const std:
 
 array segmented_mm(array a, array b, array segments, StreamOrDevice s) {
   constexpr const char* name = "segmented_mm";
-  check_stream(s);
+  const StreamContext on(s);
   if (a.ndim() != 2 || b.ndim() != 2) fail(name, "the operands must be matrices");
   require_inner(a.shape(1), b.shape(0), name, a, b);
   if (segments.ndim() < 1 || segments.shape(-1) != 2 || !issubdtype(segments.dtype(), integer)) {

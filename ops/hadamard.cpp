@@ -81,7 +81,7 @@ Signs odd_factor(int order) {
 }  // namespace
 
 array hadamard_transform(const array& a, std::optional<float> scale, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const Dtype dtype = issubdtype(a.dtype(), floating) ? a.dtype() : float32;
   if (a.dtype() == complex64) throw std::invalid_argument("[hadamard_transform] complex64 is not supported");
   const int n = a.ndim() == 0 ? 1 : static_cast<int>(a.shape(-1));
@@ -100,7 +100,7 @@ array hadamard_transform(const array& a, std::optional<float> scale, StreamOrDev
         "and k at most 26, not " +
         std::to_string(n));
   }
-  if (a.size() == 0) return astype(a, dtype, s);
+  if (element_count(a.shape()) == 0) return astype(a, dtype, s);
   const Dtype wide = dtype == float64 ? float64 : float32;
   const float factor = scale.value_or(static_cast<float>(1 / std::sqrt(static_cast<double>(n))));
   array x = multiply(astype(a, wide, s), array(factor, wide), s);

@@ -85,7 +85,7 @@ Shape along_axis_shape(const array& a, const array& indices, int axis, const cha
 }  // namespace
 
 array take(const array& a, const array& indices, int axis, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   check_indices(indices, "take");
   axis = normalize_axis(axis, a.ndim(), "take");
   const Dim extent = a.shape()[axis];
@@ -141,7 +141,7 @@ array take(const array& a, int index, StreamOrDevice s) {
 }
 
 array take_along_axis(const array& a, const array& indices, int axis, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   axis = normalize_axis(axis, a.ndim(), "take_along_axis");
   Shape shape = along_axis_shape(a, indices, axis, "take_along_axis");
   Shape others = a.shape();
@@ -161,7 +161,7 @@ namespace {
 /// Elements of `a` along an axis, replaced by `values` or, with a mode, combined with them.
 array update_along_axis(const array& a, const array& indices, const array& values, int axis,
                         std::optional<ScatterMode> mode, const char* name, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   axis = normalize_axis(axis, a.ndim(), name);
   const Shape shape = along_axis_shape(a, indices, axis, name);
   for (int i = 0; i < static_cast<int>(shape.size()); ++i) {
@@ -197,7 +197,7 @@ array scatter_add_axis(const array& a, const array& indices, const array& values
 
 array gather(const array& a, const std::vector<array>& indices, const std::vector<int>& axes,
              const Shape& slice_sizes, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   Scattering from = scattering(a.shape(), indices, axes, slice_sizes, 1, "gather");
   Shape shape = from.index_shape;
   shape.insert(shape.end(), slice_sizes.begin(), slice_sizes.end());
@@ -214,7 +214,7 @@ namespace {
 array scatter(const array& a, const std::vector<array>& indices, const array& updates,
               const std::vector<int>& axes, std::optional<ScatterMode> mode, const char* name,
               StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const std::string prefix = "[" + std::string(name) + "] ";
   if (updates.ndim() < a.ndim()) {
     throw std::invalid_argument(prefix + "the updates have fewer dimensions than the array");

@@ -40,7 +40,7 @@ void IndexedUpdate::attributes(AttributeWriter& writer) const {
 }
 
 array view_of(const array& a, std::string_view name, Shape shape, IndexMap map, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   return lazuli::apply(make_ref<IndexedView>(name, std::move(shape), std::move(map)), {a});
 }
 

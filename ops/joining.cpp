@@ -42,7 +42,7 @@ class Concatenate final : public ConcatenateOperation {
 }  // namespace
 
 array concatenate(std::vector<array> arrays, int axis, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (arrays.empty()) throw std::invalid_argument("[concatenate] there is no array");
   axis = normalize_axis(axis, arrays[0].ndim(), "concatenate");
   if (arrays.size() == 1) return arrays[0];

@@ -70,7 +70,7 @@ const Ref<const Operation>& matmul_operation(Dtype dtype) {
 }  // namespace
 
 array matmul(const array& a, const array& b, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const MatrixOperands x = matrix_operands(a, b, "matmul", s);
   const Dtype dtype = product_dtype(promote_types(a.dtype(), b.dtype()), "matmul");
   const array result = lazuli::apply(matmul_operation(dtype), {astype(x.a, dtype, s), astype(x.b, dtype, s)});
@@ -78,7 +78,7 @@ array matmul(const array& a, const array& b, StreamOrDevice s) {
 }
 
 array addmm(array c, array a, array b, const float& alpha, const float& beta, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const MatrixOperands x = matrix_operands(a, b, "addmm", s);
   const Dtype dtype = product_dtype(promote_types(c.dtype(), promote_types(a.dtype(), b.dtype())), "addmm");
   std::vector<array> operands{astype(x.a, dtype, s), astype(x.b, dtype, s)};

@@ -47,7 +47,7 @@ class TrueBefore final : public HostOperation {
 }  // namespace
 
 array masked_scatter(const array& a, const array& mask, const array& src, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (mask.dtype() != bool_) {
     throw std::invalid_argument("[masked_scatter] the mask must be bool, not " +
                                 std::string(dtype_name(mask.dtype())));
@@ -58,8 +58,8 @@ array masked_scatter(const array& a, const array& mask, const array& src, Stream
     throw std::invalid_argument("[masked_scatter] a mask of shape " + shape_to_string(mask.shape()) +
                                 " does not fit the first axes of " + shape_to_string(a.shape()));
   }
-  if (a.size() == 0) return a;
-  if (src.size() == 0) throw std::invalid_argument("[masked_scatter] there is nothing to take from");
+  if (element_count(a.shape()) == 0) return a;
+  if (element_count(src.shape()) == 0) throw std::invalid_argument("[masked_scatter] there is nothing to take from");
   std::vector<int> added;
   for (size_t d = mask.ndim(); d < a.ndim(); ++d) added.push_back(static_cast<int>(d));
   const array places = broadcast_to(expand_dims(mask, added, s), a.shape(), s);

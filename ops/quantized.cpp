@@ -194,7 +194,7 @@ array dequantize(const array& w, const array& scales, const std::optional<array>
 array quantized_matmul(array x, array w, array scales, std::optional<array> biases, bool transpose,
                        std::optional<int> group_size, std::optional<int> bits, const std::string& mode,
                        StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const std::string name = "quantized_matmul";
   const Format format = checked_format(group_size, bits, mode, name);
   const array& bias = required_biases(biases, name);
@@ -227,7 +227,7 @@ array quantized_take(const array& w, const array& scales, const array& biases, c
 
 array pack_quantized(const array& w, const array& scales, const array& biases, int group_size, int bits,
                      StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const Format format = checked_format(group_size, bits, "affine", "pack_quantized");
   check_parts(w, scales, biases, format, "pack_quantized");
   if (w.ndim() != 2) throw std::invalid_argument("[pack_quantized] the matrix must have two dimensions");
@@ -236,7 +236,7 @@ array pack_quantized(const array& w, const array& scales, const array& biases, i
 
 array packed_quantized_matmul(const array& x, const array& packed, Dim out_features, Dim in_features,
                               int group_size, int bits, QuantizedActivations activations, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const std::string name = "packed_quantized_matmul";
   checked_format(group_size, bits, "affine", name);
   if (x.dtype() != float32 && x.dtype() != float16 && x.dtype() != bfloat16) {
@@ -255,7 +255,7 @@ array packed_quantized_matmul(const array& x, const array& packed, Dim out_featu
 
 array packed_quantized_take(const array& packed, const array& indices, Dim in_features, Dtype dtype,
                             StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (packed.dtype() != uint8 || packed.ndim() != 2) {
     throw std::invalid_argument("[packed_quantized_take] the weights must come from pack_quantized");
   }

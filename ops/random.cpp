@@ -96,7 +96,7 @@ void seed(uint64_t seed) {
 }
 
 array bits(const Shape& shape, int width, const std::optional<array>& key, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (width != 1 && width != 2 && width != 4) {
     throw std::invalid_argument("[bits] the width must be 1, 2 or 4 bytes, not " + std::to_string(width));
   }

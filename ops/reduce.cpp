@@ -87,7 +87,7 @@ class Reduction final : public ReductionOperation {
 /// `a` reduced along axes, as `dtype`, in which it is computed.
 array reduce(Opcode op, const array& a, const Axes& axes, bool keepdims, Dtype dtype, const char* name,
              StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   Axes sorted = normalize_axes(axes, a.ndim(), name);
   if (sorted.empty()) return a;
   std::sort(sorted.begin(), sorted.end());
@@ -247,7 +247,7 @@ array argmax(const array& a, int axis, bool keepdims, StreamOrDevice s) {
 
 array number_of_elements(const array& a, std::vector<int> axes, bool inverted, Dtype dtype,
                          StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   return element_count_of(a, axes, dtype, inverted, "number_of_elements");
 }
 

@@ -95,7 +95,7 @@ class Reshape final : public ReshapeOperation {
 }  // namespace
 
 array reshape(const array& a, Shape shape, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   shape = complete_shape(a.shape(), std::move(shape), "reshape");
   if (same_shape(shape, a.shape())) return a;
   return lazuli::apply(make_ref<Reshape>(std::move(shape)), {a});

@@ -99,7 +99,7 @@ std::vector<DynamicIndex> dynamic_starts(const Shape& shape, const array& start,
 }
 
 array update_at(const array& src, const array& update, const Shape& shape, IndexMap map, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const array values = broadcast_to(astype(update, src.dtype(), s), shape, s);
   return lazuli::apply(make_ref<IndexedUpdate>("slice_update", std::move(map)), {src, values});
 }
@@ -125,7 +125,7 @@ array slice(const array& a, Shape start, Shape stop, StreamOrDevice s) {
 }
 
 array slice(const array& a, const array& start, std::vector<int> axes, Shape slice_size, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   IndexMap map = identity_map(static_cast<int>(a.ndim()));
   std::vector<DynamicIndex> indices = dynamic_starts(a.shape(), start, axes, slice_size, 1, map, "slice");
   return lazuli::apply(
@@ -146,7 +146,7 @@ array slice_update(const array& src, const array& update, Shape start, Shape sto
 
 array slice_update(const array& src, const array& update, const array& start, std::vector<int> axes,
                    StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (update.ndim() > src.ndim()) {
     throw std::invalid_argument("[slice_update] the update has more dimensions than the array");
   }
@@ -295,6 +295,7 @@ array diagonal(const array& a, int offset, int axis1, int axis2, StreamOrDevice 
 }
 
 array diag(const array& a, int k, StreamOrDevice s) {
+  const StreamContext on(s);
   if (a.ndim() == 2) return diagonal(a, k, 0, 1, s);
   if (a.ndim() != 1) throw std::invalid_argument("[diag] the array must have one or two dimensions");
   const Dim size = a.shape()[0] + std::abs(k);

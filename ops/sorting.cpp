@@ -15,7 +15,7 @@ namespace lazuli {
 namespace {
 
 array sorted(const array& a, int axis, bool positions, const char* name, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   axis = normalize_axis(axis, a.ndim(), name);
   const array rows = moveaxis(a, axis, -1, s);
   return moveaxis(lazuli::apply(make_ref<SortOperation>(positions), {rows}), -1, axis, s);
@@ -82,7 +82,7 @@ array topk(const array& a, int k, StreamOrDevice s) {
 
 array searchsorted(const array& sorted_sequence, const array& values, const std::string& side,
                    StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (sorted_sequence.ndim() != 1) {
     throw std::invalid_argument("[searchsorted] the sorted sequence must have one dimension, not " +
                                 std::to_string(sorted_sequence.ndim()));
@@ -98,7 +98,7 @@ array searchsorted(const array& sorted_sequence, const array& values, const std:
 }
 
 array median(const array& a, const std::vector<int>& axes, bool keepdims, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   std::vector<int> along = normalize_axes(axes, a.ndim(), "median");
   std::sort(along.begin(), along.end());
   const Dtype dtype = at_least_float(a.dtype());

@@ -13,7 +13,7 @@ namespace {
 /// `of_angle(2 pi n / (M - 1))` for each of M points.
 template <typename F>
 array window(int points, const F& of_angle, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   if (points < 1) return zeros({0}, s);
   if (points == 1) return ones({1}, s);
   const array step(static_cast<float>(2 * std::numbers::pi / (points - 1)));

@@ -63,7 +63,7 @@ struct HostRun {
 class Binding {
  public:
   Binding(const Program& program, std::span<const ProgramInput> inputs, std::span<const int64_t> symbols);
-  std::vector<ProgramOutput> run(std::vector<ProgramInput> inputs) const;
+  std::vector<ProgramOutput> run(std::span<ProgramInput> inputs) const;
   /// Bytes that a run takes for temporaries and results.
   int64_t memory() const;
 

@@ -12,7 +12,7 @@ namespace lazuli {
 /// The memory of a run: where storages lie, and the buffers they lie in.
 class Binding::Memory {
  public:
-  Memory(const Binding& binding, const std::vector<ProgramInput>& inputs)
+  Memory(const Binding& binding, std::span<ProgramInput> inputs)
       : binding_(binding),
         base_(binding.storages_.size(), nullptr),
         took_over_(binding.storages_.size(), false),
@@ -26,8 +26,9 @@ class Binding::Memory {
       } else if (storage.kind == Storage::Kind::constant) {
         base_[s] = binding.constants_[static_cast<size_t>(storage.index)]->data();
       } else if (storage.donor >= 0) {
-        const ProgramInput& donor = inputs[static_cast<size_t>(storage.donor)];
+        ProgramInput& donor = inputs[static_cast<size_t>(storage.donor)];
         if (!donor.donated || donor.offset != 0 || !donor.buffer->is_donatable()) continue;
+        donor.written_over = true;
         took_over_[s] = true;
         results_[s] = donor.buffer;
         base_[s] = donor.buffer->data();
@@ -83,7 +84,7 @@ int64_t Binding::memory() const {
   return peak_of(pieces_);
 }
 
-std::vector<ProgramOutput> Binding::run(std::vector<ProgramInput> inputs) const {
+std::vector<ProgramOutput> Binding::run(std::span<ProgramInput> inputs) const {
   Memory memory(*this, inputs);
 
   SmallVector<std::byte*, 24> pointers;

@@ -105,8 +105,8 @@ std::shared_ptr<Binding> Program::bind(std::span<const ProgramInput> inputs,
   return binding;
 }
 
-std::vector<ProgramOutput> Program::run(std::vector<ProgramInput> inputs, std::span<const int64_t> symbols) {
-  return bind(inputs, symbols)->run(std::move(inputs));
+std::vector<ProgramOutput> Program::run(std::span<ProgramInput> inputs, std::span<const int64_t> symbols) {
+  return bind(inputs, symbols)->run(inputs);
 }
 
 }  // namespace lazuli

@@ -20,7 +20,8 @@ struct ProgramInput {
   int64_t offset = 0;  ///< in bytes
   Shape shape;
   Strides strides;
-  bool donated = false;  ///< the program holds the only reference to the buffer
+  bool donated = false;       ///< the program holds the only reference to the buffer
+  bool written_over = false;  ///< set by a run that used the donated memory
 };
 
 /// A tensor that a program made: a place in a buffer.
@@ -54,7 +55,7 @@ class Program {
 
   /// Runs on inputs whose extents give the symbols these values; blocks until done. Donated inputs may be
   /// written over.
-  std::vector<ProgramOutput> run(std::vector<ProgramInput> inputs, std::span<const int64_t> symbols = {});
+  std::vector<ProgramOutput> run(std::span<ProgramInput> inputs, std::span<const int64_t> symbols = {});
 
   const Graph& graph() const { return plan_.prepared.graph; }
   const FusionPlan& plan() const { return plan_; }

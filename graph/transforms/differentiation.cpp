@@ -60,6 +60,7 @@ Differentials pull_back(const Record& record, std::span<const array> results, co
       wanted.push_back(record.reaches(input) && is_differentiable(input.dtype()));
     }
     if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) continue;
+    const StreamContext on(stream_of(node));
     const Differentials of_inputs = operation_of(node).vjp({node.inputs, outputs}, of_outputs, wanted);
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (wanted[i] && of_inputs[i]) table.add(node.inputs[i], *of_inputs[i]);
@@ -80,6 +81,7 @@ Differentials push_forward(const Record& record, std::span<const array> results,
     }
     const Differentials of_inputs = table.get(node->inputs);
     if (!any_of(of_inputs)) continue;
+    const StreamContext on(stream_of(*node));
     add_all(table, outputs, operation_of(*node).jvp({node->inputs, outputs}, of_inputs));
   }
   return table.get(results);

@@ -48,6 +48,8 @@ array stand_in(const array& a) {
 }
 
 Record::Record(std::span<const array> results, std::span<const array> from, std::span<const array> known) {
+  // Other threads may be evaluating what the function uses besides its arguments.
+  const std::lock_guard lock(graph_mutex());
   for (const array& a : from) reached_.insert(a.node().get());
   std::unordered_set<const Node*> visited = reached_;
   for (const array& a : known) visited.insert(a.node().get());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <lazuli/array/array.h>
+#include <lazuli/array/stream.h>
 #include <lazuli/graph/operation.h>
 
 /// How a function's computation is recorded for a transform: it is called with stand-ins for its arguments,
@@ -49,6 +50,12 @@ inline const Operation& operation_of(const Node& node) {
   return static_cast<const Operation&>(*node.producer);
 }
 std::vector<array> outputs_of(const Ref<Node>& node);
+
+/// Where a node's operation runs: rules' operations run there too.
+inline StreamOrDevice stream_of(const Node& node) {
+  if (node.stream == Node::no_stream) return {};
+  return Stream{node.stream, default_device()};
+}
 
 /// Whether there are derivatives with respect to arrays of a dtype.
 inline bool is_differentiable(Dtype dtype) {

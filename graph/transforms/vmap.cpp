@@ -57,6 +57,7 @@ class Batching {
       inputs.push_back(batch != nullptr ? *batch : input);
       is_batched.push_back(batch != nullptr);
     }
+    const StreamContext on(transforms::stream_of(*node));
     const std::vector<array> results = transforms::operation_of(*node).vmap(inputs, is_batched, batch_);
     for (size_t i = 0; i < results.size(); ++i) {
       batched_.emplace(array(node, static_cast<uint32_t>(i)).id(), results[i]);
