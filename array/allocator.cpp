@@ -1,34 +1,16 @@
 #include <lazuli/array/allocator.h>
 
-#include <unistd.h>
+#include <sys/mman.h>
 
-#include <algorithm>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 
 #include <lazuli/array/block_pool.h>
 #include <lazuli/array/memory.h>
 #include <lazuli/array/page_heap.h>
+#include <lazuli/array/system_memory.h>
 
 namespace lazuli {
-
-namespace {
-
-/// The memory this process may use: that of the machine or of its control group.
-size_t physical_memory() {
-  const long pages = sysconf(_SC_PHYS_PAGES);
-  const long page_size = sysconf(_SC_PAGESIZE);
-  size_t bytes = pages > 0 && page_size > 0 ? static_cast<size_t>(pages) * static_cast<size_t>(page_size)
-                                            : size_t{1} << 40;
-  std::ifstream group("/sys/fs/cgroup/memory.max");
-  size_t limit = 0;
-  // The file holds a number or the word "max".
-  if (group >> limit && limit > 0) bytes = std::min(bytes, limit);
-  return bytes;
-}
-
-}  // namespace
 
 Allocator& Allocator::instance() {
   static Allocator* const allocator = new Allocator;
@@ -49,6 +31,10 @@ void Allocator::charge(size_t size) {
   const size_t before = active_.load(std::memory_order_relaxed);
   if (size > limit || before > limit - size) over_limit(size);
   const size_t now = active_.fetch_add(size, std::memory_order_relaxed) + size;
+  if (now > limit) {  // another thread came in between
+    discharge(size);
+    over_limit(size);
+  }
   size_t peak = peak_.load(std::memory_order_relaxed);
   while (now > peak && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
   }
@@ -68,9 +54,40 @@ void Allocator::over_limit(size_t size) const {
 }
 
 void Allocator::refused(size_t size) const {
-  throw std::runtime_error("[malloc] Unable to allocate " + std::to_string(size) +
-                           " bytes: the system refuses them; " + std::to_string(active()) +
+  throw std::runtime_error("[malloc] Unable to allocate " + std::to_string(size) + " bytes: the system has " +
+                           std::to_string(available_memory()) + " available; " + std::to_string(active()) +
                            " bytes are in use.");
+}
+
+bool Allocator::has_memory_for(size_t size) const {
+  const size_t available = available_memory();
+  // What was taken before but never written to is not in memory yet; it will be.
+  return size <= available && active() + PageHeap::instance().cached_bytes() <= available + resident_memory();
+}
+
+bool Allocator::wire(void* data, size_t size) {
+  const size_t limit = wired_limit_.load(std::memory_order_relaxed);
+  if (limit == 0) return false;
+  if (wired_.fetch_add(size, std::memory_order_relaxed) + size <= limit &&
+      mlock2(data, size, MLOCK_ONFAULT) == 0) {
+    return true;
+  }
+  wired_.fetch_sub(size, std::memory_order_relaxed);
+  return false;
+}
+
+void Allocator::unwire(void* data, size_t size) noexcept {
+  munlock(data, size);
+  wired_.fetch_sub(size, std::memory_order_relaxed);
+}
+
+size_t Allocator::set_wired_limit(size_t limit) {
+  const size_t total = physical_memory();
+  if (limit > total) {
+    throw std::invalid_argument("[set_wired_limit] " + std::to_string(limit) +
+                                " bytes are more than the memory of this machine, " + std::to_string(total));
+  }
+  return wired_limit_.exchange(limit);
 }
 
 size_t Allocator::cached() const {
@@ -115,6 +132,9 @@ size_t get_memory_limit() {
 }
 size_t set_cache_limit(size_t limit) {
   return Allocator::instance().set_cache_limit(limit);
+}
+size_t set_wired_limit(size_t limit) {
+  return Allocator::instance().set_wired_limit(limit);
 }
 void clear_cache() {
   Allocator::instance().clear_cache();

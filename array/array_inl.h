@@ -70,6 +70,8 @@ inline Dtype array::dtype() const {
   return node_->outputs[index_].dtype;
 }
 inline size_t array::size() const {
+  // Whoever has the number can compute with it: a trace holds for this one only.
+  for (const Dim extent : shape()) static_cast<void>(static_cast<int>(extent));
   return static_cast<size_t>(element_count(shape()));
 }
 inline bool array::is_available() const {

@@ -33,6 +33,7 @@ Ref<Buffer> Buffer::allocate(size_t size) {
     }
     Buffer* buffer = new (block) Buffer(pages.data, size, Origin::pages);
     buffer->block_size_ = pages.size;
+    buffer->is_wired_ = allocator.wire(pages.data, pages.size);
     return Ref<Buffer>::adopt_new(buffer);
   } catch (...) {
     allocator.discharge(size);
@@ -53,6 +54,7 @@ void Buffer::destroy() const {
   const size_t size = size_;
   const PageHeap::Block pages{data_, block_size_};
   if (release_) (*release_)();
+  if (is_wired_) Allocator::instance().unwire(data_, block_size_);
   void* block = const_cast<Buffer*>(this);
   this->~Buffer();
   BlockPool::free(block, origin == Origin::inside ? header_size + size : header_size);

@@ -35,6 +35,7 @@ class Buffer final : public RefCounted {
   void destroy() const override;
 
   Origin origin_;
+  bool is_wired_ = false;
   std::byte* data_;
   size_t size_;
   size_t block_size_ = 0;  // of the page heap's block

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <new>
 
+#include <lazuli/array/allocator.h>
 #include <lazuli/array/sanitizer.h>
 
 namespace lazuli {
@@ -17,6 +18,8 @@ constexpr size_t huge_page_size = size_t{2} << 20;
 /// Blocks larger than this have a mapping of their own.
 constexpr size_t largest_in_region = size_t{2} << 20;
 constexpr size_t region_size = size_t{64} << 20;
+/// From here on looking whether the system has the memory costs little beside filling it.
+constexpr size_t least_checked = size_t{32} << 20;
 
 struct SizeClass {
   size_t index;
@@ -77,7 +80,11 @@ PageHeap::Block PageHeap::take_kept(size_t index, size_t block_size) {
 }
 
 PageHeap::Block PageHeap::fresh(size_t index, size_t block_size) {
-  if (block_size > largest_in_region) return {map(block_size), block_size};
+  if (block_size > largest_in_region) {
+    // The system gives out more addresses than it has memory, and ends processes when they use them.
+    if (block_size >= least_checked && !Allocator::instance().has_memory_for(block_size)) return {};
+    return {map(block_size), block_size};
+  }
   if (std::vector<std::byte*>& addresses = returned_[index]; !addresses.empty()) {
     std::byte* data = addresses.back();
     addresses.pop_back();

@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <random>
 #include <thread>
 
 #include <lazuli/array/buffer.h>
 #include <lazuli/array/memory.h>
+#include <lazuli/array/system_memory.h>
 
 using namespace lazuli;
 
@@ -116,6 +118,57 @@ TEST_F(MemoryTest, SystemRefusal) {
   set_memory_limit(~size_t{0});
   EXPECT_THROW(Buffer::allocate(size_t{1} << 60), std::runtime_error);
   EXPECT_THROW(Buffer::allocate(size_t{1} << 47), std::runtime_error);
+}
+
+TEST_F(MemoryTest, WhatTheMachineDoesNotHaveIsRefused) {
+  set_memory_limit(~size_t{0});
+  const size_t available = available_memory();
+  // Each of them alone fits; addresses there are enough of. Nobody writes to them.
+  const Ref<Buffer> first = Buffer::allocate(available / 4 * 3);
+  try {
+    Buffer::allocate(available / 4 * 3);
+    FAIL();
+  } catch (const std::runtime_error& error) {
+    EXPECT_NE(std::string(error.what()).find("available"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(get_active_memory(), active_ + available / 4 * 3);
+  Buffer::allocate(size_t{40} << 20);
+}
+
+TEST_F(MemoryTest, WiredMemoryIsLimited) {
+  EXPECT_EQ(set_wired_limit(size_t{4} << 20), 0u);
+  {
+    const Ref<Buffer> within = Buffer::allocate(3 << 20), beyond = Buffer::allocate(3 << 20);
+    std::memset(within->data(), 1, within->size());
+    std::memset(beyond->data(), 2, beyond->size());
+    EXPECT_EQ(within->data()[12345], std::byte{1});
+  }
+  // What goes makes room.
+  const Ref<Buffer> again = Buffer::allocate(3 << 20);
+  EXPECT_EQ(set_wired_limit(0), size_t{4} << 20);
+  EXPECT_THROW(set_wired_limit(~size_t{0}), std::invalid_argument);
+}
+
+TEST_F(MemoryTest, ThreadsDoNotPassTheLimitTogether) {
+  set_memory_limit(get_active_memory() + (10 << 20));
+  std::atomic<int> held{0}, refused{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) {
+        try {
+          const Ref<Buffer> buffer = Buffer::allocate(4 << 20);
+          EXPECT_LE(++held, 2);
+          std::this_thread::yield();
+          --held;
+        } catch (const std::runtime_error&) {
+          ++refused;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LT(refused, 2000);
 }
 
 TEST_F(MemoryTest, ExternalMemory) {
