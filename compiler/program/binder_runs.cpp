@@ -1,0 +1,239 @@
+#include <lazuli/compiler/program/binder.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include <lazuli/compiler/kernel_launch.h>
+#include <lazuli/compiler/settings.h>
+
+// What runs in a program, written down once memory has its places.
+namespace lazuli {
+
+void Binder::write_step(int s) {
+  step_ = s;
+  const ProgramStep& step = program_.steps()[static_cast<size_t>(s)];
+  switch (step.kind) {
+    case FusionUnit::Kind::group:
+      write_kernel(step.kernel);
+      break;
+    case FusionUnit::Kind::host:
+      write_host(step);
+      break;
+    case FusionUnit::Kind::reshape:
+      if (is_copy(s)) {
+        write_copy(locate(graph_.nodes[step.node].inputs[0]), locate(step.writes[0]),
+                   graph_.spec(step.writes[0]).dtype, -1);
+      }
+      break;
+    case FusionUnit::Kind::begin: {
+      const Graph::GraphNode& node = graph_.nodes[step.node];
+      if (node.operation->kind() != OperationKind::update) break;
+      if (std::find(in_place_.begin(), in_place_.end(), s) != in_place_.end()) break;
+      const Location& to = locate(step.writes[0]);
+      write_copy(locate(node.inputs[0]), to, graph_.spec(step.writes[0]).dtype, to.storage);
+      break;
+    }
+  }
+}
+
+void Binder::plan_memory(const std::vector<int>& begins) {
+  const int runs = begins.back();
+  std::vector<MemoryNeed> temporaries;
+  std::vector<MemoryPiece>& pieces = binding_.pieces_;
+  for (size_t i = 0; i < binding_.storages_.size(); ++i) {
+    const Storage& storage = binding_.storages_[i];
+    if (merged_[i] >= 0) continue;
+    const auto index = static_cast<int>(i);
+    if (storage.kind == Storage::Kind::output) {
+      pieces.push_back({storage.bytes, begins[static_cast<size_t>(storage.first)], runs, {{index, 0}}});
+    } else if (storage.kind == Storage::Kind::temporary && storage.last >= storage.first) {
+      const int first = begins[static_cast<size_t>(storage.first)];
+      const int last = begins[static_cast<size_t>(storage.last) + 1] - 1;
+      temporaries.push_back({index, storage.bytes, first, std::max(first, last)});
+    }
+  }
+  std::vector<MemoryPiece> placed = place_temporaries(temporaries);
+  std::move(placed.begin(), placed.end(), std::back_inserter(pieces));
+  std::stable_sort(pieces.begin(), pieces.end(),
+                   [](const MemoryPiece& a, const MemoryPiece& b) { return a.first < b.first; });
+  binding_.by_last_.resize(pieces.size());
+  std::iota(binding_.by_last_.begin(), binding_.by_last_.end(), 0);
+  std::stable_sort(binding_.by_last_.begin(), binding_.by_last_.end(), [&](int a, int b) {
+    return pieces[static_cast<size_t>(a)].last < pieces[static_cast<size_t>(b)].last;
+  });
+}
+
+KernelRun Binder::make_kernel(const kir::Kernel& kernel, std::span<const int64_t> extents,
+                              std::span<const std::vector<int64_t>> strides,
+                              std::vector<KernelRun::Pointer> pointers, RunsOver over) {
+  BoundKernel bound = bind_kernel(kernel, extents, strides, over);
+  KernelRun run;
+  run.extents = std::move(bound.extents);
+  run.strides = std::move(bound.strides);
+  run.pointers = std::move(pointers);
+  std::vector<std::byte*> scratch(run.pointers.size(), nullptr);
+  run.scratch_bytes = layout_scratch(bound.kernel, run.extents.data(), scratch.data(), run.strides.data());
+  for (size_t a = 0; a < run.pointers.size(); ++a) {
+    if (bound.kernel.accesses[a].kind == kir::Access::Kind::scratch) {
+      run.pointers[a] = {-1, static_cast<int64_t>(reinterpret_cast<intptr_t>(scratch[a]))};
+    }
+  }
+  run.kernel = kernel_for(bound.kernel);
+  return run;
+}
+
+void Binder::add_kernel(const kir::Kernel& kernel, std::span<const int64_t> extents,
+                        std::span<const std::vector<int64_t>> strides,
+                        std::vector<KernelRun::Pointer> pointers, int only_unless_donated) {
+  KernelRun run = make_kernel(kernel, extents, strides, std::move(pointers), RunsOver::whole);
+  run.only_unless_donated = only_unless_donated;
+  binding_.runs_.push_back(std::move(run));
+}
+
+Binder::Operands Binder::place_operands(const LoweredKernel& lowered) {
+  Operands placed;
+  auto& [extents, strides, pointers] = placed;
+  for (Dim extent : lowered.extents) extents.push_back(concrete(extent));
+  const size_t rank = extents.size();
+  for (size_t a = 0; a < lowered.operands.size(); ++a) {
+    const KernelOperand& operand = lowered.operands[a];
+    std::vector<int64_t> of_access(rank + lowered.kernel.accesses[a].dynamic_indices, 0);
+    KernelRun::Pointer pointer{-1, 0};
+    if (operand.kind == KernelOperand::Kind::extent) {
+      binding_.extents_.push_back(std::make_unique<int64_t>(concrete(operand.extent)));
+      pointer.offset = static_cast<int64_t>(reinterpret_cast<intptr_t>(binding_.extents_.back().get()));
+    } else if (operand.kind == KernelOperand::Kind::block) {
+      // As the whole result would lie; each block brings its own memory.
+      const Strides whole = row_major_strides(concrete(graph_.spec(operand.value).shape));
+      for (size_t d = 0; d < whole.size(); ++d) {
+        if (operand.coordinates[d].dim >= 0) {
+          of_access[static_cast<size_t>(operand.coordinates[d].dim)] = whole[d];
+        }
+      }
+    } else if (operand.kind == KernelOperand::Kind::tensor) {
+      const Location& location = locate(operand.value);
+      pointer = {location.storage, location.offset};
+      for (size_t d = 0; d < operand.coordinates.size(); ++d) {
+        const KernelOperand::Coordinate& coordinate = operand.coordinates[d];
+        const int64_t stride = location.strides[d];
+        pointer.offset += concrete(coordinate.offset) * stride * item_size(operand.value);
+        if (coordinate.dim >= 0)
+          of_access[static_cast<size_t>(coordinate.dim)] += concrete(coordinate.scale) * stride;
+        if (coordinate.dynamic >= 0) {
+          of_access[rank + static_cast<size_t>(coordinate.dynamic)] +=
+              concrete(coordinate.dynamic_scale) * stride;
+        }
+      }
+    }
+    strides.push_back(std::move(of_access));
+    pointers.push_back(pointer);
+  }
+  return placed;
+}
+
+void Binder::write_kernel(const LoweredKernel& lowered) {
+  auto [extents, strides, pointers] = place_operands(lowered);
+  if (const auto split = split_reduction(lowered.kernel, extents, strides, num_threads())) {
+    return add_split_reduction(*split, strides, pointers);
+  }
+  add_kernel(lowered.kernel, extents, strides, std::move(pointers), -1);
+}
+
+int Binder::add_step_storage(int64_t bytes) {
+  const int index = add_storage(Storage::Kind::temporary, 0, bytes);
+  binding_.storages_.back().first = binding_.storages_.back().last = step_;
+  return index;
+}
+
+void Binder::add_split_reduction(const SplitReduction& split, std::span<const std::vector<int64_t>> strides,
+                                 std::span<const KernelRun::Pointer> pointers) {
+  std::vector<int> partial;
+  for (Dtype dtype : split.partial_dtypes) {
+    partial.push_back(add_step_storage(split.parts * split.results * dtype.size()));
+  }
+  const auto add_half = [&](const SplitReduction::Half& half, bool rest) {
+    std::vector<KernelRun::Pointer> own;
+    for (size_t i = 0; i < half.operands.size(); ++i) {
+      const int operand = half.operands[i];
+      const int64_t size = half.kernel.accesses[i].dtype.size();
+      if (operand >= 0) {
+        own.push_back(pointers[static_cast<size_t>(operand)]);
+        const int64_t stride = strides[static_cast<size_t>(operand)][static_cast<size_t>(split.split_dim)];
+        if (rest) own.back().offset += split.rest_offset * stride * size;
+      } else {
+        own.push_back({partial[static_cast<size_t>(-1 - operand)], 0});
+        if (rest) own.back().offset = (split.parts - 1) * split.results * size;
+      }
+    }
+    add_kernel(half.kernel, half.extents, half.strides, std::move(own), -1);
+  };
+  add_half(split.first, false);
+  if (split.rest) add_half(*split.rest, true);
+  add_half(split.second, false);
+}
+
+void Binder::write_copy(const Location& from, const Location& to, Dtype dtype, int only_unless_donated) {
+  std::vector<int64_t> extents;
+  for (Dim extent : from.shape) extents.push_back(extent.hint());
+  if (extents.empty()) extents.push_back(1);
+  std::vector<std::vector<int64_t>> strides(2);
+  Strides target = row_major_strides(from.shape);
+  strides[0].assign(from.strides.begin(), from.strides.end());
+  strides[1].assign(target.begin(), target.end());
+  for (auto& of_access : strides) of_access.resize(extents.size(), 0);
+  add_kernel(copy_kernel(dtype, static_cast<int>(from.shape.size())), extents, strides,
+             {{from.storage, from.offset}, {to.storage, to.offset}}, only_unless_donated);
+}
+
+TensorView Binder::view_of(const Location& location, Dtype dtype) const {
+  TensorView view;
+  view.data = reinterpret_cast<std::byte*>(location.offset);  // the storage's address is added when it runs
+  view.dtype = dtype;
+  view.shape = location.shape;
+  view.strides = location.strides;
+  return view;
+}
+
+void Binder::write_host(const ProgramStep& step) {
+  const Graph::GraphNode& node = graph_.nodes[step.node];
+  HostRun run;
+  run.operation = static_cast<const HostOperation*>(node.operation.get());
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const Dtype dtype = graph_.spec(node.inputs[i]).dtype;
+    Location location = locate(node.inputs[i]);
+    if (run.operation->needs_contiguous(static_cast<int>(i)) && !is_row_major(location)) {
+      Location dense;
+      dense.shape = location.shape;
+      dense.strides = row_major_strides(dense.shape);
+      dense.storage = add_step_storage(element_count(dense.shape) * dtype.size());
+      write_copy(location, dense, dtype, -1);
+      location = std::move(dense);
+    }
+    run.inputs.emplace_back(location.storage, view_of(location, dtype));
+  }
+  if (step.has_epilogue) {
+    auto [extents, strides, pointers] = place_operands(step.kernel);
+    HostRun::Epilogue& epilogue = run.epilogue.emplace();
+    epilogue.kernel =
+        make_kernel(step.kernel.kernel, extents, strides, std::move(pointers), RunsOver::blocks);
+    const auto is_block = [](const KernelOperand& operand) {
+      return operand.kind == KernelOperand::Kind::block;
+    };
+    const auto& operands = step.kernel.operands;
+    epilogue.block_access =
+        static_cast<size_t>(std::find_if(operands.begin(), operands.end(), is_block) - operands.begin());
+    const ArraySpec& result = graph_.spec(node.outputs[0]);
+    epilogue.result.dtype = result.dtype;
+    epilogue.result.shape = concrete(result.shape);
+    epilogue.result.strides = row_major_strides(epilogue.result.shape);
+    binding_.runs_.push_back(std::move(run));
+    return;
+  }
+  for (Graph::ValueId output : node.outputs) {
+    const Location& location = locate(output);
+    run.outputs.emplace_back(location.storage, view_of(location, graph_.spec(output).dtype));
+  }
+  binding_.runs_.push_back(std::move(run));
+}
+
+}  // namespace lazuli
