@@ -1,5 +1,4 @@
-// The portable kernels for x86-64 with AVX2, FMA and F16C, in 32-byte vectors. Only what stands between the
-// push and the pop below may use these instructions; `portable_kernels` asks the CPU first.
+// The portable kernels for x86-64 with AVX2, FMA and F16C, in 32-byte vectors.
 
 #if defined(__x86_64__)
 
@@ -16,17 +15,11 @@ namespace lazuli::templates {
 
 namespace {
 
-constexpr int64_t vector_bytes = 32;
 constexpr int tile_rows = 6;
 #define LAZULI_TEMPLATES_AVX2 1
 #define LAZULI_TEMPLATES_AVX512 0
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
-#endif
+#include <lazuli/compiler/templates/begin_avx2.inl>
 
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //
@@ -34,11 +27,7 @@ constexpr int tile_rows = 6;
 #include <lazuli/compiler/templates/portable_quantized.inl>
 #include <lazuli/compiler/templates/portable_softmax.inl>
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include <lazuli/compiler/templates/end_isa.inl>
 
 #include <lazuli/compiler/templates/portable_table.inl>
 

@@ -12,27 +12,16 @@ namespace lazuli::templates {
 
 namespace {
 
-constexpr int64_t vector_bytes = 64;
 #define LAZULI_TEMPLATES_AVX2 0
 #define LAZULI_TEMPLATES_AVX512 1
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma")
-#endif
+#include <lazuli/compiler/templates/begin_avx512.inl>
 
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //
 #include <lazuli/compiler/templates/portable_softmax.inl>
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include <lazuli/compiler/templates/end_isa.inl>
 
 }  // namespace
 

@@ -6,7 +6,7 @@ namespace lazuli::templates {
 
 namespace {
 
-constexpr int vector_bytes = 16;
+constexpr int64_t vector_bytes = 16;
 
 // Vectors this short gain nothing from going past the caches.
 template <typename T, typename V>
@@ -19,9 +19,7 @@ inline void stream_vector(T* to, V v) {
 }  // namespace
 
 const ScanKernels& baseline_scan_kernels() {
-  static constexpr ScanKernels kernels{table_of<float>(), table_of<double>(), table_of<int32_t>(),
-                                       table_of<int64_t>()};
-  return kernels;
+  return kernels_of_this_set;
 }
 
 const ScanKernels& scan_kernels() {

@@ -5,7 +5,7 @@
 template <typename T>
 struct VectorType {
   typedef T type __attribute__((vector_size(vector_bytes)));
-  static constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+  static constexpr int lanes = static_cast<int>(vector_bytes / sizeof(T));
 };
 template <typename T>
 using Vector = typename VectorType<T>::type;
@@ -220,3 +220,6 @@ template <typename T>
 constexpr ScanTable<T> table_of() {
   return {{loops_of<Sum, T>(), loops_of<Product, T>(), loops_of<Maximum, T>(), loops_of<Minimum, T>()}};
 }
+
+constexpr ScanKernels kernels_of_this_set{table_of<float>(), table_of<double>(), table_of<int32_t>(),
+                                          table_of<int64_t>()};

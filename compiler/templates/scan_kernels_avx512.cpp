@@ -1,5 +1,4 @@
-// Loops of cumulative operations for x86-64 with AVX-512. Only what stands between the push and the pop may
-// use its instructions; `scan_kernels` asks the CPU first.
+// Loops of cumulative operations for x86-64 with AVX-512.
 
 #include <lazuli/compiler/templates/scan_kernels.h>
 
@@ -11,15 +10,7 @@ namespace lazuli::templates {
 
 namespace {
 
-constexpr int vector_bytes = 64;
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
-#endif
+#include <lazuli/compiler/templates/begin_avx512.inl>
 
 template <typename T, typename V>
 inline void stream_vector(T* to, V v) {
@@ -28,18 +19,12 @@ inline void stream_vector(T* to, V v) {
 
 #include <lazuli/compiler/templates/scan_kernels.inl>
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include <lazuli/compiler/templates/end_isa.inl>
 
 }  // namespace
 
 const ScanKernels& avx512_scan_kernels() {
-  static constexpr ScanKernels kernels{table_of<float>(), table_of<double>(), table_of<int32_t>(),
-                                       table_of<int64_t>()};
-  return kernels;
+  return kernels_of_this_set;
 }
 
 }  // namespace lazuli::templates

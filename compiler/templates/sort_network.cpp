@@ -13,9 +13,7 @@ constexpr int64_t vector_bytes = 16;
 }  // namespace
 
 const SortNetworks& baseline_sort_networks() {
-  static constexpr SortNetworks networks{{vector_bytes / 4, merge_exchange<uint32_t>},
-                                         {vector_bytes / 8, merge_exchange<uint64_t>}};
-  return networks;
+  return networks_of_this_set;
 }
 
 const SortNetworks& sort_networks() {

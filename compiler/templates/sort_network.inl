@@ -32,3 +32,12 @@ void merge_exchange(Key* data, int64_t length) {
     }
   }
 }
+
+void sort_narrow(uint32_t* data, int64_t length) {
+  merge_exchange(data, length);
+}
+void sort_wide(uint64_t* data, int64_t length) {
+  merge_exchange(data, length);
+}
+
+constexpr SortNetworks networks_of_this_set{{vector_bytes / 4, sort_narrow}, {vector_bytes / 8, sort_wide}};

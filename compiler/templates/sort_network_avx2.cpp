@@ -1,5 +1,4 @@
-// Sorting networks for x86-64 with AVX2. Only what stands between the push and the pop may use its
-// instructions; `sort_networks` asks the CPU first.
+// Sorting networks for x86-64 with AVX2.
 
 #include <lazuli/compiler/templates/sort_network.h>
 
@@ -9,35 +8,16 @@ namespace lazuli::templates {
 
 namespace {
 
-constexpr int64_t vector_bytes = 32;
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2")
-#endif
+#include <lazuli/compiler/templates/begin_avx2.inl>
 
 #include <lazuli/compiler/templates/sort_network.inl>
 
-void sort_narrow(uint32_t* data, int64_t length) {
-  merge_exchange(data, length);
-}
-void sort_wide(uint64_t* data, int64_t length) {
-  merge_exchange(data, length);
-}
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include <lazuli/compiler/templates/end_isa.inl>
 
 }  // namespace
 
 const SortNetworks& avx2_sort_networks() {
-  static constexpr SortNetworks networks{{vector_bytes / 4, sort_narrow}, {vector_bytes / 8, sort_wide}};
-  return networks;
+  return networks_of_this_set;
 }
 
 }  // namespace lazuli::templates
