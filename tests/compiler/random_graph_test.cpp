@@ -53,9 +53,12 @@ class RandomGraph {
     return low + static_cast<int>(random_() % static_cast<uint64_t>(high - low + 1));
   }
 
-  array done(array a) {
+  /// Adding up n terms in c chains is off by n / c units of the sum at most. c is 64 or more but for the
+  /// narrowest vectors, and what a shake changes is taken eight times in the end: n / 512 of them.
+  array done(array a, size_t terms = 0) {
     if (shake_ != 0 && (a.dtype() == float32 || a.dtype() == float64)) {
-      const double units = static_cast<double>(shaking_() % 17) - 8;
+      const double most = 8 + static_cast<double>(terms / 512);
+      const double units = static_cast<double>(shaking_() % 17) / 8 * most - most;
       a = a * array(static_cast<float>(1 + units * 0x1p-23), a.dtype());
     }
     if (one_by_one_) a.eval();
@@ -134,7 +137,7 @@ class RandomGraph {
       case 10:
         return a.size() == 0 ? a : done(reshape(a, {-1}));
       case 11:
-        return rank == 0 ? a : done(sum(tanh(as_float(a)), pick(0, rank - 1), pick(0, 1) == 0));
+        return rank == 0 ? a : done(sum(tanh(as_float(a)), pick(0, rank - 1), pick(0, 1) == 0), a.size());
       case 12:
         return rank == 0 ? a : done(max(a, pick(0, rank - 1), pick(0, 1) == 0));
       case 13:
@@ -155,9 +158,9 @@ class RandomGraph {
       case 17:
         return done(product(a));
       case 18:
-        return rank < 2 ? a : done(broadcast_to(sum(as_float(a), 0, true) / 64.0f, a.shape()));
+        return rank < 2 ? a : done(broadcast_to(sum(as_float(a), 0, true) / 64.0f, a.shape()), a.size());
       default:
-        return done(as_float(a) - mean(as_float(a)));
+        return done(as_float(a) - done(mean(as_float(a)), a.size()));
     }
   }
 
@@ -178,7 +181,7 @@ class RandomGraph {
     try {
       (void)broadcast_shapes(a.shape(), b.shape());
     } catch (const std::invalid_argument&) {
-      return f(a, sum(b));
+      return f(a, done(sum(b), b.size()));
     }
     return f(a, b);
   }
@@ -274,7 +277,7 @@ TEST_P(RandomGraphs, AreTheSameFusedAndUnfusedInterpretedAndCompiled) {
   const uint64_t count = from_environment("LAZULI_TEST_GRAPHS", 5000);
   for (uint64_t seed = 1 + static_cast<uint64_t>(GetParam()); seed <= count; seed += portions) {
     if (only != 0 && seed != only) continue;
-    ASSERT_EQ(compare(seed), "") << "seed " << seed;
+    EXPECT_EQ(compare(seed), "") << "seed " << seed;
   }
 }
 
