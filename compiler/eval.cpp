@@ -29,7 +29,7 @@ struct EvaluatingScope {
 
 /// What the lazy nodes of a graph say of streams.
 struct Streams {
-  bool any_lazy = false;
+  size_t lazy = 0;  // how many nodes are
   bool are_mixed = false;
   int only = Node::no_stream;  // where they are not mixed
 };
@@ -42,12 +42,12 @@ Streams streams_of(const PendingNodes& pending) {
       if (entry.node->state.load(std::memory_order_relaxed) != Node::State::placeholder) continue;
       throw std::runtime_error(
           "[eval] an argument of a function that is being traced has no value yet: eval, item and printing "
-          "cannot be used inside a compiled function");
+          "cannot be used inside a function that is being compiled or vectorized");
     }
     const int stream = entry.node->stream;
-    result.are_mixed = result.are_mixed || (result.any_lazy && stream != result.only);
+    result.are_mixed = result.are_mixed || (result.lazy > 0 && stream != result.only);
     result.only = stream;
-    result.any_lazy = true;
+    ++result.lazy;
   }
   return result;
 }
@@ -56,18 +56,27 @@ int default_index() {
   return default_stream(default_device()).index;
 }
 
+/// Larger graphs are cut: programs of bounded size, which long loops find again and again.
+constexpr size_t most_nodes = 32768;
+
 /// The parts of a graph that programs of their own compute, in an order in which each finds what it needs
-/// under way: by how often the stream changes on the way to it, then by stream.
+/// under way: by pieces of the graph, by how often the stream changes on the way to it, then by stream.
 struct Part {
   int stream = 0;
   std::vector<array> outputs;  // what is kept, or used by other parts
 };
 
 std::vector<Part> parts_of(const PendingNodes& pending, int default_stream) {
-  using Place = std::pair<int, int>;  // changes, stream
+  struct Place {
+    size_t piece = 0;
+    int changes = 0;
+    int stream = 0;
+    auto operator<=>(const Place&) const = default;
+  };
   const size_t count = pending.entries.size();
   std::vector<Place> place(count);
   std::vector<bool> is_output(count);
+  size_t lazy = 0;
   const uint32_t* inputs = pending.inputs.data();
   for (size_t e = 0; e < count; ++e) {
     const PendingNodes::Entry& entry = pending.entries[e];
@@ -77,9 +86,9 @@ std::vector<Part> parts_of(const PendingNodes& pending, int default_stream) {
     const size_t operands = entry.node->inputs.size();
     for (const uint32_t input : std::span(inputs, operands)) {
       if (pending.entries[input].is_leaf) continue;
-      changes = std::max(changes, place[input].first + (place[input].second == stream ? 0 : 1));
+      changes = std::max(changes, place[input].changes + (place[input].stream == stream ? 0 : 1));
     }
-    place[e] = {changes, stream};
+    place[e] = {lazy++ / most_nodes, changes, stream};
     is_output[e] = entry.is_kept;
     for (const uint32_t input : std::span(inputs, operands)) {
       if (!pending.entries[input].is_leaf && place[input] != place[e]) is_output[input] = true;
@@ -90,7 +99,7 @@ std::vector<Part> parts_of(const PendingNodes& pending, int default_stream) {
   for (size_t e = 0; e < count; ++e) {
     if (!is_output[e]) continue;
     Part& part = parts[place[e]];
-    part.stream = place[e].second;
+    part.stream = place[e].stream;
     part.outputs.emplace_back(Ref<Node>(pending.entries[e].node));
   }
   std::vector<Part> result;
@@ -127,7 +136,13 @@ class GraphEvaluator final : public Evaluator {
     std::unique_lock lock(graph_mutex());
     PendingNodes pending = collect_pending(arrays);
     const Streams streams = streams_of(pending);
-    if (streams.any_lazy) {
+    if (streams.lazy > most_nodes && !streams.are_mixed) {
+      std::vector<Part> parts = parts_of(pending, default_index());
+      lock.unlock();
+      for (Part& part : parts) eval(std::exchange(part.outputs, {}));
+      return eval(arrays);
+    }
+    if (streams.lazy > 0) {
       if ((!streams.are_mixed || is_evaluating) && run_here(pending, streams.only, lock)) return;
       submit(arrays, std::move(pending), streams, handed);
     }
@@ -142,7 +157,7 @@ class GraphEvaluator final : public Evaluator {
     const std::lock_guard lock(graph_mutex());
     PendingNodes pending = collect_pending(arrays);
     const Streams streams = streams_of(pending);
-    if (streams.any_lazy) submit(arrays, std::move(pending), streams, handed);
+    if (streams.lazy > 0) submit(arrays, std::move(pending), streams, handed);
   }
 
   void synchronize(int stream) override {
@@ -206,7 +221,7 @@ class GraphEvaluator final : public Evaluator {
 
   /// Hands what is to be computed to the streams. The caller holds `graph_mutex`.
   void submit(std::span<const array> arrays, PendingNodes pending, const Streams& streams, Handed& handed) {
-    if (!streams.are_mixed) {
+    if (!streams.are_mixed && streams.lazy <= most_nodes) {
       const int stream = streams.only == Node::no_stream ? default_index() : streams.only;
       handed.push_back(hand_over(stream, std::move(pending), {arrays.begin(), arrays.end()}));
       return;

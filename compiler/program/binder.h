@@ -41,8 +41,12 @@ class Binder {
     return binding_.storages_[static_cast<size_t>(find(locate(value).storage))];
   }
   void find_lifetimes();
-  /// Lets an update write into its operand's memory where nobody reads that afterwards.
+  /// Lets a step write into an operand's memory where nobody reads that afterwards.
   void take_over_memory(int s);
+  void update_in_place(const ProgramStep& step, int s);
+  void compute_in_place(const ProgramStep& step, int s);
+  /// Whether a kernel's result, access `to`, can be written over an operand, access `from`.
+  bool can_lie_over(const LoweredKernel& lowered, size_t to, size_t from, int s);
   void resolve_merged();
   void write_step(int s);
   /// `begins` has the first run of each step, and the number of runs.

@@ -208,27 +208,6 @@ void Binder::find_lifetimes() {
   }
 }
 
-void Binder::take_over_memory(int s) {
-  const ProgramStep& step = program_.steps()[static_cast<size_t>(s)];
-  if (step.kind != FusionUnit::Kind::begin) return;
-  const Graph::GraphNode& node = graph_.nodes[step.node];
-  if (node.operation->kind() != OperationKind::update) return;
-  const Location base = locate(node.inputs[0]);
-  const Graph::ValueId result = node.outputs[0];
-  const int from = find(base.storage);
-  const int to = find(locate(result).storage);
-  Storage& source = binding_.storages_[static_cast<size_t>(from)];
-  Storage& target = binding_.storages_[static_cast<size_t>(to)];
-  if (!is_row_major(base) || base.offset != 0 || source.last > s) return;
-  if (source.kind == Storage::Kind::temporary && source.bytes == target.bytes) {
-    merged_[static_cast<size_t>(from)] = to;
-    target.first = std::min(target.first, source.first);
-    in_place_.push_back(s);
-  } else if (source.kind == Storage::Kind::input) {
-    target.donor = source.index;
-  }
-}
-
 void Binder::resolve_merged() {
   for (Location& location : locations_) {
     if (location.storage >= 0) location.storage = find(location.storage);

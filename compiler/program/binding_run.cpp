@@ -27,7 +27,7 @@ class Binding::Memory {
         base_[s] = binding.constants_[static_cast<size_t>(storage.index)]->data();
       } else if (storage.donor >= 0) {
         ProgramInput& donor = inputs[static_cast<size_t>(storage.donor)];
-        if (!donor.donated || donor.offset != 0 || !donor.buffer->is_donatable()) continue;
+        if (!donor.donated || donor.offset != 0 || !can_take_over(storage, *donor.buffer)) continue;
         donor.written_over = true;
         took_over_[s] = true;
         results_[s] = donor.buffer;
@@ -59,6 +59,12 @@ class Binding::Memory {
   const Ref<Buffer>& result(int storage) const { return results_[static_cast<size_t>(storage)]; }
 
  private:
+  /// A result keeps no memory that is much larger than itself.
+  static bool can_take_over(const Storage& storage, const Buffer& buffer) {
+    const auto bytes = static_cast<size_t>(storage.bytes);
+    return buffer.is_donatable() && buffer.size() >= bytes && buffer.size() / 2 <= bytes;
+  }
+
   void make(size_t piece) {
     const MemoryPiece& of = binding_.pieces_[piece];
     const auto is_there = [&](const MemoryPiece::Part& part) { return took_over(part.storage); };

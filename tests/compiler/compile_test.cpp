@@ -38,6 +38,18 @@ TEST(Compile, AnExtentTurnedIntoAnIntIsGuarded) {
   EXPECT_EQ(compiled.trace_count(), 2);
 }
 
+TEST(Compile, ASizeTurnedIntoANumberIsGuarded) {
+  const CompiledFunction compiled = compile([](const std::vector<array>& in) {
+    return std::vector<array>{sum(in[0]) / static_cast<float>(in[0].size()),
+                              in[0] * static_cast<float>(in[0].nbytes())};
+  });
+  for (const Shape& shape : {Shape{3, 5}, Shape{4, 6}, Shape{3, 5}, Shape{1, 2}, Shape{5, 3}}) {
+    const std::vector<array> out = compiled({full(shape, 7.0f)});
+    EXPECT_EQ(out[0].item<float>(), 7.0f);
+    EXPECT_EQ(max(out[1]).item<float>(), 7.0f * 4 * static_cast<float>(full(shape, 0.0f).size()));
+  }
+}
+
 TEST(Compile, ABranchOnAnExtentIsGuardedByItsOutcome) {
   const CompiledFunction compiled = compile([](const std::vector<array>& in) {
     return std::vector<array>{in[0].shape(0) > 4 ? sum(in[0]) : max(in[0])};
@@ -141,9 +153,39 @@ TEST(Eval, FromManyThreads) {
 }
 
 TEST(Eval, LongChains) {
+  // Evaluated, or dropped; nothing may go as deep as these are long.
+  constexpr int n = 1000000;
   array x = zeros({4});
-  for (int i = 0; i < 20000; ++i) x = x + 1.0f;
-  EXPECT_EQ(test::values<float>(x), std::vector<float>(4, 20000.0f));
+  for (int i = 0; i < n; ++i) x = x + 1.0f;
+  EXPECT_EQ(test::values<float>(x), std::vector<float>(4, n));
+  for (int i = 0; i < n; ++i) x = x + 1.0f;
+  const array held = x;
+  for (int i = 0; i < n; ++i) x = x - 1.0f;
+  x = array(0.0f);
+  // By the stream's own thread, with some held on the way.
+  std::vector<array> marks;
+  array y = zeros({3});
+  for (int i = 1; i <= 100000; ++i) {
+    y = y + 1.0f;
+    if (i % 30000 == 0) marks.push_back(y);
+  }
+  async_eval(y);
+  EXPECT_EQ(test::values<float>(y), std::vector<float>(3, 100000.0f));
+  for (size_t i = 0; i < marks.size(); ++i) {
+    EXPECT_EQ(marks[i].is_available() ? max(marks[i]).item<float>() : 0,
+              30000.0f * static_cast<float>(i + 1));
+  }
+}
+
+TEST(Eval, LongChainsAreDifferentiated) {
+  constexpr int n = 50000;
+  const auto f = [](const array& x) {
+    array y = x;
+    for (int i = 0; i < n; ++i) y = i % 2 == 0 ? y * 2.0f : y * 0.5f;
+    return sum(y * y);
+  };
+  const array gradient = grad(std::function<array(const array&)>(f))(array({1.0f, 3.0f}));
+  EXPECT_EQ(test::values<float>(gradient), (std::vector<float>{2.0f, 6.0f}));
 }
 
 TEST(Compile, KeepsTheTracesUsedLast) {
