@@ -159,8 +159,6 @@ TEST(Eval, LongChains) {
   for (int i = 0; i < n; ++i) x = x + 1.0f;
   EXPECT_EQ(test::values<float>(x), std::vector<float>(4, n));
   for (int i = 0; i < n; ++i) x = x + 1.0f;
-  const array held = x;
-  for (int i = 0; i < n; ++i) x = x - 1.0f;
   x = array(0.0f);
   // By the stream's own thread, with some held on the way.
   std::vector<array> marks;
