@@ -135,6 +135,7 @@ std::vector<Stream> get_streams() {
   Streams& all = streams();
   const std::lock_guard lock(all.mutex);
   std::vector<Stream> result;
+  result.reserve(static_cast<size_t>(all.count));
   for (int i = 0; i < all.count; ++i) result.push_back({i, default_device()});
   return result;
 }

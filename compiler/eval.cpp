@@ -2,6 +2,7 @@
 #include <map>
 #include <mutex>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 #include <lazuli/array/evaluator.h>
@@ -71,7 +72,10 @@ std::vector<Part> parts_of(const PendingNodes& pending, int default_stream) {
     size_t piece = 0;
     int changes = 0;
     int stream = 0;
-    auto operator<=>(const Place&) const = default;
+    bool operator==(const Place&) const = default;
+    bool operator<(const Place& other) const {
+      return std::tie(piece, changes, stream) < std::tie(other.piece, other.changes, other.stream);
+    }
   };
   const size_t count = pending.entries.size();
   std::vector<Place> place(count);
@@ -103,6 +107,7 @@ std::vector<Part> parts_of(const PendingNodes& pending, int default_stream) {
     part.outputs.emplace_back(Ref<Node>(pending.entries[e].node));
   }
   std::vector<Part> result;
+  result.reserve(parts.size());
   for (auto& [at, part] : parts) result.push_back(std::move(part));
   return result;
 }

@@ -213,7 +213,7 @@ void Binder::write_host(const ProgramStep& step) {
   }
   if (step.has_epilogue) {
     auto [extents, strides, pointers] = place_operands(step.kernel);
-    HostRun::Epilogue& epilogue = run.epilogue.emplace();
+    EpilogueRun& epilogue = run.epilogue.emplace();
     epilogue.kernel =
         make_kernel(step.kernel.kernel, extents, strides, std::move(pointers), RunsOver::blocks);
     const auto is_block = [](const KernelOperand& operand) {

@@ -45,18 +45,19 @@ struct KernelRun {
   int only_unless_donated = -1;  ///< a copy that is not needed if this storage took over its donor's memory
 };
 
+/// A kernel that takes a host operation's result block by block.
+struct EpilogueRun {
+  KernelRun kernel;
+  size_t block_access = 0;
+  TensorView result;  ///< without memory
+};
+
 /// A host operation ready to run, but for the addresses of storages.
 struct HostRun {
-  /// A kernel that takes the result block by block.
-  struct Epilogue {
-    KernelRun kernel;
-    size_t block_access = 0;
-    TensorView result;  ///< without memory
-  };
   const HostOperation* operation = nullptr;
   std::vector<std::pair<int, TensorView>> inputs;  ///< storage; `data` holds the offset until it runs
   std::vector<std::pair<int, TensorView>> outputs;
-  std::optional<Epilogue> epilogue;  ///< then there are no outputs
+  std::optional<EpilogueRun> epilogue;  ///< then there are no outputs
 };
 
 /// A program for given extents and input layouts: memory planned, kernels chosen.
