@@ -185,7 +185,10 @@ ArrayFunction checkpoint(ArrayFunction fun) {
   CustomVjp recomputing = [fun](const std::vector<array>& primals, const std::vector<array>& cotangents,
                                 const std::vector<array>&) {
     // Once the cotangents are there, and not before: until then nothing of the function is kept.
-    return lazuli::vjp(fun, transforms::ordered_after(primals, cotangents), cotangents).second;
+    const bool are_symbols = transforms::is_transposing();
+    return lazuli::vjp(fun, are_symbols ? primals : transforms::ordered_after(primals, cotangents),
+                       cotangents)
+        .second;
   };
   CustomJvp forward = [fun](const std::vector<array>& primals, const std::vector<array>& tangents,
                             const std::vector<int>& argnums) {

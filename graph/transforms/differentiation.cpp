@@ -13,6 +13,15 @@ namespace transforms {
 
 namespace {
 
+thread_local int transposing_depth = 0;
+
+struct TransposingScope {
+  TransposingScope() { ++transposing_depth; }
+  ~TransposingScope() { --transposing_depth; }
+  TransposingScope(const TransposingScope&) = delete;
+  TransposingScope& operator=(const TransposingScope&) = delete;
+};
+
 /// What is known of arrays' differentials so far.
 class DifferentialTable {
  public:
@@ -45,6 +54,10 @@ void add_all(DifferentialTable& table, std::span<const array> of, const Differen
 }
 
 }  // namespace
+
+bool is_transposing() {
+  return transposing_depth > 0;
+}
 
 Differentials pull_back(const Record& record, std::span<const array> results, const Differentials& cotangents,
                         std::span<const array> from) {
@@ -125,7 +138,10 @@ Differentials Operation::jvp(const Application& at, const Differentials& tangent
   }
   std::vector<bool> wanted;
   for (const auto& tangent : tangents) wanted.push_back(tangent.has_value());
-  const Differentials gradients = vjp(at, cotangents, wanted);
+  const Differentials gradients = [&] {
+    const transforms::TransposingScope scope;
+    return vjp(at, cotangents, wanted);
+  }();
   std::vector<array> results;
   Differentials given;
   for (size_t i = 0; i < tangents.size(); ++i) {

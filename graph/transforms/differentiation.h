@@ -22,4 +22,8 @@ Differentials vjp_of(const std::function<std::vector<array>(const std::vector<ar
                      std::span<const array> inputs, const Differentials& cotangents,
                      const std::vector<bool>& wanted);
 
+/// Whether this thread asks for a gradient rule only to transpose it: its cotangents are symbols that never
+/// have values, so that nothing may wait for them.
+bool is_transposing();
+
 }  // namespace lazuli::transforms
