@@ -53,17 +53,29 @@ class RandomGraph {
     return low + static_cast<int>(random_() % static_cast<uint64_t>(high - low + 1));
   }
 
-  /// Adding up n terms in c chains is off by n / c units of the sum at most. c is 64 or more but for the
-  /// narrowest vectors, and what a shake changes is taken eight times in the end: n / 512 of them.
-  array done(array a, size_t terms = 0) {
-    if (shake_ != 0 && (a.dtype() == float32 || a.dtype() == float64)) {
-      const double most = 8 + static_cast<double>(terms / 512);
-      const double units = static_cast<double>(shaking_() % 17) / 8 * most - most;
-      a = a * array(static_cast<float>(1 + units * 0x1p-23), a.dtype());
-    }
+  array done(array a) {
+    if (shakes(a.dtype())) a = a * array(static_cast<float>(1 + shake_of(8)), a.dtype());
     if (one_by_one_) a.eval();
     return a;
   }
+
+  /// Adding up n terms in c chains is off by n / c units of the terms' magnitudes at most. c is 64 or more
+  /// but for the narrowest vectors, and what a shake changes is taken eight times in the end: n / 512 of
+  /// them.
+  template <typename Reduce>
+  array summed(const array& a, const Reduce& reduce) {
+    array result = reduce(a);
+    if (shakes(result.dtype()) && shakes(a.dtype())) {
+      const double change = shake_of(8 + static_cast<double>(a.size()) / 512);
+      result = result + reduce(abs(a)) * array(static_cast<float>(change), result.dtype());
+    }
+    if (one_by_one_) result.eval();
+    return result;
+  }
+
+  bool shakes(Dtype dtype) const { return shake_ != 0 && (dtype == float32 || dtype == float64); }
+  /// Up to that many units in the last place of float32, either way.
+  double shake_of(double units) { return (static_cast<double>(shaking_() % 17) - 8) / 8 * units * 0x1p-23; }
 
   Shape random_shape() {
     static const int extents[] = {1, 2, 3, 5, 8, 17, 33, 64, 100};
@@ -136,8 +148,12 @@ class RandomGraph {
       }
       case 10:
         return a.size() == 0 ? a : done(reshape(a, {-1}));
-      case 11:
-        return rank == 0 ? a : done(sum(tanh(as_float(a)), pick(0, rank - 1), pick(0, 1) == 0), a.size());
+      case 11: {
+        if (rank == 0) return a;
+        const bool keep = pick(0, 1) == 0;
+        const int axis = pick(0, rank - 1);
+        return summed(tanh(as_float(a)), [&](const array& x) { return sum(x, axis, keep); });
+      }
       case 12:
         return rank == 0 ? a : done(max(a, pick(0, rank - 1), pick(0, 1) == 0));
       case 13:
@@ -158,9 +174,12 @@ class RandomGraph {
       case 17:
         return done(product(a));
       case 18:
-        return rank < 2 ? a : done(broadcast_to(sum(as_float(a), 0, true) / 64.0f, a.shape()), a.size());
+        return rank < 2 ? a
+                        : done(broadcast_to(
+                              summed(as_float(a), [](const array& x) { return sum(x, 0, true); }) / 64.0f,
+                              a.shape()));
       default:
-        return done(as_float(a) - done(mean(as_float(a)), a.size()));
+        return done(as_float(a) - summed(as_float(a), [](const array& x) { return mean(x); }));
     }
   }
 
@@ -181,7 +200,7 @@ class RandomGraph {
     try {
       (void)broadcast_shapes(a.shape(), b.shape());
     } catch (const std::invalid_argument&) {
-      return f(a, done(sum(b), b.size()));
+      return f(a, summed(b, [](const array& x) { return sum(x); }));
     }
     return f(a, b);
   }
