@@ -5,12 +5,14 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
 #include <tbb/task_arena.h>
 
+#include <lazuli/array/sanitizer.h>
 #include <lazuli/compiler/settings.h>
 
 namespace lazuli {
@@ -71,6 +73,8 @@ void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f) {
     for (int64_t part = 0; part < parts; ++part) f(part);
     return;
   }
+  char order = 0;
+  gives_order(&order);
   arena_of(threads)->execute([&] {
     // Isolated: while it waits for its parts, the caller, whose scratch memory may be in use, takes none of
     // another loop's.
@@ -79,11 +83,14 @@ void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f) {
           int64_t{0}, parts,
           [&](int64_t part) {
             const InsidePart mark;
+            takes_order(&order);
             f(part);
+            gives_order(&order);
           },
           tbb::static_partitioner());
     });
   });
+  takes_order(&order);
 }
 
 namespace {
@@ -118,7 +125,7 @@ WorkingThread::~WorkingThread() {
 std::byte* thread_scratch(int64_t bytes) {
   thread_local Scratch scratch;
   if (scratch.size < bytes) {
-    std::free(scratch.memory);
+    std::free(std::exchange(scratch.memory, nullptr));
     scratch.size = 0;
     const int64_t rounded = (bytes + 4095) / 4096 * 4096;
     scratch.memory = std::aligned_alloc(64, static_cast<size_t>(rounded));

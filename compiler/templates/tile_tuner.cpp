@@ -78,8 +78,8 @@ void TileTuner::clear() {
 }
 
 TileTuner& TileTuner::instance() {
-  static TileTuner tuner;
-  return tuner;
+  static TileTuner* const tuner = new TileTuner;  // never destroyed: threads may work while the process exits
+  return *tuner;
 }
 
 TileChoice::TileChoice(std::string_view loop, int64_t m, int64_t n, int64_t k, int ways) {
