@@ -164,6 +164,37 @@ TEST_F(StreamTest, OneGraphGoesThroughSeveral) {
   EXPECT_EQ(other.item<float>(), 1000 * (4.0f + 20 * 2 - 7));
 }
 
+TEST_F(StreamTest, OperationsOfAllKindsRunWhereTheyAreTold) {
+  const Stream s = new_stream(Device::cpu);
+  const array x = full({4, 6}, 0.5f), keys = random::key(1);
+  const std::vector<std::pair<const char*, array>> results{
+      {"add", add(x, x, s)},
+      {"astype", astype(x, float16, s)},
+      {"sum", sum(x, 0, false, s)},
+      {"argmax", argmax(x, 1, false, s)},
+      {"reshape", reshape(x, {6, 4}, s)},
+      {"transpose", transpose(x, s)},
+      {"slice", slice(x, {0, 0}, {2, 2}, s)},
+      {"concatenate", concatenate({x, x}, 0, s)},
+      {"take", take(x, array({1, 0}), 0, s)},
+      {"matmul", matmul(x, transpose(x), s)},
+      {"sort", sort(x, 1, s)},
+      {"cumsum", cumsum(x, 1, false, true, s)},
+      {"softmax", softmax(x, -1, false, s)},
+      {"where", where(x > array(0.0f), x, x, s)},
+      {"arange", arange(0, 5, 1, s)},
+      {"zeros", zeros({3}, float32, s)},
+      {"bits", random::bits({4}, 4, keys, s)},
+      {"normal", random::normal({4}, float32, 0.0f, 1.0f, keys, s)},
+      {"fft", fft::fft(x, 6, -1, fft::FFTNorm::Backward, s)},
+      {"conv1d", conv1d(full({1, 8, 2}, 1.0f), full({3, 2, 2}, 1.0f), 1, 0, 1, 1, s)},
+      {"einsum", einsum("ij,kj->ik", {x, x}, s)},
+      {"rms_norm", fast::rms_norm(x, std::nullopt, 1e-5f, s)},
+      {"scatter_add", scatter_add(x, array({0}), ones({1, 1, 6}), 0, s)},
+  };
+  for (const auto& [name, result] : results) EXPECT_EQ(result.node()->stream, s.index) << name;
+}
+
 TEST_F(StreamTest, DerivativesStayOnTheStream) {
   const Stream stream = new_stream(Device::cpu);
   const auto f = [&](const array& x) { return sum(multiply(x, sin(x, stream), stream), false, stream); };
