@@ -18,6 +18,7 @@ int operations_of(const Instruction& instruction) {
     case Opcode::cast:
     case Opcode::bitcast:
     case Opcode::round_to:
+    case Opcode::table:
       return 0;
     case Opcode::fma:
       return 2;

@@ -2,12 +2,13 @@
 
 #include <lazuli/compiler/interpreter/plan.h>
 #include <lazuli/compiler/interpreter/run.h>
+#include <lazuli/compiler/llvm/target.h>
 
 namespace lazuli {
 
 InterpretedKernel::InterpretedKernel(const kir::Kernel& kernel)
-    : plan_(std::make_unique<const interpreter::Plan>(
-          interpreter::make_plan(kir::expand_math(kernel), interpreter::step_table()))) {}
+    : plan_(std::make_unique<const interpreter::Plan>(interpreter::make_plan(
+          kir::expand_math(kernel, host_target().math_form()), interpreter::step_table()))) {}
 
 InterpretedKernel::~InterpretedKernel() = default;
 

@@ -350,6 +350,9 @@ class Planner {
       case Opcode::round_to:
         step.compute = table_.round_to[i.imm];
         break;
+      case Opcode::table:
+        step.compute = table_.look_up[i.imm];
+        break;
       default:
         step.compute = table_.arithmetic[static_cast<size_t>(i.op)][index_of(type)];
         break;

@@ -6,6 +6,7 @@
 
 #include <lazuli/array/dtype.h>
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
+#include <lazuli/compiler/kernel_ir/math_tables.h>
 
 /// The interpreter's steps: precompiled loops over a block of elements, one table of them an instruction
 /// set. Values lie in registers, arrays in L1 padded to a whole number of units of 16 elements.
@@ -65,7 +66,8 @@ struct StepTable {
   std::array<ByType<StepFunction>, kir::opcode_count> arithmetic{};  ///< by the operands' type
   std::array<ByType<StepFunction>, dtype_count> cast{};              ///< from, to
   ByType<StepFunction> round_to{};
-  std::array<StepFunction, 9> copy{};  ///< by size of the value in bytes
+  std::array<StepFunction, kir::table_count> look_up{};  ///< by table
+  std::array<StepFunction, 9> copy{};                    ///< by size of the value in bytes
   /// select(a ? b, x, y) in one step: by comparison, type of a and b, type of x and y.
   std::array<std::array<ByType<StepFunction>, dtype_count>, compare_count> compare_select{};
   ByType<LoadFunction> load{};  ///< by the dtype in memory; complex64 is read by parts, as float32

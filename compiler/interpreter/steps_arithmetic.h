@@ -91,6 +91,11 @@ struct Convert {
   }
 };
 
+template <kir::Table table>
+struct LookUp {
+  static float apply(int32_t index) { return kir::scalar::look_up(table, index); }
+};
+
 struct Copy {
   template <typename T>
   static T apply(T a) {
@@ -149,6 +154,12 @@ inline void add_arithmetic(StepTable& table) {
       table.cast[type][type_index<To>()] = step<Convert<To>, To, T>;
     });
   });
+  [&]<size_t... n>(std::index_sequence<n...>) {
+    ((table.look_up[n] = step<LookUp<static_cast<kir::Table>(n)>, float, int32_t>), ...);
+  }
+  (std::make_index_sequence<kir::table_count>{});
+  table.arithmetic[static_cast<size_t>(kir::Opcode::scalb)][type_index<float>()] =
+      step<kir::scalar::Scalb, float, float, float>;
   table.copy[1] = step<Copy, uint8_t, uint8_t>;
   table.copy[2] = step<Copy, uint16_t, uint16_t>;
   table.copy[4] = step<Copy, uint32_t, uint32_t>;

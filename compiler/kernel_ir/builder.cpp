@@ -9,6 +9,7 @@
 
 #include <lazuli/compiler/kernel_ir/fold.h>
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
+#include <lazuli/compiler/kernel_ir/math_tables.h>
 
 /// The builder for real values; complex arithmetic is in builder_complex.cpp.
 namespace lazuli::kir {
@@ -302,6 +303,16 @@ Value Builder::bitcast(Value a, Dtype type) {
     fail(Opcode::bitcast, fmt::format("from {} to {}", dtype_name(a.type), dtype_name(type)));
   }
   return emit(Opcode::bitcast, type, {a.id});
+}
+
+Value Builder::look_up(Table table, Value index) {
+  if (index.type != int32) fail(Opcode::table, "takes int32");
+  return emit(Opcode::table, float32, {index.id}, static_cast<uint64_t>(table));
+}
+
+Value Builder::scalb(Value a, Value b) {
+  if (a.type != float32 || b.type != float32) fail(Opcode::scalb, "takes float32");
+  return emit(Opcode::scalb, float32, {a.id, b.id});
 }
 
 Value Builder::round_to(Value a, Dtype dtype) {

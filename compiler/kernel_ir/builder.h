@@ -10,6 +10,8 @@
 
 namespace lazuli::kir {
 
+enum class Table : uint8_t;
+
 /// A value while a kernel is being built. A complex64 value is a pair of float32 instructions.
 struct Value {
   ValueId id = no_value;
@@ -67,6 +69,10 @@ class Builder {
   Value bitcast(Value a, Dtype type);
   /// Rounds a float32 value to float16 or bfloat16 precision, as an explicit astype asks.
   Value round_to(Value a, Dtype dtype);
+  /// The entry of a table that the low bits of an int32 number.
+  Value look_up(Table table, Value index);
+  /// a * 2^floor(b), of float32.
+  Value scalb(Value a, Value b);
   Value real(Value a);
   Value imag(Value a);
   Value make_complex(Value re, Value im);

@@ -60,21 +60,24 @@ void skip_rounding(const Kernel& kernel, Instruction& store) {
   if (value.op == Opcode::round_to && value.imm == stored) store.operands[0] = value.operands[0];
 }
 
-Kernel expand_all(const Kernel& kernel) {
+Kernel expand_all(const Kernel& kernel, MathForm form) {
   const std::vector<bool> rounded = rounded_to_16_bits(kernel);
   const std::vector<uint32_t> uses = count_uses(kernel);
   std::vector<ValueId> arguments(kernel.instructions.size(), no_value);  // of erf, in the new kernel
   return rebuild(kernel, [&](Builder& builder, Instruction instruction, uint32_t i) {
     const auto value = [&](ValueId id) { return Expression(builder, Value{id, no_value, instruction.type}); };
     if (const ValueId id = erf_plus_1(kernel, uses, rounded, i); id != no_value) {
-      return math::short_erf_plus_1(value(arguments[id])).value();
+      const Expression argument = value(arguments[id]);
+      return (form == MathForm::tables ? math::short_erf_plus_1_by_table(argument)
+                                       : math::short_erf_plus_1(argument))
+          .value();
     }
     if (instruction.op == Opcode::store) skip_rounding(builder.kernel(), instruction);
     if (!is_math(instruction.op)) return builder.append(std::move(instruction));
     const Expression a = value(instruction.operands[0]);
     if (instruction.op == Opcode::erf) arguments[i] = a.value().id;
     const Expression b = instruction.operands.size() > 1 ? value(instruction.operands[1]) : a;
-    return math::expand(instruction.op, a, b, rounded[i]).value();
+    return math::expand(instruction.op, a, b, rounded[i], form).value();
   });
 }
 
@@ -140,9 +143,9 @@ Kernel without_dead_code(const Kernel& kernel) {
 
 }  // namespace
 
-Kernel expand_math(const Kernel& kernel) {
+Kernel expand_math(const Kernel& kernel, MathForm form) {
   // Until nothing changes, so that expanding again what was expanded is the same kernel, whoever does it.
-  Kernel result = without_dead_code(expand_all(kernel));
+  Kernel result = without_dead_code(expand_all(kernel, form));
   for (int round = 0; round < 8; ++round) {
     Kernel next = without_dead_code(contract(result));
     const bool done = next == result;

@@ -50,6 +50,18 @@ Bits fold_as(const Instruction& instruction, std::span<const uint64_t> operands)
         return scalar::to_bits(scalar::round_to(scalar::from_bits<float>(operands[0]), dtype));
       }
       return {};
+    case Opcode::table:
+      if constexpr (std::is_same_v<T, int32_t>) {
+        return scalar::to_bits(
+            scalar::look_up(static_cast<Table>(instruction.imm), scalar::from_bits<int32_t>(operands[0])));
+      }
+      return {};
+    case Opcode::scalb:
+      if constexpr (std::is_same_v<T, float>) {
+        return scalar::to_bits(scalar::Scalb::apply(scalar::from_bits<float>(operands[0]),
+                                                    scalar::from_bits<float>(operands[1])));
+      }
+      return {};
     default:
       break;
   }

@@ -83,6 +83,8 @@ inline constexpr std::array<OpcodeRow, opcode_count> rows{{
     {cast, "cast", 1, all_types, chosen, true, false},
     {bitcast, "bitcast", 1, numbers, chosen, true, false},
     {round_to, "round_to", 1, floats, same, true, false},
+    {table, "table", 1, integers, chosen, true, false},
+    {scalb, "scalb", 2, floats, same, true, false},
     {reduce_sum, "reduce_sum", 1, numbers, same, false, false},
     {reduce_prod, "reduce_prod", 1, numbers, same, false, false},
     {reduce_min, "reduce_min", 1, all_types, same, false, false},

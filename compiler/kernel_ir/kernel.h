@@ -83,6 +83,8 @@ enum class Opcode : uint8_t {
   cast,      ///< value conversion; float to integer truncates and saturates (NaN gives 0), to bool is `!= 0`
   bitcast,   ///< same size, same bits
   round_to,  ///< float32 rounded to the dtype in `imm` (float16 or bfloat16) and back
+  table,     ///< the entry of table `imm` (math_tables.h) that an int32's low bits number, float32
+  scalb,     ///< a * 2^floor(b), rounded once, for b from -252 to 252; float32
   // Reduction over all reduce dimensions of the block it stands in; its value is visible in later blocks.
   reduce_sum,
   reduce_prod,
@@ -176,9 +178,13 @@ std::string kernel_name(const Kernel& kernel);
 /// A byte string equal for equal kernels only: the key of caches in memory and on disk.
 std::string serialize(const Kernel& kernel);
 
+/// How float32 math is expanded: polynomials serve every machine; tables are shorter where vectors of
+/// indices are looked up by one instruction.
+enum class MathForm : uint8_t { polynomials, tables };
+
 /// Replaces math instructions by their expansions into basic ones (the same for every tier, so that tiers
 /// agree), contracts single-use multiply-add pairs into `fma`, removes dead code and duplicates.
-Kernel expand_math(const Kernel& kernel);
+Kernel expand_math(const Kernel& kernel, MathForm form = MathForm::polynomials);
 
 /// Arguments of a run, shared by all threads.
 struct KernelArguments {

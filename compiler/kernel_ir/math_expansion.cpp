@@ -1,13 +1,36 @@
 #include <lazuli/compiler/kernel_ir/math_expansion.h>
 
+#include <optional>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 namespace lazuli::kir::math {
 
-Expression expand(Opcode op, Expression a, Expression b, bool rounded) {
+namespace {
+
+/// What is shorter by tables.
+std::optional<Expression> expand_by_table(Opcode op, Expression x, bool rounded) {
+  switch (op) {
+    case Opcode::exp:
+      return rounded ? short_exp_by_table(x) : exp_by_table(x);
+    case Opcode::sigmoid:
+      if (rounded) return short_sigmoid_by_table(x);
+      return {};
+    case Opcode::erf:
+      return erf_by_table(x);
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+Expression expand(Opcode op, Expression a, Expression b, bool rounded, MathForm form) {
   const bool brief = rounded && a.type() == float32;
+  if (form == MathForm::tables && a.type() == float32) {
+    if (const auto expansion = expand_by_table(op, a, rounded)) return *expansion;
+  }
   switch (op) {
     case Opcode::exp:
       return brief ? short_exp(a) : exp(a);

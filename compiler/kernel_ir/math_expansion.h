@@ -12,7 +12,7 @@ namespace lazuli::kir::math {
 
 /// The expansion of a math instruction (`b` is ignored by those with one operand). With `rounded`, its value
 /// only goes into values that are rounded to 16 bits, which a shorter one serves as well.
-Expression expand(Opcode op, Expression a, Expression b, bool rounded);
+Expression expand(Opcode op, Expression a, Expression b, bool rounded, MathForm form);
 
 Expression exp(Expression x);
 Expression expm1(Expression x);
@@ -50,6 +50,13 @@ Expression short_tanh(Expression x);
 Expression short_erf(Expression x);
 /// erf(x) + 1, with relative accuracy too where the two nearly cancel (down to x = -6).
 Expression short_erf_plus_1(Expression x);
+
+// Those of float32 that look tables up (math_by_table.cpp).
+Expression exp_by_table(Expression x);
+Expression erf_by_table(Expression x);
+Expression short_exp_by_table(Expression x);
+Expression short_sigmoid_by_table(Expression x);
+Expression short_erf_plus_1_by_table(Expression x);
 
 // What the functions above share.
 

@@ -11,6 +11,7 @@
 
 #include <lazuli/array/half.h>
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
+#include <lazuli/compiler/kernel_ir/math_tables.h>
 
 // Some files that include this are compiled for more than the baseline instruction set. Their copies of
 // these functions must not be taken for those of the others, so each set has its own inline namespace.
@@ -330,6 +331,25 @@ inline constexpr bool defined_for = accepts(Operation::opcode, compute_dtype<T>(
 inline float round_to(float a, Dtype dtype) {
   return dtype == float16 ? static_cast<float>(float16_t(a)) : static_cast<float>(bfloat16_t(a));
 }
+
+/// An entry of one of the tables, by the low bits of `index`.
+inline float look_up(Table table, int32_t index) {
+  return entries_of(table)[static_cast<uint32_t>(index) % table_size];
+}
+
+/// a * 2^floor(b), rounded once, by two factors: 2^floor(b) alone may be out of range though the result is
+/// not.
+struct Scalb {
+  static constexpr Opcode opcode = Opcode::scalb;
+  static float apply(float a, float b) {
+    const float floor = std::floor(b);
+    const float above = floor > -252.0F ? floor : -252.0F;  // NaN too, lest it be converted
+    const auto exponent = static_cast<int32_t>(above < 252.0F ? above : 252.0F);
+    const int32_t half = exponent >> 1;
+    const auto power = [](int32_t n) { return std::bit_cast<float>(static_cast<uint32_t>(n + 127) << 23); };
+    return a * power(half) * power(exponent - half);
+  }
+};
 
 /// A value as the immediate of a constant: its bytes, extended by zeros.
 template <typename T>

@@ -55,6 +55,7 @@ std::string instruction_text(const Instruction& instruction, size_t number) {
   if (instruction.op == Opcode::round_to) {
     item(std::string(dtype_name(dtype_from_value(static_cast<Dtype::Val>(instruction.imm)))));
   }
+  if (instruction.op == Opcode::table) item(fmt::format("{}", instruction.imm));
   for (ValueId operand : instruction.operands) item(fmt::format("%{}", operand));
   if (instruction.op == Opcode::constant) out += constant_comment(instruction);
   return out;
@@ -191,7 +192,9 @@ class Parser {
     if (row == table.end()) fail(fmt::format("there is no instruction '{}'", head.substr(0, dot)));
     instruction.op = row->op;
     instruction.type = dtype_from_name(head.substr(dot + 1));
-    if (row->op == Opcode::constant || row->op == Opcode::index) instruction.imm = number(word());
+    if (row->op == Opcode::constant || row->op == Opcode::index || row->op == Opcode::table) {
+      instruction.imm = number(word());
+    }
     if (has_access(row->op)) instruction.imm = access_number(word());
     if (row->op == Opcode::round_to) instruction.imm = static_cast<uint64_t>(dtype_from_name(word()).val());
     while (!line_.empty()) {

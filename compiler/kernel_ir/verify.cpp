@@ -6,6 +6,7 @@
 
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/kernel_ir/kernel.h>
+#include <lazuli/compiler/kernel_ir/math_tables.h>
 
 namespace lazuli::kir {
 namespace {
@@ -189,6 +190,11 @@ class Verifier {
       const auto to = static_cast<Dtype::Val>(instruction.imm);
       good = type == float32 && (to == Dtype::Val::float16 || to == Dtype::Val::bfloat16);
     }
+    if (instruction.op == Opcode::table) {
+      if (instruction.imm >= table_count) fail("there is no table {}", instruction.imm);
+      good = type == int32 && instruction.type == float32;
+    }
+    if (instruction.op == Opcode::scalb) good = type == float32;
     if (!good) fail("result type {} from {}", dtype_name(instruction.type), dtype_name(type));
   }
 

@@ -9,6 +9,8 @@
 #include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/IntrinsicsX86.h>
 
+#include <lazuli/compiler/kernel_ir/math_tables.h>
+
 namespace lazuli {
 
 using kir::Opcode;
@@ -131,7 +133,7 @@ bool is_nonzero_constant(Value* value) {
 
 /// `value`, but `other` where that is NaN, by an instruction for such repairs; null where there is none.
 Value* emit_nan_of(const Emission& e, Value* other, Value* value) {
-  if (!e.b.target().masks || e.type != float32 || VectorBuilder::lanes_of(value) != 16) return nullptr;
+  if (!e.b.target().avx512 || e.type != float32 || VectorBuilder::lanes_of(value) != 16) return nullptr;
   llvm::IRBuilder<>& ir = e.ir();
   constexpr uint64_t quiet_for_nan = 0x22;  // of the responses by class, those to quiet and signalling NaN
   Value* responses = llvm::ConstantInt::get(VectorBuilder::widen(ir.getInt32Ty(), 16), quiet_for_nan);
@@ -236,6 +238,65 @@ Value* emit_round_to(const Emission& e) {
   return e.b.from_float16_bits(e.b.to_float16_bits(e[0]));
 }
 
+/// A table's entries in memory.
+llvm::GlobalVariable* table_in_memory(VectorBuilder& b, uint64_t table) {
+  llvm::Module& module = *b.function().getParent();
+  const std::string name = "table." + std::to_string(table);
+  if (llvm::GlobalVariable* found = module.getNamedGlobal(name)) return found;
+  const std::array<float, kir::table_size>& entries = kir::entries_of(static_cast<kir::Table>(table));
+  llvm::Constant* value = llvm::ConstantDataArray::get(b.context(), entries);
+  auto* made = new llvm::GlobalVariable(module, value->getType(), true, llvm::GlobalValue::PrivateLinkage,
+                                        value, name);
+  made->setAlignment(llvm::Align(64));
+  return made;
+}
+
+/// Entries of a table by the low bits of indices: by permuting two registers where there is an instruction,
+/// else one by one from memory.
+Value* emit_look_up(const Emission& e) {
+  llvm::IRBuilder<>& ir = e.ir();
+  const int lanes = VectorBuilder::lanes_of(e[0]);
+  if (e.b.target().avx512 && lanes == 16) {
+    const std::array<float, kir::table_size>& entries = kir::entries_of(static_cast<kir::Table>(e.imm));
+    const llvm::ArrayRef<float> all(entries);
+    llvm::Constant* low = llvm::ConstantDataVector::get(e.b.context(), all.take_front(16));
+    llvm::Constant* high = llvm::ConstantDataVector::get(e.b.context(), all.drop_front(16));
+    return ir.CreateIntrinsic(llvm::Intrinsic::x86_avx512_vpermi2var_ps_512, {}, {low, e[0], high});
+  }
+  llvm::GlobalVariable* memory = table_in_memory(e.b, e.imm);
+  Value* bytes =
+      ir.CreateShl(ir.CreateAnd(e[0], e.integer_constant(kir::table_size - 1)), e.integer_constant(2));
+  const auto entry = [&](Value* offset) {
+    return ir.CreateLoad(ir.getFloatTy(), e.b.offset_bytes(memory, ir.CreateZExt(offset, ir.getInt64Ty())));
+  };
+  if (lanes == 1) return entry(bytes);
+  Value* result = llvm::PoisonValue::get(VectorBuilder::widen(ir.getFloatTy(), lanes));
+  for (int n = 0; n < lanes; ++n) result = e.b.insert(result, entry(e.b.lane(bytes, n)), n);
+  return result;
+}
+
+Value* emit_scalb(const Emission& e) {
+  llvm::IRBuilder<>& ir = e.ir();
+  const int lanes = VectorBuilder::lanes_of(e[0]);
+  if (e.b.target().avx512 && lanes == 16) {
+    return ir.CreateIntrinsic(llvm::Intrinsic::x86_avx512_mask_scalef_ps_512, {},
+                              {e[0], e[1], e.b.zero(e.llvm_type()), ir.getInt16(0xffff), ir.getInt32(4)});
+  }
+  // As kir::scalar::Scalb.
+  const auto number = [&](double value) { return llvm::ConstantFP::get(e.llvm_type(), value); };
+  Value* exponent = e.b.intrinsic(llvm::Intrinsic::floor, {e[1]});
+  exponent = ir.CreateSelect(ir.CreateFCmpOGT(exponent, number(-252)), exponent, number(-252));
+  exponent = ir.CreateSelect(ir.CreateFCmpOLT(exponent, number(252)), exponent, number(252));
+  llvm::Type* integers = VectorBuilder::as_integers(e.llvm_type());
+  exponent = ir.CreateFPToSI(exponent, integers);
+  Value* half = ir.CreateAShr(exponent, llvm::ConstantInt::get(integers, 1));
+  const auto power = [&](Value* n) {
+    Value* biased = ir.CreateAdd(n, llvm::ConstantInt::get(integers, 127));
+    return ir.CreateBitCast(ir.CreateShl(biased, llvm::ConstantInt::get(integers, 23)), e.llvm_type());
+  };
+  return ir.CreateFMul(ir.CreateFMul(e[0], power(half)), power(ir.CreateSub(exponent, half)));
+}
+
 std::array<Row, kir::opcode_count> make_table() {
   std::array<Row, kir::opcode_count> table{};
   const auto row = [&](Opcode op, Row emit) { table[static_cast<size_t>(op)] = emit; };
@@ -268,6 +329,8 @@ std::array<Row, kir::opcode_count> make_table() {
   row(Opcode::cast, emit_cast_row);
   row(Opcode::bitcast, emit_bitcast);
   row(Opcode::round_to, emit_round_to);
+  row(Opcode::table, emit_look_up);
+  row(Opcode::scalb, emit_scalb);
   return table;
 }
 

@@ -25,6 +25,7 @@ namespace {
 template <typename Has>
 void derive(Target& target, const Has& has) {
   const bool avx512 = has("avx512f") && has("avx512bw") && has("avx512vl") && has("avx512dq");
+  target.avx512 = avx512;
   target.masks = avx512;
   target.masked_words = has("avx");
   target.fma = has("fma");

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include <lazuli/compiler/kernel_ir/kernel.h>
+
 namespace lazuli {
 
 /// The machine that code is generated for.
@@ -14,6 +16,7 @@ struct Target {
 
   int vector_bits = 128;      ///< of the widest vector register to use
   int vector_registers = 16;  ///< of that width
+  bool avx512 = false;        ///< x86's 512-bit instructions (F, BW, VL and DQ)
   bool masks = false;         ///< lanes of any type are masked by mask registers (AVX-512 BW and VL)
   bool masked_words = false;  ///< loads and stores of 32- and 64-bit lanes can be masked (AVX)
   bool fma = false;
@@ -22,6 +25,8 @@ struct Target {
   bool bf16 = false;  ///< bfloat16 dot products of vector_bits
 
   int vector_bytes() const { return vector_bits / 8; }
+  /// Tables of math functions fit into two registers of AVX-512, which permutes them by one instruction.
+  kir::MathForm math_form() const { return avx512 ? kir::MathForm::tables : kir::MathForm::polynomials; }
 };
 
 /// The machine that code is made for: this one unless LAZULI_TARGET or `set_target` names another. Needs no

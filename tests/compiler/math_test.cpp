@@ -84,7 +84,8 @@ struct BinaryFunction {
 };
 
 template <typename T>
-std::vector<T> evaluate(Opcode op, std::vector<T> x, std::vector<T> y = {}) {
+std::vector<T> evaluate(Opcode op, std::vector<T> x, std::vector<T> y = {},
+                        kir::MathForm form = kir::MathForm::polynomials) {
   const Dtype dtype = sizeof(T) == 4 ? Dtype(float32) : Dtype(float64);
   kir::Kernel kernel;
   kernel.dims = {kir::Role::parallel};
@@ -101,7 +102,7 @@ std::vector<T> evaluate(Opcode op, std::vector<T> x, std::vector<T> y = {}) {
   std::byte* pointers[] = {reinterpret_cast<std::byte*>(x.data()), reinterpret_cast<std::byte*>(y.data()),
                            reinterpret_cast<std::byte*>(result.data())};
   const int64_t strides[] = {1, 1, 1};
-  InterpretedKernel(kernel).run({&n, pointers, strides}, nullptr, 0, 1, 0, n);
+  InterpretedKernel(kir::expand_math(kernel, form)).run({&n, pointers, strides}, nullptr, 0, 1, 0, n);
   return result;
 }
 
@@ -213,8 +214,13 @@ class MathAccuracy : public ::testing::TestWithParam<Function> {
  protected:
   template <typename T>
   void check(const std::vector<T>& x, double limit) {
+    check(x, limit, kir::MathForm::polynomials);
+    check(x, limit, kir::MathForm::tables);
+  }
+  template <typename T>
+  void check(const std::vector<T>& x, double limit, kir::MathForm form) {
     const Function& function = GetParam();
-    const std::vector<T> result = evaluate(function.op, x);
+    const std::vector<T> result = evaluate(function.op, x, {}, form);
     double worst = 0;
     size_t worst_at = 0;
     for (size_t i = 0; i < x.size(); ++i) {
@@ -224,8 +230,8 @@ class MathAccuracy : public ::testing::TestWithParam<Function> {
         worst_at = i;
       }
     }
-    EXPECT_LE(worst, limit) << "at " << x[worst_at] << ": " << result[worst_at] << ", not "
-                            << function.reference(x[worst_at]);
+    EXPECT_LE(worst, limit) << (form == kir::MathForm::tables ? "by tables, at " : "at ") << x[worst_at]
+                            << ": " << result[worst_at] << ", not " << function.reference(x[worst_at]);
   }
 };
 

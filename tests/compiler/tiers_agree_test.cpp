@@ -89,7 +89,8 @@ TEST(TiersAgree, OnRandomKernels) {
           for (const RandomCase& random : cases) {
             CodegenOptions options;
             options.symbol = "kernel" + std::to_string(random.seed);
-            generate_kernel(module, host_target(), kir::expand_math(random.kernel), options);
+            generate_kernel(module, host_target(), kir::expand_math(random.kernel, host_target().math_form()),
+                            options);
           }
         });
     std::vector<std::string> found;
@@ -122,7 +123,8 @@ TEST(TiersAgree, OnOtherTargets) {
     std::vector<std::string> found;
     const RandomCase random = testing::make_random_case(1000000 + n);
     for (const Target& target : targets) {
-      const auto code = load_image(link_object(kernel_object(target, kir::expand_math(random.kernel))));
+      const auto code = load_image(
+          link_object(kernel_object(target, kir::expand_math(random.kernel, host_target().math_form()))));
       std::string failure =
           compare_tiers(random, reinterpret_cast<kir::KernelFunction>(code->symbol("kernel")));
       if (!failure.empty())

@@ -1,0 +1,120 @@
+#include <bit>
+#include <numbers>
+
+#include <lazuli/compiler/kernel_ir/math_expansion.h>
+#include <lazuli/compiler/kernel_ir/math_tables.h>
+
+// Functions of float32 by tables of 32 entries. A number that is rounded to a grid of 2^-k by adding 1.5 *
+// 2^(23-k) has its place on the grid in its low bits: these number the entry, and what rounding took away is
+// the argument of a short polynomial.
+
+namespace lazuli::kir::math {
+namespace {
+
+/// A number's place on a grid.
+struct Place {
+  Expression bits;     ///< int32, the low bits number it
+  Expression rounded;  ///< the grid's point
+};
+Place place_on_grid(Expression shifted, double magic) {
+  return {shifted.bitcast(int32), shifted - magic};
+}
+
+Expression look_up(Table table, Expression bits) {
+  return bits.like(bits.builder().look_up(table, bits.value()));
+}
+Expression scalb(Expression a, Expression b) {
+  return a.like(a.builder().scalb(a.value(), b.value()));
+}
+
+Expression at_least(Expression x, double limit) {
+  return select(x < limit, limit, x);  // NaN stays
+}
+Expression at_most(Expression x, double limit) {
+  return select(x > limit, limit, x);
+}
+
+/// The same for a number that is not below -limit, by its bits, which is cheaper; NaN may become the limit.
+Expression at_most_by_bits(Expression x, float limit) {
+  const Expression bits = x.bitcast(int32);
+  return bits.binary(Opcode::min, bits.bits_like(std::bit_cast<uint32_t>(limit))).bitcast(float32);
+}
+
+constexpr double exp_magic = 0x1.8p18;  // a grid of 1/32
+
+/// e^x for x that is not below -104. Above 89 the place stands still and r grows, which gives infinity in the
+/// end; NaN stays in r.
+Expression exp_from(Expression x) {
+  const Expression limited = at_most_by_bits(x, 89);
+  const Place place = place_on_grid(fma(limited, std::numbers::log2e, exp_magic), exp_magic);
+  const Split ln2 = split(x, std::numbers::ln2_v<long double>);
+  const Expression r = fma(place.rounded, -ln2.low, fma(place.rounded, -ln2.high, x));
+  // e^r - 1 for |r| <= ln 2 / 64, 2^-24.2 off e^r.
+  const Expression q = r * fma(r, 0.500011058, 1.00001475);
+  const Expression power = look_up(Table::exp2, place.bits);
+  return scalb(fma(power, q, power), place.rounded);
+}
+
+/// 2^(place / 32 + r) as a line in r; the place is from -127 * 32, giving 0, to 128 * 32, giving infinity,
+/// both with 127 * 32 added.
+Expression exp2_line(Expression bits, Expression r) {
+  const Expression value = fma(look_up(Table::exp2_line_1, bits), r, look_up(Table::exp2_line_0, bits));
+  const Expression power = (bits & bits.like(-32)).shift_left(18).bitcast(float32);
+  return value * power;
+}
+
+constexpr double short_magic = exp_magic + 127;
+
+/// 2^(x * factor).
+Expression short_exp2(Expression x, double factor) {
+  // Where x * factor is -127 or 128, up to a grid point.
+  const double low = -127.01 / factor, high = 128.01 / factor;
+  const Expression limited = factor > 0 ? at_most_by_bits(at_least(x, low), static_cast<float>(high))
+                                        : at_least(at_most(x, low), high);
+  const Expression above = factor > 0 ? at_least(x, low) : limited;
+  const Place place = place_on_grid(fma(limited, factor, short_magic), short_magic);
+  return exp2_line(place.bits, fma(above, factor, -place.rounded));
+}
+
+}  // namespace
+
+Expression exp_by_table(Expression x) {
+  return exp_from(at_least(x, -104));
+}
+
+Expression erf_by_table(Expression x) {
+  constexpr double magic = 0x1.8p20;  // a grid of 1/8
+  const Expression a = at_most(abs(x), 3.9375 - 0x1p-20);
+  const Expression place = (a + magic).bitcast(int32);
+  const Expression t = a - look_up(Table::erf_at, place);
+  Expression slope = look_up(Table::erf_4, place);
+  for (const Table table : {Table::erf_3, Table::erf_2, Table::erf_1}) {
+    slope = fma(slope, t, look_up(table, place));
+  }
+  // The slope is that of erf(x) - x, so that it is added to a small argument instead of multiplying it.
+  return copy_sign(fma(slope, t, t + look_up(Table::erf_0, place)), x);
+}
+
+Expression short_exp_by_table(Expression x) {
+  return short_exp2(x, std::numbers::log2e);
+}
+
+Expression short_sigmoid_by_table(Expression x) {
+  return 1 / (short_exp2(x, -std::numbers::log2e) + 1);
+}
+
+Expression short_erf_plus_1_by_table(Expression x) {
+  constexpr double magic = 0x1.8p21;  // a grid of 1/4
+  const Expression a = at_most(abs(x), 7.875 - 0x1p-20);
+  const Place place = place_on_grid(a + magic, magic);
+  const Expression t = a - place.rounded;
+  Expression exponent = look_up(Table::log2_erfc_3, place.bits);
+  for (const Table table : {Table::log2_erfc_2, Table::log2_erfc_1, Table::log2_erfc_0}) {
+    exponent = fma(exponent, t, look_up(table, place.bits));
+  }
+  const Place power = place_on_grid(exponent + short_magic, short_magic);
+  const Expression outside = exp2_line(power.bits, exponent - power.rounded);
+  return select(x < 0, outside, 2 - outside);
+}
+
+}  // namespace lazuli::kir::math
