@@ -66,11 +66,9 @@ Kernel expand_all(const Kernel& kernel, MathForm form) {
   std::vector<ValueId> arguments(kernel.instructions.size(), no_value);  // of erf, in the new kernel
   return rebuild(kernel, [&](Builder& builder, Instruction instruction, uint32_t i) {
     const auto value = [&](ValueId id) { return Expression(builder, Value{id, no_value, instruction.type}); };
-    if (const ValueId id = erf_plus_1(kernel, uses, rounded, i); id != no_value) {
-      const Expression argument = value(arguments[id]);
-      return (form == MathForm::tables ? math::short_erf_plus_1_by_table(argument)
-                                       : math::short_erf_plus_1(argument))
-          .value();
+    if (const ValueId id = erf_plus_1(kernel, uses, rounded, i);
+        form == MathForm::polynomials && id != no_value) {
+      return math::short_erf_plus_1(value(arguments[id])).value();
     }
     if (instruction.op == Opcode::store) skip_rounding(builder.kernel(), instruction);
     if (!is_math(instruction.op)) return builder.append(std::move(instruction));

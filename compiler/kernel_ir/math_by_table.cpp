@@ -103,18 +103,4 @@ Expression short_sigmoid_by_table(Expression x) {
   return 1 / (short_exp2(x, -std::numbers::log2e) + 1);
 }
 
-Expression short_erf_plus_1_by_table(Expression x) {
-  constexpr double magic = 0x1.8p21;  // a grid of 1/4
-  const Expression a = at_most(abs(x), 7.875 - 0x1p-20);
-  const Place place = place_on_grid(a + magic, magic);
-  const Expression t = a - place.rounded;
-  Expression exponent = look_up(Table::log2_erfc_3, place.bits);
-  for (const Table table : {Table::log2_erfc_2, Table::log2_erfc_1, Table::log2_erfc_0}) {
-    exponent = fma(exponent, t, look_up(table, place.bits));
-  }
-  const Place power = place_on_grid(exponent + short_magic, short_magic);
-  const Expression outside = exp2_line(power.bits, exponent - power.rounded);
-  return select(x < 0, outside, 2 - outside);
-}
-
 }  // namespace lazuli::kir::math

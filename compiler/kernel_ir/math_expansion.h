@@ -56,7 +56,6 @@ Expression exp_by_table(Expression x);
 Expression erf_by_table(Expression x);
 Expression short_exp_by_table(Expression x);
 Expression short_sigmoid_by_table(Expression x);
-Expression short_erf_plus_1_by_table(Expression x);
 
 // What the functions above share.
 
