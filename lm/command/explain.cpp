@@ -153,12 +153,12 @@ Target target_of(const std::string& name) {
 void show_machine_stages(const ExplainOptions& options, const std::vector<profiler::Record>& records) {
   for (const profiler::Record& record : records) {
     if (record.kernel == nullptr) continue;
-    const kir::Kernel& expanded = record.kernel->expanded();
+    const Target target = target_of(options.target);
+    const kir::Kernel expanded = kir::expand_math(record.kernel->kernel(), target.math_form());
     if (options.shows("expanded")) {
       print_section("expanded kernel: " + record.name + ", bound to strides, math expanded",
                     kir::to_text(expanded));
     }
-    const Target target = target_of(options.target);
     if (options.shows("llvm")) {
       print_section("llvm: " + record.name, kernel_text(target, expanded, CodeText::llvm_ir));
     }
@@ -231,7 +231,7 @@ void add_explain(CLI::App& app) {
       ->check(CLI::IsMember(names));
   command
       ->add_option("--target", options->target,
-                   "CPU for llvm and asm, as LLVM calls it, or neon; by default this one")
+                   "CPU for expanded, llvm and asm, as LLVM calls it, or neon; by default this one")
       ->type_name("CPU");
   command->add_option("--threads", options->threads, "Threads to compute with")
       ->type_name("N")
