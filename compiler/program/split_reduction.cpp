@@ -1,6 +1,7 @@
 #include <lazuli/compiler/program/split_reduction.h>
 
 #include <algorithm>
+#include <bit>
 
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 
@@ -36,11 +37,18 @@ class Splitter {
     split.split_dim = split_dim_;
     split.results = results_;
     for (const ValueId id : reduces_) split.partial_dtypes.push_back(kernel_.instructions[id].type);
+    for (const ValueId id : positions_) split.partial_dtypes.push_back(best_type(id));
     const int64_t extent = extents_[static_cast<size_t>(split_dim_)];
     const int64_t elements_a_row = reduced_ / extent;
     const int64_t most = std::max<int64_t>(2, extent * elements_a_row * results_ / least_part);
-    const int64_t whole = std::min({extent, threads * parts_a_thread, most});
-    const int64_t size = extent / whole;
+    int64_t whole = std::min({extent, threads * parts_a_thread, most});
+    int64_t size = extent / whole;
+    if (!positions_.empty()) {
+      // A constant of the second kernel: few different ones, so that other extents find it compiled.
+      size = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(size)));
+      whole = extent / size;
+      log2_size_ = std::countr_zero(static_cast<uint64_t>(size));
+    }
     split.first = make_first(whole, size);
     split.parts = whole;
     split.rest_offset = whole * size;
@@ -76,10 +84,10 @@ class Splitter {
       if (is_load(instruction.op) && kernel_.accesses[instruction.imm].kind != Access::Kind::input)
         return false;
       if (instruction.op == Opcode::index && reduces(instruction.imm)) return false;
-      if (instruction.op == Opcode::reduce_argmin || instruction.op == Opcode::reduce_argmax) return false;
       if (is_reduce(instruction.op)) {
         if (!in_pass) return false;
         reduces_.push_back(id);
+        if (finds_position(instruction.op)) positions_.push_back(id);
       }
       // A value of the pass that another block sees would have to be kept.
       for (const ValueId operand : instruction.operands) {
@@ -107,6 +115,19 @@ class Splitter {
     // Columns are handed out by cache lines.
     return rows * ((columns + 63) / 64) < 4 * threads &&
            extents_[static_cast<size_t>(split_dim_)] >= 2 * threads;
+  }
+
+  static bool finds_position(Opcode op) { return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax; }
+  Dtype best_type(ValueId position) const {
+    return kernel_.instructions[kernel_.instructions[position].operands[0]].type;
+  }
+  static Instruction make(Opcode op, Dtype type, uint64_t imm, std::vector<ValueId> operands) {
+    Instruction instruction;
+    instruction.op = op;
+    instruction.type = type;
+    instruction.imm = imm;
+    instruction.operands = std::move(operands);
+    return instruction;
   }
 
   /// Strides of a dense tensor over the parallel dimensions; 0 along the others.
@@ -157,20 +178,27 @@ class Splitter {
       if (instruction.op == Opcode::index) ++instruction.imm;
       if (is_load(instruction.op)) instruction.imm = access_of[instruction.imm];
     }
-    Block stores{false, pass.end, pass.end};
-    for (size_t k = 0; k < reduces_.size(); ++k) {
-      const Dtype dtype = kernel_.instructions[reduces_[k]].type;
+    std::vector<ValueId> partials = reduces_;
+    // With a part's position goes what was found there, so that the parts can be compared.
+    for (const ValueId id : positions_) {
+      const Opcode extremum =
+          kernel_.instructions[id].op == Opcode::reduce_argmax ? Opcode::reduce_max : Opcode::reduce_min;
+      partials.push_back(static_cast<ValueId>(half.kernel.instructions.size()));
+      half.kernel.instructions.push_back(
+          make(extremum, best_type(id), 0, half.kernel.instructions[id].operands));
+    }
+    const auto end_of_pass = static_cast<uint32_t>(half.kernel.instructions.size());
+    half.kernel.blocks.back().end = end_of_pass;
+    Block stores{false, end_of_pass, end_of_pass};
+    for (size_t k = 0; k < partials.size(); ++k) {
+      const Dtype dtype = half.kernel.instructions[partials[k]].type;
       half.operands.push_back(-1 - static_cast<int>(k));
       std::vector<int64_t> strides = dense();
       strides.insert(strides.begin(), results_);
       half.strides.push_back(std::move(strides));
-      Instruction store;
-      store.op = Opcode::store;
-      store.type = dtype;
-      store.imm = half.kernel.accesses.size();
-      store.operands = {reduces_[k]};
+      half.kernel.instructions.push_back(
+          make(Opcode::store, dtype, half.kernel.accesses.size(), {partials[k]}));
       half.kernel.accesses.push_back(partial_access(Access::Kind::output, dtype, rank));
-      half.kernel.instructions.push_back(std::move(store));
       ++stores.end;
     }
     half.kernel.blocks.push_back(stores);
@@ -197,25 +225,7 @@ class Splitter {
     for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
       Block block{b == pass_, static_cast<uint32_t>(instructions.size()), 0};
       if (b == pass_) {
-        for (size_t k = 0; k < reduces_.size(); ++k) {
-          const Instruction& reduce = kernel_.instructions[reduces_[k]];
-          Instruction load;
-          load.op = Opcode::load;
-          load.type = reduce.type;
-          load.imm = half.kernel.accesses.size();
-          half.operands.push_back(-1 - static_cast<int>(k));
-          half.kernel.accesses.push_back(partial_access(Access::Kind::input, reduce.type, rank));
-          std::vector<int64_t> strides = dense();
-          strides[static_cast<size_t>(split_dim_)] = results_;
-          half.strides.push_back(std::move(strides));
-          instructions.push_back(std::move(load));
-        }
-        for (size_t k = 0; k < reduces_.size(); ++k) {
-          Instruction reduce = kernel_.instructions[reduces_[k]];
-          reduce.operands = {block.begin + static_cast<uint32_t>(k)};
-          renamed[reduces_[k]] = static_cast<ValueId>(instructions.size());
-          instructions.push_back(std::move(reduce));
-        }
+        add_second_pass(half, block, renamed);
       } else {
         for (ValueId id = kernel_.blocks[b].begin; id < kernel_.blocks[b].end; ++id) {
           Instruction instruction = kernel_.instructions[id];
@@ -231,6 +241,59 @@ class Splitter {
     }
     zero_reduce_strides(half.kernel);
     return half;
+  }
+
+  /// Reduces the parts' results. Of positions: finds the part with the best value, then what its position is
+  /// in the whole. `block` becomes the last of the blocks, which the caller adds.
+  void add_second_pass(SplitReduction::Half& half, Block& block, std::vector<ValueId>& renamed) const {
+    std::vector<Instruction>& instructions = half.kernel.instructions;
+    const size_t rank = kernel_.dims.size();
+    const auto add = [&](Instruction instruction) {
+      instructions.push_back(std::move(instruction));
+      return static_cast<ValueId>(instructions.size() - 1);
+    };
+    const auto access = [&](size_t partial, Dtype type, bool by_part) {
+      half.operands.push_back(-1 - static_cast<int>(partial));
+      half.kernel.accesses.push_back(partial_access(Access::Kind::input, type, rank));
+      std::vector<int64_t> strides = dense();
+      if (by_part) {
+        half.kernel.accesses.back().dynamic_indices = 1;
+        strides.push_back(results_);
+        for (size_t d = 0; d < rank; ++d) {
+          if (reduces(d)) half.kernel.accesses.back().strides[d] = StrideClass::zero;
+        }
+      } else {
+        strides[static_cast<size_t>(split_dim_)] = results_;
+      }
+      half.strides.push_back(std::move(strides));
+      return half.kernel.accesses.size() - 1;
+    };
+    std::vector<ValueId> loads;
+    size_t found = 0;
+    for (size_t k = 0; k < reduces_.size(); ++k) {
+      const Instruction& reduce = kernel_.instructions[reduces_[k]];
+      const bool position = finds_position(reduce.op);
+      const Dtype type = position ? best_type(reduces_[k]) : reduce.type;
+      loads.push_back(
+          add(make(Opcode::load, type, access(position ? reduces_.size() + found++ : k, type, false), {})));
+    }
+    for (size_t k = 0; k < reduces_.size(); ++k) {
+      Instruction reduce = kernel_.instructions[reduces_[k]];
+      reduce.operands = {loads[k]};
+      renamed[reduces_[k]] = add(std::move(reduce));
+    }
+    if (positions_.empty()) return;
+    block.end = static_cast<uint32_t>(instructions.size());
+    half.kernel.blocks.push_back(block);
+    block = {false, block.end, 0};
+    const ValueId shift = add(make(Opcode::constant, int64, static_cast<uint64_t>(log2_size_), {}));
+    for (size_t k = 0; k < reduces_.size(); ++k) {
+      if (!finds_position(kernel_.instructions[reduces_[k]].op)) continue;
+      const ValueId part = renamed[reduces_[k]];
+      const ValueId within = add(make(Opcode::load, int64, access(k, int64, true), {part}));
+      const ValueId before = add(make(Opcode::shift_left, int64, 0, {part, shift}));
+      renamed[reduces_[k]] = add(make(Opcode::add, int64, 0, {before, within}));
+    }
   }
 
   std::vector<bool> used_outside_pass() const {
@@ -267,6 +330,8 @@ class Splitter {
   std::span<const std::vector<int64_t>> strides_;
   size_t pass_ = 0;
   std::vector<ValueId> reduces_;
+  std::vector<ValueId> positions_;  ///< of the reductions, those that find a position
+  int log2_size_ = 0;               ///< of the elements in a part, where positions are found
   int split_dim_ = -1;
   int64_t reduced_ = 1;
   int64_t results_ = 1;

@@ -27,16 +27,18 @@ struct SplitReduction {
   std::optional<Half> rest;
   Half second;
 
-  int64_t parts = 0;                  ///< `rest`'s included
-  int64_t results = 0;                ///< elements of each part's result
-  std::vector<Dtype> partial_dtypes;  ///< of each partial result: [parts, results], row-major
-  int64_t rest_offset = 0;            ///< where, along the reduce dimension, `rest` begins
+  int64_t parts = 0;    ///< `rest`'s included
+  int64_t results = 0;  ///< elements of each part's result
+  /// Of each partial result: [parts, results], row-major. Those of reductions come first, then, for each one
+  /// that finds a position, the value there.
+  std::vector<Dtype> partial_dtypes;
+  int64_t rest_offset = 0;  ///< where, along the reduce dimension, `rest` begins
   int split_dim = 0;
 };
 
 /// Splits a kernel that gives `threads` threads too little to do side by side; nothing where it would not
-/// pay, or where the kernel goes over its elements more than once or needs their positions. `strides` as for
-/// bind_kernel.
+/// pay, or where the kernel goes over its elements more than once or computes with their positions. `strides`
+/// as for bind_kernel.
 std::optional<SplitReduction> split_reduction(const kir::Kernel& kernel, std::span<const int64_t> extents,
                                               std::span<const std::vector<int64_t>> strides, int threads);
 

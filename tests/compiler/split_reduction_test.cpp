@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include <lazuli/compiler/program/split_reduction.h>
 #include <lazuli/lazuli.h>
@@ -21,7 +22,8 @@ array numbers(const Shape& shape, Dtype dtype) {
 }
 
 std::vector<array> reductions(const array& x, int axis) {
-  std::vector<array> results{sum(x, axis), max(x, axis), min(x, axis), any(x, axis), all(x, axis)};
+  std::vector<array> results{sum(x, axis), max(x, axis),    min(x, axis),   any(x, axis),
+                             all(x, axis), argmax(x, axis), argmin(x, axis)};
   if (issubdtype(x.dtype(), floating)) {
     results.push_back(mean(x, axis));
     results.push_back(logsumexp(x, axis));
@@ -77,6 +79,8 @@ TEST(SplitReduction, KeepsNan) {
       EXPECT_TRUE(isnan(max(x)).item<bool>());
       EXPECT_TRUE(isnan(min(x)).item<bool>());
       EXPECT_TRUE(isnan(sum(x)).item<bool>());
+      EXPECT_EQ(argmax(x).item<uint32_t>(), place);
+      EXPECT_EQ(argmin(x).item<uint32_t>(), place);
     }
   }
 }
@@ -90,6 +94,21 @@ TEST(SplitReduction, SumsOfManyAreAccurate) {
   eval(x);
   EXPECT_NEAR(sum(x).item<float>(), 1'000'003 * static_cast<double>(0.1f),
               1);  // one after the other: 958 off
+}
+
+TEST(SplitReduction, FindsTheFirstOfEqualPositions) {
+  const test::ThreadsScope threads(4);
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const int size : {65'536, 65'537, 100'003, 1 << 20}) {
+    EXPECT_EQ(argmax(full({size}, 7)).item<uint32_t>(), 0u);
+    EXPECT_EQ(argmin(full({size}, -infinity)).item<uint32_t>(), 0u);
+    EXPECT_EQ(argmax(full({size}, -infinity)).item<uint32_t>(), 0u);
+    for (const int place : {1, size / 3, size - 2}) {
+      const array x = astype(greater_equal(arange(size), array(place)), int32);  // 0, ..., 0, 1, ..., 1
+      EXPECT_EQ(argmax(x).item<uint32_t>(), place) << size;
+      EXPECT_EQ(argmin(negative(x)).item<uint32_t>(), place) << size;
+    }
+  }
 }
 
 TEST(SplitReduction, LeavesSmallWorkAlone) {
