@@ -5,6 +5,8 @@ find_package(TBB REQUIRED)
 find_package(fmt REQUIRED)
 # Headers only; the package's target would link a library that its headers do not need.
 find_path(LAZULI_XSIMD_INCLUDE xsimd/xsimd.hpp REQUIRED)
+# The header only: the library is loaded when it is needed.
+find_path(LAZULI_LAPACKE_INCLUDE lapacke.h REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)

@@ -8,8 +8,10 @@
 
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
+#include <lazuli/ops/factorizations.h>
 #include <lazuli/ops/index.h>
 #include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/linalg.h>
 #include <lazuli/ops/reduce.h>
 #include <lazuli/ops/shape.h>
 #include <lazuli/ops/sorting.h>
@@ -155,6 +157,30 @@ array normal(const Shape& shape, Dtype dtype, const float loc, const float scale
     return value == usual ? std::nullopt : std::make_optional(array(value, dtype));
   };
   return normal(shape, dtype, given(loc, 0), given(scale, 1), key, s);
+}
+
+array multivariate_normal(const array& mean, const array& cov, const Shape& shape, Dtype dtype,
+                          const std::optional<array>& key, StreamOrDevice s) {
+  const auto fail = [](const std::string& what) {
+    throw std::invalid_argument("[multivariate_normal] " + what);
+  };
+  if (dtype != float32) fail("the dtype must be float32, not " + std::string(dtype_name(dtype)));
+  if (mean.ndim() < 1) fail("the mean must have at least one dimension");
+  if (cov.ndim() < 2) fail("the covariance must have at least two dimensions");
+  const Dim n = mean.shape()[mean.ndim() - 1];
+  if (cov.shape()[cov.ndim() - 1] != n || cov.shape()[cov.ndim() - 2] != n) {
+    fail("a covariance of shape " + shape_to_string(cov.shape()) + " does not fit a mean of shape " +
+         shape_to_string(mean.shape()));
+  }
+  Shape drawn = broadcast_shapes(Shape(mean.shape().begin(), mean.shape().end() - 1),
+                                 Shape(cov.shape().begin(), cov.shape().end() - 2));
+  drawn = broadcast_shapes(drawn, shape);
+  drawn.push_back(n);
+  const std::vector<array> factors = linalg::svd(astype(cov, float32, s), true, s);
+  const array scaled = multiply(factors[0], expand_dims(sqrt(factors[1], s), -2, s), s);
+  const array root = matmul(scaled, factors[2], s);
+  const array samples = expand_dims(normal(drawn, dtype, key, s), -2, s);
+  return add(astype(mean, dtype, s), squeeze(matmul(samples, root, s), -2, s), s);
 }
 
 array randint(const array& low, const array& high, const Shape& shape, Dtype dtype,

@@ -71,6 +71,13 @@ inline array normal(const Shape& shape, const std::optional<array>& key = std::n
   return normal(shape, float32, std::nullopt, std::nullopt, key, s);
 }
 
+/// Normal vectors: `mean` [..., n] and `cov` [..., n, n], a symmetric positive semidefinite matrix, broadcast
+/// with `shape`, to which the result adds an axis of n. Made of independent normal numbers and the root of
+/// `cov` by its singular values. Throws std::invalid_argument for shapes that do not fit, and unless `dtype`
+/// is float32.
+array multivariate_normal(const array& mean, const array& cov, const Shape& shape, Dtype dtype,
+                          const std::optional<array>& key = std::nullopt, StreamOrDevice s = {});
+
 /// Integers (or bools) uniform in [low, high), which broadcast to `shape`; `low` where the interval is empty.
 array randint(const array& low, const array& high, const Shape& shape, Dtype dtype = int32,
               const std::optional<array>& key = std::nullopt, StreamOrDevice s = {});

@@ -130,6 +130,7 @@ class Planner {
     const uint32_t unit =
         units_.add(kind == OperationKind::host ? FusionUnit::Kind::host : FusionUnit::Kind::reshape, id);
     for (ValueId input : node.inputs) units_.add_needs(input, units_[unit].needs);
+    units_.note_needs(unit);
     units_.set_unit_of(id, unit);
   }
 
@@ -140,6 +141,7 @@ class Planner {
     const Graph::GraphNode& node = graph().nodes[id];
     const uint32_t unit = units_.add(FusionUnit::Kind::begin, id);
     if (node.operation->kind() == OperationKind::update) units_.add_needs(node.inputs[0], units_[unit].needs);
+    units_.note_needs(unit);
     begin_units_.emplace(id, unit);
     return unit;
   }
@@ -163,6 +165,7 @@ class Planner {
         for (size_t i = 2; i < join.inputs.size(); ++i) units_.add_needs(join.inputs[i], units_[unit].needs);
       }
     }
+    units_.note_needs(unit);
     units_.set_unit_of(id, unit);
     FusionGroup& group = units_[unit].fused.group;
     group.members = {id};

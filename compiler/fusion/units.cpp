@@ -63,6 +63,10 @@ void FusionUnits::add_needs(ValueId value, std::set<uint32_t>& needs) const {
   for (ValueId input : node.inputs) add_needs(input, needs);  // a view, or recomputed
 }
 
+void FusionUnits::note_needs(uint32_t unit) {
+  for (uint32_t need : units_[unit].needs) ++units_[find(need)].needed_by;
+}
+
 void FusionUnits::add_loads(std::vector<FusionEdge>& loads, const std::vector<FusionEdge>& edges) {
   for (const FusionEdge& edge : edges) {
     const bool known = std::any_of(loads.begin(), loads.end(), [&](const FusionEdge& other) {
@@ -116,7 +120,9 @@ bool FusionUnits::makes_cycle(uint32_t a, uint32_t b) {
     const uint32_t unit = stack.back();
     stack.pop_back();
     if (unit == a || unit == b) return true;
-    if (visited_[unit] == stamp_ || units_[unit].last < first) continue;
+    if (visited_[unit] == stamp_) continue;
+    // What ends before both begin needs neither, unless by a unit that has grown since.
+    if (units_[unit].last < first && units_[unit].last <= grown_from_) continue;
     visited_[unit] = stamp_;
     push_needs(unit);
   }
@@ -141,6 +147,18 @@ bool FusionUnits::reaches(uint32_t from, uint32_t target) {
 void FusionUnits::merge(uint32_t into, uint32_t from) {
   FusionUnitDraft& target = units_[into];
   FusionUnitDraft& source = units_[from];
+  const auto others_that_need = [&](uint32_t unit, uint32_t other) {
+    const std::set<uint32_t>& needs = units_[other].needs;
+    const bool by_other =
+        std::any_of(needs.begin(), needs.end(), [&](uint32_t need) { return find(need) == unit; });
+    return units_[unit].needed_by - (by_other ? 1 : 0);
+  };
+  const int of_target = others_that_need(into, from);
+  const int of_source = others_that_need(from, into);
+  if ((of_target > 0 && target.last < source.last) || (of_source > 0 && source.last < target.last)) {
+    grown_from_ = std::min({grown_from_, target.first, source.first});
+  }
+  target.needed_by = of_target + of_source;
   target.fused.group.members.insert(target.fused.group.members.end(), source.fused.group.members.begin(),
                                     source.fused.group.members.end());
   target.needs.merge(source.needs);

@@ -13,6 +13,7 @@ struct FusionUnitDraft {
   std::set<uint32_t> needs;   ///< units that run before; may name merged ones
   std::set<uint32_t> makers;  ///< those among them that make memory which this one reads as a whole
   Graph::NodeId first = 0, last = 0;
+  int needed_by = 0;  ///< how many units were said to need it, or more
   int cost = 0;
   std::vector<FusionEdge> loads;  ///< what it reads that others make, each way of reading it once
   uint32_t merged_into = Graph::none;
@@ -44,6 +45,8 @@ class FusionUnits {
 
   /// Adds the units that must have run before a value can be read.
   void add_needs(Graph::ValueId value, std::set<uint32_t>& needs) const;
+  /// To be called when a unit's needs are known.
+  void note_needs(uint32_t unit);
   static void add_loads(std::vector<FusionEdge>& loads, const std::vector<FusionEdge>& edges);
   /// Whether a value is memory that several parts are written to.
   bool is_joined(Graph::ValueId value) const;
@@ -71,6 +74,8 @@ class FusionUnits {
   std::vector<std::vector<FusionEdge>> edges_;
   std::vector<uint32_t> visited_;
   uint32_t stamp_ = 0;
+  /// The least first node of units that grew by later nodes when others needed them already.
+  Graph::NodeId grown_from_ = Graph::none;
 };
 
 }  // namespace lazuli

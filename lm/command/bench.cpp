@@ -41,6 +41,7 @@ void run_kernels(const KernelBenchOptions& options) {
   bench::bench_rows(table);
   bench::bench_movement(table);
   bench::bench_sorting(table);
+  bench::bench_linalg(table);
   bench::bench_cumulative(table);
   bench::bench_matmul(table);
   bench::bench_convolution(table);

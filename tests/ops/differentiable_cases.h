@@ -9,6 +9,7 @@
 
 #include "differentiable_case.h"
 #include "differentiable_host_cases.h"
+#include "differentiable_matrix_cases.h"
 
 namespace lazuli::test {
 
@@ -301,8 +302,9 @@ inline std::vector<DifferentiableCase> linalg_cases() {
 
 inline std::vector<DifferentiableCase> differentiable_cases() {
   std::vector<DifferentiableCase> all = elementwise_cases();
-  for (const auto& more : {view_cases(), index_cases(), reduction_cases(), sorting_cases(),
-                           cumulative_cases(), linalg_cases()}) {
+  for (const auto& more :
+       {view_cases(), index_cases(), reduction_cases(), sorting_cases(), cumulative_cases(), linalg_cases(),
+        gathered_cases(), convolution_cases(), matrix_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;
