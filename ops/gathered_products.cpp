@@ -5,6 +5,7 @@
 #include <lazuli/ops/creation.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
+#include <lazuli/ops/float_quantized.h>
 #include <lazuli/ops/gathered_operations.h>
 #include <lazuli/ops/linalg.h>
 #include <lazuli/ops/quantized.h>
@@ -108,7 +109,13 @@ array gather_qmm(const array& x, const array& w, const array& scales, const std:
                  StreamOrDevice s) {
   constexpr const char* name = "gather_qmm";
   const StreamContext on(s);
-  if (mode != "affine") fail(name, "the mode \"" + mode + "\" is not available: \"affine\" only");
+  if (const auto floats = float_format(mode, group_size, bits, name)) {
+    if (biases) fail(name, "the mode \"" + mode + "\" has no biases");
+    const array weights = float_weights(x, w, scales, *floats, name, s);
+    return gather_mm(x, transpose ? swapaxes(weights, -1, -2, s) : weights, std::move(lhs_indices),
+                     std::move(rhs_indices), false, s);
+  }
+  if (mode != "affine") fail(name, "there is no mode \"" + mode + "\"");
   if (!biases) fail(name, "the affine mode needs biases");
   require_matrices(x, name);
   require_matrices(w, name);
@@ -133,6 +140,22 @@ array gather_qmm(const array& x, const array& w, const array& scales, const std:
                                       {stacked(astype(x, dtype, s), s), stacked(w, s), stacked(scales, s),
                                        stacked(*biases, s), choice.lhs, choice.rhs});
   return in_shape(members, choice.shape, s);
+}
+
+array gather_qqmm(array x, array w, const std::optional<array>& scales_w, std::optional<array> lhs_indices,
+                  std::optional<array> rhs_indices, std::optional<int> group_size, std::optional<int> bits,
+                  const std::string& mode, const std::optional<array>& global_scale_x,
+                  const std::optional<array>& global_scale_w, bool, StreamOrDevice s) {
+  constexpr const char* name = "gather_qqmm";
+  const StreamContext on(s);
+  const auto floats = float_format(mode, group_size, bits, name);
+  if (!floats) fail(name, "the mode must be one of floating point elements, not \"" + mode + "\"");
+  require_matrices(x, name);
+  require_matrices(w, name);
+  const auto [rounded, weights] =
+      rounded_operands(x, w, scales_w, *floats, global_scale_x, global_scale_w, name, s);
+  return gather_mm(rounded, swapaxes(weights, -1, -2, s), std::move(lhs_indices), std::move(rhs_indices),
+                   false, s);
 }
 
 array segmented_mm(array a, array b, array segments, StreamOrDevice s) {

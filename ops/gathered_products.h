@@ -27,6 +27,17 @@ array gather_qmm(const array& x, const array& w, const array& scales,
                  std::optional<int> group_size = std::nullopt, std::optional<int> bits = std::nullopt,
                  const std::string& mode = "affine", bool sorted_indices = false, StreamOrDevice s = {});
 
+/// The same for stacks of which both are rounded to floating point numbers of few bits first; see `qqmm`:
+/// x[lhs_indices] times the transpose of w[rhs_indices].
+array gather_qqmm(array x, array w, const std::optional<array>& scales_w = std::nullopt,
+                  std::optional<array> lhs_indices = std::nullopt,
+                  std::optional<array> rhs_indices = std::nullopt,
+                  std::optional<int> group_size = std::nullopt, std::optional<int> bits = std::nullopt,
+                  const std::string& mode = "nvfp4",
+                  const std::optional<array>& global_scale_x = std::nullopt,
+                  const std::optional<array>& global_scale_w = std::nullopt, bool sorted_indices = false,
+                  StreamOrDevice s = {});
+
 /// For each segment (i, j) of `segments` [..., 2]: columns [i, j) of `a` [m, k] times rows [i, j) of `b`
 /// [k, n]; the result is [..., m, n]. Bounds are cut to [0, k]. Floating point.
 array segmented_mm(array a, array b, array segments, StreamOrDevice s = {});

@@ -17,6 +17,7 @@
 #include <lazuli/ops/linalg.h>
 #include <lazuli/ops/linear_equations.h>
 #include <lazuli/ops/norms.h>
+#include <lazuli/ops/powers_of_two.h>
 #include <lazuli/ops/quantized.h>
 #include <lazuli/ops/random.h>
 #include <lazuli/ops/reduce.h>

@@ -6,7 +6,9 @@
 #include <lazuli/ops/creation.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
+#include <lazuli/ops/float_quantized.h>
 #include <lazuli/ops/index.h>
+#include <lazuli/ops/packed_codes.h>
 #include <lazuli/ops/quantized_operations.h>
 #include <lazuli/ops/reduce.h>
 #include <lazuli/ops/shape.h>
@@ -14,8 +16,6 @@
 namespace lazuli {
 
 namespace {
-
-constexpr int bits_per_word = 32;
 
 struct Format {
   int group_size;
@@ -25,7 +25,7 @@ struct Format {
 Format checked_format(std::optional<int> group_size, std::optional<int> bits, const std::string& mode,
                       const std::string& name) {
   if (mode != "affine") {
-    throw std::invalid_argument("[" + name + "] the mode \"" + mode + "\" is not available: \"affine\" only");
+    throw std::invalid_argument("[" + name + "] there is no mode \"" + mode + "\"");
   }
   const Format format{group_size.value_or(64), bits.value_or(4)};
   if (format.group_size != 32 && format.group_size != 64 && format.group_size != 128) {
@@ -41,65 +41,6 @@ Format checked_format(std::optional<int> group_size, std::optional<int> bits, co
 
 void require_no_global_scale(const std::optional<array>& global_scale, const std::string& name) {
   if (global_scale) throw std::invalid_argument("[" + name + "] the affine mode has no global scale");
-}
-
-bool is_power_of_two(int n) {
-  return (n & (n - 1)) == 0;
-}
-
-/// The last axis split into rows of 32 words' worth of codes or, where codes do not straddle words, of one.
-int codes_per_block(int bits) {
-  return is_power_of_two(bits) ? bits_per_word / bits : bits_per_word;
-}
-
-/// Bits packed: uint32 codes [..., blocks, codes per block] into words [..., blocks, words per block].
-array pack_codes(const array& codes, int bits, StreamOrDevice s) {
-  const int count = codes_per_block(bits);
-  const int words = count * bits / bits_per_word;
-  // Code i has a share in word j: shifted left, or right where it begins in an earlier word. A shift by the
-  // width or more leaves nothing.
-  std::vector<uint32_t> left;
-  std::vector<uint32_t> right;
-  for (int j = 0; j < words; ++j) {
-    for (int i = 0; i < count; ++i) {
-      const int shift = i * bits - j * bits_per_word;
-      left.push_back(static_cast<uint32_t>(std::max(shift, 0)));
-      right.push_back(static_cast<uint32_t>(std::max(-shift, 0)));
-    }
-  }
-  array shares = left_shift(expand_dims(codes, -2, s), array(left.begin(), {words, count}), s);
-  if (words > 1) shares = right_shift(shares, array(right.begin(), {words, count}), s);
-  return sum(shares, -1, false, s);  // no bit is in two shares
-}
-
-/// The opposite: words [..., blocks, words per block] into codes [..., blocks, codes per block].
-array unpack_codes(const array& words, int bits, StreamOrDevice s) {
-  const int count = codes_per_block(bits);
-  const array mask((uint32_t{1} << bits) - 1);
-  std::vector<uint32_t> first;
-  std::vector<uint32_t> second;
-  std::vector<uint32_t> right;
-  std::vector<uint32_t> left;
-  for (int i = 0; i < count; ++i) {
-    const int word = i * bits / bits_per_word;
-    const int shift = i * bits % bits_per_word;
-    first.push_back(static_cast<uint32_t>(word));
-    second.push_back(static_cast<uint32_t>(std::min(word + 1, count * bits / bits_per_word - 1)));
-    right.push_back(static_cast<uint32_t>(shift));
-    left.push_back(static_cast<uint32_t>(bits_per_word - shift));
-  }
-  const auto constant = [&](const std::vector<uint32_t>& values) { return array(values.begin(), {count}); };
-  if (is_power_of_two(bits)) return bitwise_and(right_shift(words, constant(right), s), mask, s);
-  const array low = right_shift(take(words, constant(first), -1, s), constant(right), s);
-  const array high = left_shift(take(words, constant(second), -1, s), constant(left), s);
-  return bitwise_and(bitwise_or(low, high, s), mask, s);
-}
-
-/// The shape of `a` with its last axis replaced by others.
-Shape with_last(const array& a, std::initializer_list<Dim> last) {
-  Shape shape(a.shape().begin(), a.shape().end() - 1);
-  shape.insert(shape.end(), last.begin(), last.end());
-  return shape;
 }
 
 /// Checks that codes, scales and biases belong together.
@@ -124,6 +65,10 @@ const array& required_biases(const std::optional<array>& biases, const std::stri
   return *biases;
 }
 
+void require_no_biases(const std::optional<array>& biases, const std::string& mode, const std::string& name) {
+  if (biases) throw std::invalid_argument("[" + name + "] the mode \"" + mode + "\" has no biases");
+}
+
 array dequantized(const array& w, const array& scales, const array& biases, Format format, Dtype dtype,
                   StreamOrDevice s) {
   // [rows, groups, blocks, codes]: the groups' scales broadcast, and the result is in order as it is.
@@ -143,6 +88,9 @@ array dequantized(const array& w, const array& scales, const array& biases, Form
 std::vector<array> quantize(const array& w, std::optional<int> group_size, std::optional<int> bits,
                             const std::string& mode, const std::optional<array>& global_scale,
                             StreamOrDevice s) {
+  if (const auto floats = float_format(mode, group_size, bits, "quantize")) {
+    return float_quantize(w, *floats, global_scale, "quantize", s);
+  }
   const Format format = checked_format(group_size, bits, mode, "quantize");
   require_no_global_scale(global_scale, "quantize");
   if (!issubdtype(w.dtype(), floating)) {
@@ -184,6 +132,10 @@ std::vector<array> quantize(const array& w, std::optional<int> group_size, std::
 array dequantize(const array& w, const array& scales, const std::optional<array>& biases,
                  std::optional<int> group_size, std::optional<int> bits, const std::string& mode,
                  const std::optional<array>& global_scale, std::optional<Dtype> dtype, StreamOrDevice s) {
+  if (const auto floats = float_format(mode, group_size, bits, "dequantize")) {
+    require_no_biases(biases, mode, "dequantize");
+    return float_dequantize(w, scales, *floats, global_scale, dtype.value_or(bfloat16), "dequantize", s);
+  }
   const Format format = checked_format(group_size, bits, mode, "dequantize");
   require_no_global_scale(global_scale, "dequantize");
   const array& bias = required_biases(biases, "dequantize");
@@ -196,6 +148,10 @@ array quantized_matmul(array x, array w, array scales, std::optional<array> bias
                        StreamOrDevice s) {
   const StreamContext on(s);
   const std::string name = "quantized_matmul";
+  if (const auto floats = float_format(mode, group_size, bits, name)) {
+    require_no_biases(biases, mode, name);
+    return float_quantized_matmul(x, w, scales, *floats, transpose, name, s);
+  }
   const Format format = checked_format(group_size, bits, mode, name);
   const array& bias = required_biases(biases, name);
   check_parts(w, scales, bias, format, name);
