@@ -34,6 +34,8 @@ class AttentionOperation final : public HostOperation {
  private:
   /// The same from plain operations, scores and all: what gradients are derived from.
   array composed(const std::vector<array>& inputs) const;
+  /// The rows of `queries` queries from `first` on.
+  array composed(const std::vector<array>& inputs, Dim first, Dim queries) const;
 
   Settings settings_;
 };

@@ -15,11 +15,30 @@
 /// Gradients and batches of attention.
 namespace lazuli {
 
+namespace {
+
+/// How many queries make their scores a burden; they are then cut into so many blocks.
+constexpr int many_queries = 512;
+constexpr int query_blocks = 8;
+
+/// Rows [first, first + count) of an array [batch, heads, rows, columns].
+array rows_of(const array& a, Dim first, Dim count) {
+  if (first.same_as(0) && count.same_as(a.shape(2))) return a;
+  Shape stop = a.shape();
+  stop[2] = first + count;
+  return slice(a, Shape{0, 0, first, 0}, stop);
+}
+
+}  // namespace
+
 array AttentionOperation::composed(const std::vector<array>& inputs) const {
+  return composed(inputs, 0, inputs[0].shape(2));
+}
+
+array AttentionOperation::composed(const std::vector<array>& inputs, Dim first, Dim queries) const {
   const Dim batch = inputs[0].shape(0);
   const Dim kv_heads = inputs[1].shape(1);
   const Dim group = inputs[0].shape(1) / kv_heads;
-  const Dim queries = inputs[0].shape(2);
   const Dim keys = inputs[1].shape(2);
   const Shape score_shape{batch, kv_heads, group, queries, keys};
   if (!keys.is_symbolic() && keys.hint() == 0) {
@@ -30,7 +49,7 @@ array AttentionOperation::composed(const std::vector<array>& inputs) const {
 
   // Heads in groups that share keys and values, which get an axis to be broadcast along.
   const auto wide = [&](const array& a) { return astype(a, float32); };
-  const array q = reshape(multiply(wide(inputs[0]), array(settings_.scale)),
+  const array q = reshape(multiply(wide(rows_of(inputs[0], first, queries)), array(settings_.scale)),
                           {batch, kv_heads, group, queries, inputs[0].shape(3)});
   array scores = matmul(q, swapaxes(expand_dims(wide(inputs[1]), 2), -1, -2));
   if (settings_.soft_cap > 0) {
@@ -43,8 +62,8 @@ array AttentionOperation::composed(const std::vector<array>& inputs) const {
   const array capacity = extent_array(keys, int32);
   const array length = settings_.has_length ? clip(inputs[next], array(0), capacity) : capacity;
   const array key = arange(keys, int32);
-  const array query =
-      expand_dims(add(arange(queries, int32), subtract(length, extent_array(queries, int32))), 1);
+  const array last = subtract(length, extent_array(inputs[0].shape(2) - first, int32));
+  const array query = expand_dims(add(arange(queries, int32), last), 1);
   std::optional<array> seen;
   const auto require = [&](const array& condition) {
     seen = seen ? logical_and(*seen, condition) : condition;
@@ -54,7 +73,7 @@ array AttentionOperation::composed(const std::vector<array>& inputs) const {
   if (settings_.window > 0) require(greater(key, subtract(query, array(settings_.window))));
   next = 3;
   if (settings_.has_mask) {
-    const array mask = reshape(inputs[next++], score_shape);
+    const array mask = reshape(rows_of(inputs[next++], first, queries), score_shape);
     if (mask.dtype() == bool_) {
       require(mask);
     } else {
@@ -81,7 +100,18 @@ array AttentionOperation::composed(const std::vector<array>& inputs) const {
 
 Differentials AttentionOperation::vjp(const Application& at, const Differentials& cotangents,
                                       const std::vector<bool>& wanted) const {
-  const auto function = [this](const std::vector<array>& inputs) { return std::vector{composed(inputs)}; };
+  // A block of queries at a time, so that there need not be the scores of all at once.
+  const auto function = [this](const std::vector<array>& inputs) {
+    const Dim queries = inputs[0].shape(2);
+    if (queries.hint() < many_queries || queries < many_queries) return std::vector{composed(inputs)};
+    const Dim size = (queries + (query_blocks - 1)) / query_blocks;
+    std::vector<array> blocks;
+    for (int i = 0; i < query_blocks; ++i) {
+      const Dim count = i + 1 < query_blocks ? size : queries - size * (query_blocks - 1);
+      blocks.push_back(composed(inputs, size * i, count));
+    }
+    return std::vector{concatenate(blocks, 2)};
+  };
   return transforms::vjp_of(function, at.inputs, cotangents, wanted);
 }
 

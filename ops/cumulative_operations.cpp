@@ -27,15 +27,16 @@ struct Extents {
   int64_t inner = 1;
 };
 
-/// What stands before each element along an axis (behind it, in reverse); the first has 0.
-array neighbours(const array& a, int axis, bool reverse) {
+/// What stands before each element along an axis (behind it, in reverse); the first has `outside`.
+array neighbours(const array& a, int axis, bool reverse, double outside = 0) {
   const auto along = a.ndim() - static_cast<size_t>(-axis);
+  if (a.shape()[along] == 0) return a;
   Shape start(a.ndim(), Dim(0));
   Shape stop = a.shape();
   (reverse ? start[along] : stop[along]) += reverse ? 1 : -1;
   Shape edge = a.shape();
   edge[along] = 1;
-  const array zero = zeros(edge, a.dtype());
+  const array zero = full(edge, array(outside, a.dtype()));
   const array others = slice(a, start, stop);
   return reverse ? concatenate({others, zero}, axis) : concatenate({zero, others}, axis);
 }
@@ -52,7 +53,7 @@ array places_along(const Shape& shape, int axis) {
 }  // namespace
 
 std::string_view ScanOperation::name() const {
-  static constexpr std::string_view names[] = {"cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"};
+  static constexpr std::string_view names[] = {"cumsum", "cumprod", "cummax", "cummin"};
   return names[static_cast<size_t>(kind_)];
 }
 
@@ -87,8 +88,7 @@ Differentials ScanOperation::vjp(const Application& at, const Differentials& cot
   if (kind_ == ScanKind::prod) return {cotangent_of_products(x, own)};
   const array y =
       inclusive_ ? at.outputs[0] : lazuli::apply(make_ref<ScanOperation>(kind_, axis_, reverse_, true), {x});
-  return {kind_ == ScanKind::logaddexp ? cotangent_of_exponentials(x, y, own)
-                                       : cotangent_of_extremes(x, y, own)};
+  return {cotangent_of_extremes(x, y, own)};
 }
 
 /// x[j] is in every product from j on, with those before it (e[j]) and those up to i behind it: the cotangent
@@ -106,18 +106,6 @@ array ScanOperation::cotangent_of_extremes(const array& x, const array& y, const
   const ScanKind latest = reverse_ ? ScanKind::min : ScanKind::max;
   places = lazuli::apply(make_ref<ScanOperation>(latest, axis_, reverse_, true), {places});
   return scatter_add_axis(zeros(x.shape(), x.dtype()), places, g, axis_);
-}
-
-/// The sum over i from j on of g[i] * exp(x[j] - y[i]) is exp(x[j] - y[j]) * w[j], where
-/// w[j] = g[j] + exp(y[j] - y[j + 1]) * w[j + 1]: no exponent is positive.
-array ScanOperation::cotangent_of_exponentials(const array& x, const array& y, const array& g) const {
-  // Equal infinities have no distance.
-  const auto ratio = [](const array& a, const array& b) {
-    return exp(where(equal(a, b), zeros_like(a), subtract(a, b)));
-  };
-  const array next = neighbours(y, axis_, !reverse_);
-  const array sums = recurrence(ratio(minimum(y, next), next), g, axis_, !reverse_);
-  return multiply(ratio(x, y), sums);
 }
 
 std::vector<array> ScanOperation::vmap(std::span<const array> inputs, const std::vector<bool>&, Dim) const {
@@ -151,6 +139,25 @@ std::vector<array> LinearRecurrence::vmap(std::span<const array> inputs, const s
                                           Dim batch) const {
   return {lazuli::apply(Ref<const Operation>(this), {as_batched(inputs[0], batched[0], batch),
                                                      as_batched(inputs[1], batched[1], batch)})};
+}
+
+/// With the largest element so far, m: exp(y[i] - m[i]) is s[i] = exp(m[i - 1] - m[i]) * s[i - 1] + exp(x[i]
+/// - m[i]). No exponent is positive, and s is at least 1. What is subtracted cancels out, in derivatives too;
+/// where m is infinite, the exponentials say what comes of it.
+array log_cumulative_sum_exp(const array& x, int axis, bool reverse, bool inclusive) {
+  const array zero(0, x.dtype());
+  const array highest =
+      stop_gradient(lazuli::apply(make_ref<ScanOperation>(ScanKind::max, axis, reverse, true), {x}));
+  const array before = neighbours(highest, axis, reverse);
+  // Equal infinities have no distance.
+  const array falls = exp(where(equal(before, highest), zero, subtract(before, highest)));
+  const array shift = where(isfinite(highest), highest, zero);
+  const array sums = recurrence(falls, exp(subtract(x, shift)), axis, reverse);
+  const array is_none = equal(sums, zero);
+  const array known = add(shift, log(where(is_none, array(1, x.dtype()), sums)));
+  const double nothing = -std::numeric_limits<double>::infinity();
+  const array result = where(is_none, array(nothing, x.dtype()), known);
+  return inclusive ? result : neighbours(result, axis, reverse, nothing);
 }
 
 }  // namespace lazuli

@@ -62,6 +62,8 @@ class PackedMatmulOperation final : public HostOperation {
   bool makes_blocks() const override { return true; }
   void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
                          TakeBlock take) const override;
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override;
   std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
                           Dim batch) const override;
   double operation_count(std::span<const TensorView> inputs,

@@ -62,6 +62,14 @@ std::vector<array> QuantizedMatmulOperation::vmap(std::span<const array> inputs,
   return {lazuli::apply(Ref<const Operation>(this), aligned_batch(operands, all))};
 }
 
+Differentials PackedMatmulOperation::vjp(const Application& at, const Differentials& cotangents,
+                                         const std::vector<bool>&) const {
+  // The rows of the matrix, all of them; rounding of the activations is no part of the derivative.
+  const array& x = at.inputs[0];
+  const array rows = packed_quantized_take(at.inputs[1], arange(out_features_), x.shape(-1), x.dtype());
+  return {matmul(*cotangents[0], rows), std::nullopt};
+}
+
 std::vector<array> PackedMatmulOperation::vmap(std::span<const array> inputs,
                                                const std::vector<bool>& batched, Dim) const {
   if (batched[1]) {

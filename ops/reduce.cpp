@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <lazuli/ops/cumulative.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/extent_source.h>
@@ -39,6 +40,11 @@ void require_elements(const array& a, const Axes& axes, const char* name) {
   }
 }
 
+/// Half precision is widened where intermediate results would not fit it.
+Dtype wide(Dtype dtype) {
+  return dtype == float16 || dtype == bfloat16 ? float32 : dtype;
+}
+
 /// A reduction with its rules.
 class Reduction final : public ReductionOperation {
  public:
@@ -71,16 +77,22 @@ class Reduction final : public ReductionOperation {
   }
 
  private:
-  /// For each element the product of the others, without dividing by zero: the product of all that are not 0
-  /// over the element, or all of it where the element is the only 0, or 0 where there is another.
+  /// For each element the product of the others: of those before it and of those behind it. Nothing is
+  /// divided, so that it is right, and has derivatives, where elements are 0.
   array other_factors(const array& x) const {
-    const array zero(0, x.dtype());
-    const array is_zero = equal(x, zero);
-    const array safe = where(is_zero, array(1, x.dtype()), x);
-    const array factors = prod(safe, axes(), true);
-    const array zeros = sum(astype(is_zero, int32), axes(), true);
-    const array others = subtract(zeros, astype(is_zero, int32));
-    return where(equal(others, array(0)), divide(factors, safe), zero);
+    std::vector<int> order;
+    for (int d = 0; d < static_cast<int>(x.ndim()); ++d) {
+      if (std::find(axes().begin(), axes().end(), d) == axes().end()) order.push_back(d);
+    }
+    const int kept = static_cast<int>(order.size());
+    order.insert(order.end(), axes().begin(), axes().end());
+    Shape extents;
+    for (const int axis : axes()) extents.push_back(x.shape()[static_cast<size_t>(axis)]);
+    const array rows = flatten(transpose(astype(x, wide(x.dtype())), order), kept, -1);
+    const array others = multiply(cumprod(rows, -1, false, false), cumprod(rows, -1, true, false));
+    std::vector<int> back(order.size());
+    for (size_t i = 0; i < order.size(); ++i) back[static_cast<size_t>(order[i])] = static_cast<int>(i);
+    return transpose(astype(unflatten(others, kept, std::move(extents)), x.dtype()), back);
   }
 };
 
@@ -101,11 +113,6 @@ Dtype sum_dtype(Dtype dtype) {
   const bool is_wide = dtype.size() == 8;
   if (issubdtype(dtype, unsignedinteger)) return is_wide ? uint64 : uint32;
   return is_wide ? int64 : int32;
-}
-
-/// Half precision is widened where intermediate results would not fit it.
-Dtype wide(Dtype dtype) {
-  return dtype == float16 || dtype == bfloat16 ? float32 : dtype;
 }
 
 array element_count_of(const array& a, const Axes& axes, Dtype dtype, bool inverted, const char* name) {

@@ -229,12 +229,6 @@ void scan_kind(const ScanProblem& problem) {
     constexpr bool is_half = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
     if constexpr (is_half) {
       scan_as<kind, T, float>(problem);
-    } else if constexpr (kind == ScanKind::logaddexp) {
-      if constexpr (std::is_floating_point_v<T>) {
-        scan_as<kind, T>(problem);
-      } else {
-        throw std::logic_error("[scan] logaddexp is for floating point");
-      }
     } else if constexpr (std::is_same_v<T, complex64_t>) {
       if constexpr (is_ordered) {
         throw std::logic_error("[scan] complex numbers have no order");
@@ -264,8 +258,6 @@ void scan(const ScanProblem& problem) {
       return scan_kind<ScanKind::max>(problem);
     case ScanKind::min:
       return scan_kind<ScanKind::min>(problem);
-    case ScanKind::logaddexp:
-      return scan_kind<ScanKind::logaddexp>(problem);
   }
 }
 

@@ -8,14 +8,14 @@
 /// Cumulative operations over tensors [outer, length, inner], along the middle.
 namespace lazuli::templates {
 
-enum class ScanKind : uint8_t { sum, prod, max, min, logaddexp };
+enum class ScanKind : uint8_t { sum, prod, max, min };
 
 /// out[i] is the combination of in[0], ..., in[i] (`inclusive`), or of those before i, beginning with the
 /// operation's identity; in `reverse`, of those from the end. Halves accumulate in float32 and are rounded
 /// when stored; integers wrap around; for max and min, NaN stays once it was met.
 struct ScanProblem {
   ScanKind kind = ScanKind::sum;
-  Dtype dtype = float32;  ///< max and min are not for complex64, logaddexp is for floating point only
+  Dtype dtype = float32;  ///< max and min are not for complex64
   bool reverse = false;
   bool inclusive = true;
   int64_t outer = 1;

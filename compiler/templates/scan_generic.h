@@ -18,12 +18,6 @@ A combined(A before, A next) {
     return before >= next || before != before ? before : next;
   } else if constexpr (kind == ScanKind::min) {
     return before <= next || before != before ? before : next;
-  } else if constexpr (kind == ScanKind::logaddexp) {
-    // One that is -inf adds nothing; equal ones, infinite ones too, have no distance.
-    if (before != before || next == -std::numeric_limits<A>::infinity()) return before;
-    if (next != next || before == -std::numeric_limits<A>::infinity()) return next;
-    const A high = before > next ? before : next;
-    return before == next && std::isinf(high) ? high : high + std::log1p(std::exp(-std::abs(before - next)));
   } else if constexpr (std::is_integral_v<A>) {
     // As unsigned numbers of at least 32 bits, which wrap around.
     using U = std::common_type_t<std::make_unsigned_t<A>, uint32_t>;
@@ -73,9 +67,7 @@ ScanLoops<A> generic_loops() {
 template <ScanKind kind, typename A>
 ScanLoops<A> loops_for() {
   constexpr auto index = static_cast<size_t>(kind);
-  if constexpr (kind == ScanKind::logaddexp) {
-    return generic_loops<kind, A>();
-  } else if constexpr (std::is_same_v<A, float>) {
+  if constexpr (std::is_same_v<A, float>) {
     return scan_kernels().float32.loops[index];
   } else if constexpr (std::is_same_v<A, double>) {
     return scan_kernels().float64.loops[index];

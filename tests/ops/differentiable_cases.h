@@ -8,6 +8,7 @@
 #include <lazuli/ops/elementwise_table.h>
 
 #include "differentiable_case.h"
+#include "differentiable_composed_cases.h"
 #include "differentiable_host_cases.h"
 #include "differentiable_matrix_cases.h"
 
@@ -125,6 +126,11 @@ inline std::vector<DifferentiableCase> view_cases() {
          return slice_update_max(a[0], a[1], {0, 1, 0}, {2, 3, 4});
        },
        {x, between(-1, 1, {2, 4})}},
+      {"slice_update_min",
+       [](Arrays a) {
+         return slice_update_min(a[0], a[1], {0, 1, 0}, {2, 3, 4});
+       },
+       {x, between(-1, 1, {2, 4})}},
       {"flip",
        [](Arrays a) {
          return flip(a[0], {0, 2}) * a[0];
@@ -224,6 +230,14 @@ inline std::vector<DifferentiableCase> reduction_cases() {
        {x}},
       {"sum_all", [](Arrays a) { return sum(a[0] * a[0]); }, {x}},
       {"prod", [](Arrays a) { return prod(a[0], 2); }, {x}},
+      {"prod_axes",
+       [](Arrays a) {
+         return prod(a[0], {2, 0}, true);
+       },
+       {x}},
+      {"prod_zeros",
+       [](Arrays a) { return prod(a[0] * a[1], 1); },
+       {make({0.5, 0, 2, -1, 0, 3, 0, 0, 1.5, 0, 0, 0}, {4, 3}, float64), between(0.5, 2, {4, 3})}},
       {"max",
        [](Arrays a) {
          return max(a[0], {0, 2}, true);
@@ -304,7 +318,7 @@ inline std::vector<DifferentiableCase> differentiable_cases() {
   std::vector<DifferentiableCase> all = elementwise_cases();
   for (const auto& more :
        {view_cases(), index_cases(), reduction_cases(), sorting_cases(), cumulative_cases(), linalg_cases(),
-        gathered_cases(), convolution_cases(), matrix_cases()}) {
+        gathered_cases(), convolution_cases(), matrix_cases(), composed_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

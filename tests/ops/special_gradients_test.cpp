@@ -168,6 +168,71 @@ TEST(OtherGradients, QuantizedProduct) {
   expect_array(shared, {2, 3, 32}, float32, doubles(matmul(x, transpose(take(weights, 1, 0)))), 2e-3);
 }
 
+TEST(OtherGradients, PackedQuantizedProduct) {
+  const std::vector<array> parts = quantize(make_numbers({48, 64}), 32, 4);
+  const array packed = pack_quantized(parts[0], parts[1], parts[2], 32, 4);
+  const array weights = dequantize(parts[0], parts[1], parts[2], 32, 4);
+  for (const Shape& shape : {Shape{3, 64}, Shape{2, 5, 64}, Shape{1, 64}}) {
+    const array x = make_numbers(shape, float32, 0.5);
+    for (const auto activations : {QuantizedActivations::float32, QuantizedActivations::int8}) {
+      const auto f = [&](const array& a) {
+        return packed_quantized_matmul(a, packed, 48, 64, 32, 4, activations);
+      };
+      const array g = make_numbers(f(x).shape());
+      expect_array(vjp(f, x, g).second, shape, float32, doubles(matmul(g, weights)), 1e-4);
+      expect_array(jvp(f, x, x).second, g.shape(), float32, doubles(matmul(x, transpose(weights))), 1e-4);
+    }
+  }
+}
+
+TEST(OtherGradients, GatheredQuantizedProduct) {
+  const std::vector<array> parts = quantize(make_numbers({3, 32, 64}), 32, 4);
+  const array weights = dequantize(parts[0], parts[1], parts[2], 32, 4);
+  const array which = make({2, 0, 2, 1}, {4}, uint32);
+  const array x = make_numbers({4, 2, 64}, float32, 0.5);
+  const array g = make_numbers({4, 2, 32});
+  const auto f = [&](const array& a) {
+    return gather_qmm(a, parts[0], parts[1], parts[2], std::nullopt, which, true, 32, 4);
+  };
+  expect_array(vjp(f, x, g).second, {4, 2, 64}, float32, doubles(matmul(g, take(weights, which, 0))), 1e-3);
+}
+
+TEST(OtherGradients, FourierTransforms) {
+  // They are linear: the change along a direction is their value of it, and gradients are adjoint to that.
+  const array x = make_numbers({3, 6, 8}, float32, 0.5);
+  const array along = make_numbers({3, 6, 8}, float32, -0.3) + array(0.1f);
+  const auto complex_of = [](const array& a) {
+    return astype(a, complex64) * array(complex64_t(0.6f, -0.8f));
+  };
+  using Function = std::function<array(const array&)>;
+  const std::vector<Function> functions{[&](const array& a) { return fft::fft(complex_of(a)); },
+                                        [&](const array& a) { return fft::ifft(complex_of(a), 5, 1); },
+                                        [&](const array& a) { return fft::fft2(complex_of(a)); },
+                                        [&](const array& a) { return fft::ifft2(complex_of(a)); },
+                                        [&](const array& a) { return fft::fftn(complex_of(a)); },
+                                        [&](const array& a) { return fft::ifftn(complex_of(a)); },
+                                        [](const array& a) { return fft::rfft(a); },
+                                        [](const array& a) { return fft::rfft2(a); },
+                                        [](const array& a) { return fft::rfftn(a); },
+                                        [&](const array& a) { return fft::irfft(complex_of(a)); },
+                                        [&](const array& a) { return fft::irfft2(complex_of(a)); },
+                                        [&](const array& a) { return fft::irfftn(complex_of(a)); },
+                                        [](const array& a) { return fft::fftshift(a); },
+                                        [](const array& a) { return fft::ifftshift(a); }};
+  for (size_t i = 0; i < functions.size(); ++i) {
+    const Function real_of = [&](const array& a) {
+      const array y = functions[i](a);
+      return y.dtype() == complex64 ? concatenate({flatten(real(y)), flatten(imag(y))}) : flatten(y);
+    };
+    const array expected = real_of(along);
+    expect_array(jvp(real_of, x, along).second, expected.shape(), float32, doubles(expected), 1e-4,
+                 std::to_string(i));
+    const array w = make_numbers(expected.shape(), float32, 0.2);
+    const array gradient = vjp(real_of, x, w).second;
+    EXPECT_NEAR(sum(gradient * along).item<float>(), sum(w * expected).item<float>(), 1e-2) << i;
+  }
+}
+
 /// Attention from scratch, in float64: for T queries and S keys, all heads of their own.
 array plain_attention(const array& q, const array& k, const array& v, const array& mask) {
   const array scores = matmul(q, swapaxes(k, -1, -2)) * array(0.5, float64) + mask;
@@ -210,6 +275,39 @@ TEST(OtherGradients, Attention) {
     expect_array(take(shared, 0, 0), w.shape(), float32, doubles(f(in)[0]), 1e-5, mode);
     expect_array(take(shared, 1, 0), w.shape(), float32, doubles(f({q * 2.0f, k, v - 1.0f, added})[0]), 1e-5,
                  mode);
+  }
+}
+
+TEST(OtherGradients, AttentionOfManyQueries) {
+  // So many that the gradient takes them in blocks, the last of which is shorter.
+  const int queries = 523;
+  const array q = make_numbers({1, 2, queries, 4}, float32, 0.5);
+  const array k = make_numbers({1, 1, queries + 3, 4}, float32, 0.4);
+  const array v = make_numbers({1, 1, queries + 3, 4}, float32, 0.3);
+  const array w = make_numbers({1, 2, queries, 4});
+  array causal = zeros({queries, queries + 3}, float64);
+  causal = where(tril(ones({queries, queries + 3}), 3) == array(0.0f), array(-infinity, float64), causal);
+  const array added = make_numbers({2, queries, queries + 3}, float32, 0.2);
+  for (const std::string mode : {"causal", "array"}) {
+    const ArrayFunction f = [&](const Arrays& in) {
+      const std::optional<array> mask = mode == "array" ? std::make_optional(in[3]) : std::nullopt;
+      return Arrays{fast::scaled_dot_product_attention(in[0], in[1], in[2], 0.5f, mode, mask)};
+    };
+    const ArrayFunction plain = [&](const Arrays& in) {
+      Arrays wide;
+      for (const array& a : in) wide.push_back(astype(a, float64));
+      return Arrays{plain_attention(wide[0], repeat(wide[1], 2, 1), repeat(wide[2], 2, 1),
+                                    mode == "array" ? wide[3] : causal)};
+    };
+    const Arrays in{q, k, v, added};
+    const Arrays expected = vjp(plain, in, {w}).second;
+    const ArrayFunction gradients = [&](const Arrays& x) { return vjp(f, x, {w}).second; };
+    const Arrays found = gradients(in);
+    const Arrays compiled = compile(gradients)(in);
+    for (size_t i = 0; i < in.size(); ++i) {
+      expect_array(found[i], in[i].shape(), float32, doubles(expected[i]), 2e-5, mode + std::to_string(i));
+      expect_array(compiled[i], in[i].shape(), float32, doubles(expected[i]), 2e-5, mode + std::to_string(i));
+    }
   }
 }
 
