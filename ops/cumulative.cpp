@@ -66,7 +66,7 @@ array cummin(const array& a, bool reverse, bool inclusive, StreamOrDevice s) {
 }
 
 array logcumsumexp(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const Dtype dtype = at_least_float(real_only(a, "logcumsumexp").dtype());
   const array x = astype(a, dtype == float16 || dtype == bfloat16 ? float32 : dtype, s);
   const int from_end = normalize_axis(axis, a.ndim(), "logcumsumexp") - static_cast<int>(a.ndim());

@@ -29,26 +29,26 @@ array first_of(const array& a, int axis, Dim count, StreamOrDevice s) {
 }  // namespace
 
 std::pair<array, array> qr(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "qr", false);
   const std::vector<array> found = apply_multiple(make_ref<QrOperation>(), {a});
   return {swapaxes(found[0], -1, -2, s), found[1]};
 }
 
 std::vector<array> svd(const array& a, bool compute_uv, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "svd", false);
   return apply_multiple(make_ref<SvdOperation>(compute_uv), {a});
 }
 
 array cholesky(const array& a, bool upper, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "cholesky", true);
   return lazuli::apply(make_ref<CholeskyOperation>(upper), {a});
 }
 
 std::vector<array> lu(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "lu", false);
   const std::vector<array> found = apply_multiple(make_ref<LuOperation>(), {a});
   const array factors = swapaxes(found[0], -1, -2, s);
@@ -61,27 +61,27 @@ std::vector<array> lu(const array& a, StreamOrDevice s) {
 }
 
 std::pair<array, array> lu_factor(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "lu_factor", false);
   const std::vector<array> found = apply_multiple(make_ref<LuOperation>(), {a});
   return {swapaxes(found[0], -1, -2, s), found[1]};
 }
 
 std::pair<array, array> eig(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "eig", true);
   const std::vector<array> found = apply_multiple(make_ref<EigOperation>(true), {a});
   return {found[0], swapaxes(found[1], -1, -2, s)};
 }
 
 array eigvals(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "eigvals", true);
   return lazuli::apply(make_ref<EigOperation>(false), {a});
 }
 
 std::pair<array, array> eigh(const array& a, std::string UPLO, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "eigh", true);
   const auto operation = make_ref<EighOperation>(is_upper(UPLO, "eigh"), true);
   const std::vector<array> found = apply_multiple(operation, {a});
@@ -89,7 +89,7 @@ std::pair<array, array> eigh(const array& a, std::string UPLO, StreamOrDevice s)
 }
 
 array eigvalsh(const array& a, std::string UPLO, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "eigvalsh", true);
   return lazuli::apply(make_ref<EighOperation>(is_upper(UPLO, "eigvalsh"), false), {a});
 }

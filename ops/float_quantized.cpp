@@ -155,7 +155,7 @@ std::optional<FloatFormat> float_format(const std::string& mode, std::optional<i
 std::vector<array> float_quantize(const array& w, FloatFormat format,
                                   const std::optional<array>& global_scale, const std::string& name,
                                   StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_floats(w, format, name);
   if (w.ndim() < 2) fail(name, "the matrix must have at least two dimensions");
   const std::optional<array> unit = unit_of(global_scale, format, name, s);
@@ -244,7 +244,7 @@ array qqmm(array x, array w, const std::optional<array> w_scales, std::optional<
            std::optional<int> bits, const std::string& mode, const std::optional<array> global_scale_x,
            const std::optional<array> global_scale_w, StreamOrDevice s) {
   const std::string name = "qqmm";
-  check_stream(s);
+  const StreamContext on(s);
   const auto format = float_format(mode, group_size, bits, name);
   if (!format) fail(name, "the mode must be one of floating point elements, not \"" + mode + "\"");
   if (w.ndim() != 2)

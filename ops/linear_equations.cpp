@@ -23,7 +23,7 @@ namespace {
 /// One transposed solution for each pair of a matrix and a right side.
 array solved(const Ref<const Operation>& operation, const array& a, const array& b, const char* name,
              StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const auto fail = [&](const std::string& what) {
     throw std::invalid_argument("[linalg::" + std::string(name) + "] " + what);
   };
@@ -101,26 +101,26 @@ array pinv_cotangent(const array& a, const array& p, const array& g) {
 }  // namespace
 
 array inv(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "inv", true);
   return lazuli::apply(make_ref<InverseOperation>(false), {a});
 }
 
 array tri_inv(const array& a, bool upper, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "tri_inv", true);
   return lazuli::apply(make_ref<TriangularInverseOperation>(upper), {a});
 }
 
 array cholesky_inv(const array& a, bool upper, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "cholesky_inv", true);
   const array inverse = lazuli::apply(make_ref<TriangularInverseOperation>(upper), {a});
   return upper ? matmul(inverse, adjoint(inverse), s) : matmul(adjoint(inverse), inverse, s);
 }
 
 array pinv(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "pinv", false);
   const Dim m = a.shape()[a.ndim() - 2];
   const Dim n = a.shape()[a.ndim() - 1];
@@ -144,7 +144,7 @@ array solve_triangular(const array& a, const array& b, bool upper, StreamOrDevic
 }
 
 array det(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "det", true);
   const Dim n = a.shape()[a.ndim() - 1];
   if (!n.is_symbolic() && n >= 1 && n <= 3) return small_determinant(a, n, s);
@@ -152,7 +152,7 @@ array det(const array& a, StreamOrDevice s) {
 }
 
 std::pair<array, array> slogdet(const array& a, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   require_matrices(a, "slogdet", true);
   const std::vector<array> found = apply_multiple(make_ref<DeterminantOperation>(true), {a});
   return {found[0], found[1]};

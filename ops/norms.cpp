@@ -94,7 +94,7 @@ array matrix_norm(const array& a, double ord, const std::vector<int>& axes, bool
 
 array norm(const array& a, const double ord, const std::optional<std::vector<int>>& axis, bool keepdims,
            StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const std::vector<int> axes = axes_of(a, axis);
   const array x = inexact_of(a, s);
   if (axes.size() == 1) return vector_norm(x, ord, axes[0], keepdims, s);
@@ -104,7 +104,7 @@ array norm(const array& a, const double ord, const std::optional<std::vector<int
 
 array norm(const array& a, const std::string& ord, const std::optional<std::vector<int>>& axis, bool keepdims,
            StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const std::vector<int> axes = axes_of(a, axis);
   if (axes.size() != 2) fail("the norm '" + ord + "' needs two axes, not " + std::to_string(axes.size()));
   const array x = inexact_of(a, s);
@@ -115,14 +115,14 @@ array norm(const array& a, const std::string& ord, const std::optional<std::vect
 }
 
 array norm(const array& a, const std::optional<std::vector<int>>& axis, bool keepdims, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   const std::vector<int> axes = axes_of(a, axis);
   if (axis && axes.size() > 2) fail("there are more than two axes");
   return root_of_squares(inexact_of(a, s), axes, keepdims, s);
 }
 
 array cross(const array& a, const array& b, int axis, StreamOrDevice s) {
-  check_stream(s);
+  const StreamContext on(s);
   struct Vectors {
     array elements;
     bool is_flat;
