@@ -1,6 +1,7 @@
 #include <lazuli/compiler/lapack/matrices.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <limits>
 #include <mutex>
@@ -34,6 +35,8 @@ class ThreadLimit {
 
 /// Below so many operations, LAPACK's threads are not worth waking.
 constexpr double work_for_threads = 4e6;
+/// From so many elements on, a copy takes several threads.
+constexpr int64_t elements_for_threads = int64_t{1} << 16;
 
 /// Whether elements are finite: their exponents are not all ones.
 template <typename T>
@@ -68,18 +71,32 @@ bool copy_matrix(const Matrix<T>& from, bool by_rows, T* to) {
     }
     return is_finite;
   }
+  // By tiles that are put together in one place, as lines of either matrix may shut each other out of the
+  // cache.
   constexpr int64_t tile = 16;
-  for (int64_t i = 0; i < outer; i += tile) {
-    const int64_t i_end = std::min(i + tile, outer);
+  std::atomic<bool> all_are_finite = true;
+  const auto copy_rows = [&](int64_t i, int64_t i_end) {
+    T block[tile * tile];
     for (int64_t j = 0; j < inner; j += tile) {
       const int64_t j_end = std::min(j + tile, inner);
       for (int64_t k = j; k < j_end; ++k) {
         const T* source = from.data + k * inner_stride;
-        for (int64_t o = i; o < i_end; ++o) to[o * inner + k] = source[o * outer_stride];
+        for (int64_t o = i; o < i_end; ++o) block[(o - i) * tile + k - j] = source[o * outer_stride];
+      }
+      for (int64_t o = i; o < i_end; ++o) {
+        std::copy_n(block + (o - i) * tile, j_end - j, to + o * inner + j);
       }
     }
-    is_finite &= all_finite(to + i * inner, (i_end - i) * inner);
-  }
+    if (!all_finite(to + i * inner, (i_end - i) * inner)) all_are_finite = false;
+  };
+  const int64_t strips = (outer + tile - 1) / tile;
+  const int64_t parts = outer * inner < elements_for_threads ? 1 : std::min<int64_t>(strips, num_threads());
+  parallel_for(parts, [&](int64_t part) {
+    for (int64_t strip = strips * part / parts; strip < strips * (part + 1) / parts; ++strip) {
+      copy_rows(strip * tile, std::min((strip + 1) * tile, outer));
+    }
+  });
+  is_finite = all_are_finite;
   return is_finite;
 }
 
