@@ -340,10 +340,6 @@ Dtype at_least_float(Dtype dtype) {
   return issubdtype(dtype, inexact) ? dtype : float32;
 }
 
-void check_stream(const StreamOrDevice& s) {
-  if (!std::holds_alternative<std::monostate>(s)) to_stream(s);
-}
-
 array promoted(const array& a, Dtype dtype, StreamOrDevice s) {
   if (a.dtype() == dtype) return a;
   if (a.ndim() == 0 && a.is_available() && !a.node()->producer) {

@@ -146,7 +146,4 @@ array promoted(const array& a, Dtype dtype, StreamOrDevice s);
 /// Floating point dtypes as they are, float32 for others.
 Dtype at_least_float(Dtype dtype);
 
-/// Checks that operations can run on `s`.
-void check_stream(const StreamOrDevice& s);
-
 }  // namespace lazuli
