@@ -119,6 +119,7 @@ void Worker::stop() {
 }
 
 void Worker::start() {
+  if (owner_ != 0) claimed_ = false;  // by a thread of the parent's
   owner_ = getpid();
   busy_ = false;
   jobs_.clear();
