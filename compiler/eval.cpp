@@ -58,7 +58,7 @@ int default_index() {
 }
 
 /// Larger graphs are cut: programs of bounded size, which long loops find again and again.
-constexpr size_t most_nodes = 32768;
+constexpr size_t most_nodes = 8192;
 
 /// The parts of a graph that programs of their own compute, in an order in which each finds what it needs
 /// under way: by pieces of the graph, by how often the stream changes on the way to it, then by stream.

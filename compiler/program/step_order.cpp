@@ -23,10 +23,7 @@ constexpr int64_t worth_bytes = 1 << 20;
 class Makers {
  public:
   Makers(const FusionPlan& plan, const std::vector<ProgramStep>& steps)
-      : plan_(plan),
-        graph_(plan.prepared.graph),
-        step_of_(graph_.values.size(), -1),
-        writers_(graph_.values.size()) {
+      : graph_(plan.prepared.graph), step_of_(graph_.values.size(), -1), writers_(graph_.values.size()) {
     for (size_t s = 0; s < steps.size(); ++s) {
       const auto step = static_cast<int>(s);
       if (steps[s].kind == FusionUnit::Kind::group || steps[s].has_epilogue) {
@@ -54,7 +51,6 @@ class Makers {
   }
 
  private:
-  const FusionPlan& plan_;
   const Graph& graph_;
   std::vector<int> step_of_;
   std::vector<std::vector<int>> writers_;
