@@ -135,7 +135,7 @@ void Evaluation::run() {
   std::vector<ProgramInput> given;
   try {
     const std::shared_ptr<const Cached> cached = program_of(pending_);
-    given = inputs();
+    given = program_inputs();
     std::vector<ProgramOutput> results = cached->program->run(given);
     given.clear();
     complete(*cached, std::move(results));
@@ -147,7 +147,7 @@ void Evaluation::run() {
   }
 }
 
-std::vector<ProgramInput> Evaluation::inputs() const {
+std::vector<ProgramInput> Evaluation::program_inputs() const {
   std::vector<ProgramInput> inputs;
   for (uint32_t entry = 0; entry < pending_.entries.size(); ++entry) {
     if (!pending_.entries[entry].is_leaf) continue;

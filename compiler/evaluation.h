@@ -33,7 +33,7 @@ class Evaluation {
  private:
   struct Cached;
   static std::shared_ptr<const Cached> program_of(const PendingNodes& pending);
-  std::vector<ProgramInput> inputs() const;
+  std::vector<ProgramInput> program_inputs() const;
   void complete(const Cached& program, std::vector<ProgramOutput> results);
   /// Says what kept it from running. What can be tried again becomes lazy again; not so if `is_lost`.
   void fail(const std::exception_ptr& error, bool is_lost);
