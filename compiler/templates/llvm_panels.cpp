@@ -84,9 +84,19 @@ class PanelEmitter {
     return b_.element(base, b_.ir.CreateMul(b_.i64(row), stride), element_bytes);
   }
 
-  /// How far ahead of what is read weights are asked for, into the second-level cache: the processor's own
-  /// fetching ends with each page. Panels lie one after another, so this goes over into the next ones.
-  static constexpr int64_t fetched_ahead = 16 << 10;
+  /// Asks for weights that are needed later, for the second-level cache: panels lie one after another.
+  void fetch_ahead(Value* block, int64_t block_bytes) {
+    // With little to compute the processor's own fetching keeps up, but for the beginnings of pages, where it
+    // ends: a line of each is enough to start it early, and more would only take its place.
+    const PanelFormat& format = shape_.format;
+    const bool little = vnni_ && lanes_ == static_cast<int>(panel_lanes) && shape_.rows == 1 &&
+                        main_plane(format.bits) >= 4 && second_plane(format.bits) == 0 &&
+                        format.group_size >= 64;
+    if (little) return b_.VectorBuilder::prefetch(b_.offset_bytes(block, 8 << 10), 2);
+    for (int64_t at = 0; at < block_bytes; at += 64) {
+      b_.VectorBuilder::prefetch(b_.offset_bytes(block, (16 << 10) + at), 2);
+    }
+  }
 
   /// All groups of the panel against rows [first, first + count).
   void emit_rows(int first, int count) {
@@ -110,9 +120,7 @@ class PanelEmitter {
         b_.i64(0), groups_, 1, totals,
         [&](Value* group, const VectorBuilder::Carried& before) {
           Value* block = b_.element(panel_, group, block_bytes);
-          for (int64_t at = 0; at < block_bytes; at += 64) {
-            b_.VectorBuilder::prefetch(b_.offset_bytes(block, fetched_ahead + at), 2);
-          }
+          fetch_ahead(block, block_bytes);
           Value* x_offset = b_.times(group, shape_.format.group_size * x_bytes_);
           Values x_group;
           for (Value* row : x) x_group.push_back(b_.offset_bytes(row, x_offset));
