@@ -37,11 +37,32 @@ class ConvolutionOperation final : public HostOperation {
                           Dim batch) const override;
 
  private:
-  array cotangent_of_input(const array& input, const array& weight, const array& g) const;
-  array cotangent_of_weight(const array& input, const array& weight, const array& g) const;
-
   ConvolutionForm form_;
   Shape spatial_;
+};
+
+/// The cotangent of a convolution's weight, given its input and the cotangent of its result; `kernel` are the
+/// weight's spatial extents. Linear in both.
+class ConvolutionWeightOperation final : public HostOperation {
+ public:
+  ConvolutionWeightOperation(ConvolutionForm form, Shape kernel)
+      : form_(std::move(form)), kernel_(std::move(kernel)) {}
+  std::string_view name() const override { return "convolution_weight"; }
+  void attributes(AttributeWriter& writer) const override;
+  bool needs_contiguous(int) const override { return true; }
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
+  void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  double operation_count(std::span<const TensorView> inputs,
+                         std::span<const TensorView> outputs) const override;
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>& wanted) const override;
+  Differentials jvp(const Application& at, const Differentials& tangents) const override;
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
+                          Dim batch) const override;
+
+ private:
+  ConvolutionForm form_;
+  Shape kernel_;
 };
 
 }  // namespace lazuli

@@ -2,6 +2,7 @@
 
 #include <lazuli/lazuli.h>
 
+#include "../peers.h"
 #include "kernels.h"
 
 namespace lazuli::bench {
@@ -36,13 +37,27 @@ void measure(Table& table, const Layer& layer) {
   const auto run = [](const ArrayFunction& f, const std::vector<array>& in) {
     return [compiled = compile(f), in]() mutable { eval(compiled(in)); };
   };
+  const auto spatial = [](const array& a) {
+    std::vector<int64_t> extents;
+    for (int d = 1; d + 1 < static_cast<int>(a.ndim()); ++d) extents.push_back(a.shape(d).hint());
+    return extents;
+  };
+  const auto peers = [&](PeerWork::Kind kind) {
+    return peers_of(
+        {kind,
+         convolution_extents(x.shape(0).hint(), x.shape(-1).hint(), w.shape(0).hint(), layer.groups,
+                             layer.stride, layer.padding, spatial(x), spatial(w), spatial(out)),
+         {data_of(x), data_of(w), data_of(out)}},
+        {{"oneDNN", 0.95}});
+  };
   if (table.wants(group, layer.name)) {
     table.measure({.group = group,
                    .name = layer.name,
                    .run = run(forward, {x, w}),
                    .bytes = bytes,
                    .operations = operations,
-                   .limit = Limit::fma_float32});
+                   .limit = Limit::fma_float32,
+                   .peers = peers(PeerWork::Kind::convolution)});
   }
   if (table.wants(group, layer.name + ", gradients")) {
     const ArrayFunction gradients = [forward](const std::vector<array>& in) {
@@ -53,7 +68,8 @@ void measure(Table& table, const Layer& layer) {
                    .run = run(gradients, {x, w, out}),
                    .bytes = 2 * bytes,
                    .operations = 2 * operations,
-                   .limit = Limit::fma_float32});
+                   .limit = Limit::fma_float32,
+                   .peers = peers(PeerWork::Kind::convolution_gradients)});
   }
 }
 

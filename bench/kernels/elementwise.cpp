@@ -5,6 +5,7 @@
 
 #include <lazuli/lazuli.h>
 
+#include "../peers.h"
 #include "kernels.h"
 
 namespace lazuli::bench {
@@ -27,16 +28,24 @@ array twenty_operations(const array& x, const array& y) {
 }
 
 /// The compiled function over these inputs, against the add bandwidth. `bytes` an output element.
-void row(Table& table, const std::string& name, const Function& f, std::vector<array> inputs, double bytes) {
+void row(Table& table, const std::string& name, const Function& f, std::vector<array> inputs, double bytes,
+         std::optional<PeerWork::Kind> peer = {}) {
   if (!table.wants("elementwise", name)) return;
   eval(inputs);
   auto compiled = compile([f](const std::vector<array>& in) { return std::vector<array>{f(in)}; });
+  std::vector<Peer> peers;
+  if (peer) {
+    PeerWork work{*peer, {count}, {}, inputs[0].dtype() != float32};
+    for (const array& input : inputs) work.inputs.push_back(data_of(input));
+    peers = peers_of(work);
+  }
   table.measure({.group = "elementwise",
                  .name = name,
                  .run = [compiled, inputs]() mutable { eval(compiled(inputs)); },
                  .bytes = bytes * count,
                  .limit = Limit::add,
-                 .wanted_share = wanted});
+                 .wanted_share = wanted,
+                 .peers = std::move(peers)});
 }
 
 }  // namespace
@@ -51,7 +60,7 @@ void bench_elementwise(Table& table) {
     row(
         table, "silu(x) * y + z" + suffix,
         [](const auto& in) { return in[0] * sigmoid(in[0]) * in[1] + in[2]; },
-        {normal(dtype), normal(dtype), normal(dtype)}, 4 * size);
+        {normal(dtype), normal(dtype), normal(dtype)}, 4 * size, PeerWork::Kind::silu_gate);
     row(
         table, "20 operations" + suffix, [](const auto& in) { return twenty_operations(in[0], in[1]); },
         {normal(dtype), normal(dtype)}, 3 * size);

@@ -13,6 +13,7 @@ void bench_sorting(Table& table);
 void bench_cumulative(Table& table);
 void bench_convolution(Table& table);
 void bench_linalg(Table& table);  ///< factorizations
+void bench_fft(Table& table);
 void bench_matmul(Table& table);
 void bench_quantized_matmul(Table& table);
 void bench_fused_products(Table& table);  ///< bias, activation, gate, residual, conversion, norm

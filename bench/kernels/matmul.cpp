@@ -8,6 +8,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/lazuli.h>
 
+#include "../peers.h"
 #include "kernels.h"
 
 namespace lazuli::bench {
@@ -77,6 +78,12 @@ void measure(Table& table, const Product& s) {
 #ifdef LAZULI_BENCH_OPENBLAS
   if (s.dtype == float32) work.peers.push_back({"OpenBLAS", openblas(s, a, b), s.of_peer});
 #endif
+  for (Peer& peer : peers_of({PeerWork::Kind::matmul,
+                              {s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b},
+                              {data_of(a), data_of(b)},
+                              s.dtype == bfloat16})) {
+    if (s.dtype != float16) work.peers.push_back(std::move(peer));
+  }
   table.measure(work);
 }
 

@@ -41,7 +41,9 @@ struct MaskView {
 ///   bool mask:   mask(i, j)
 /// A row that sees no key gives zeros (also with additive masks that are -inf everywhere). `sinks` adds one
 /// logit a head to the softmax's denominator, with no value. Everything is accumulated in float32 and
-/// rounded once; scores exist only a tile at a time.
+/// rounded once; scores exist only a tile at a time. Where queries, keys and values are all bfloat16 and the
+/// machine multiplies such pairs faster than floats, the weights of the values (not their sum) are rounded to
+/// bfloat16, too.
 struct AttentionProblem {
   int64_t batch = 1;
   int64_t heads = 1;

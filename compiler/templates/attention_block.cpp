@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include <lazuli/array/half.h>
+#include <lazuli/compiler/templates/attention_pairs.h>
 #include <lazuli/compiler/templates/packing.h>
 #include <lazuli/compiler/templates/scratch.h>
 
@@ -14,8 +16,7 @@ namespace {
 
 constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
 
-/// Keys that are scored before their values are summed, at most.
-constexpr int64_t key_tile = 128;
+constexpr int64_t key_tile = attention_key_tile;
 /// What few rows read of keys, and then of values, before they go over to the other, in bytes: as much as is
 /// on its way from memory at a time.
 constexpr int64_t ahead_bytes = 16 << 10;
@@ -25,20 +26,6 @@ float read_real(const std::byte* data, Dtype dtype) {
   if (dtype == bfloat16) return *reinterpret_cast<const bfloat16_t*>(data);
   return *reinterpret_cast<const float*>(data);
 }
-
-/// Row after row of a [.., length, dim] tensor, for one batch entry and head.
-struct Rows {
-  const std::byte* data = nullptr;
-  Dtype dtype = float32;
-  int64_t stride = 0;
-
-  Rows(const HeadsView& view, int64_t batch, int64_t head)
-      : data(view.data + (batch * view.batch_stride + head * view.head_stride) * view.dtype.size()),
-        dtype(view.dtype),
-        stride(view.row_stride) {}
-
-  const std::byte* at(int64_t row) const { return data + row * stride * dtype.size(); }
-};
 
 class BlockWorker {
  public:
@@ -52,26 +39,33 @@ class BlockWorker {
         values_(problem.values, block.batch, block.kv_head),
         few_rows_(rows_ <= attention_vector_rows),
         read_values_(problem.values.dtype == float32 && problem.value_dim % table_.gemm_float.columns == 0),
+        pairs_(attention_takes_pairs(problem, few_rows_)),
         memory_(static_cast<size_t>(queries_size() + scores_size() + keys_size() + values_size()) *
                 sizeof(float)),
         queries_(memory_.as<float>()),
         scores_(queries_ + queries_size()),
         packed_keys_(scores_ + scores_size()),
-        packed_values_(packed_keys_ + keys_size()) {}
+        packed_values_(packed_keys_ + keys_size()) {
+    if (pairs_) pair_products_.emplace(problem, block, state, few_rows_);
+  }
 
   void run(bool with_sinks) {
     start(with_sinks);
-    load_queries();
+    if (!pairs_) load_queries();
     const int64_t tile = few_rows_ ? few_rows_tile() : key_tile;
     for (int64_t key = block_.key_begin; key < block_.key_end; key += tile) {
       const int64_t count = std::min(tile, block_.key_end - key);
-      if (few_rows_) {
+      if (pairs_) {
+        pair_products_->score(key, count, scores_);
+      } else if (few_rows_) {
         score_few_rows(key, count);
       } else {
         score_tiles(key, count);
       }
       for (int64_t row = 0; row < rows_; ++row) soften(row, key, count);
-      if (few_rows_) {
+      if (pairs_) {
+        pair_products_->sum(key, count);
+      } else if (few_rows_) {
         sum_few_rows(key, count);
       } else {
         sum_tiles(key, count);
@@ -80,10 +74,12 @@ class BlockWorker {
   }
 
  private:
-  int64_t queries_size() const { return round_up(rows_ * problem_.head_dim, 16); }
+  int64_t queries_size() const { return pairs_ ? 0 : round_up(rows_ * problem_.head_dim, 16); }
   int64_t scores_size() const { return rows_ * key_tile; }
-  int64_t keys_size() const { return few_rows_ ? 0 : key_tile * problem_.head_dim; }
-  int64_t values_size() const { return few_rows_ || read_values_ ? 0 : key_tile * state_.values_stride; }
+  int64_t keys_size() const { return few_rows_ || pairs_ ? 0 : key_tile * problem_.head_dim; }
+  int64_t values_size() const {
+    return few_rows_ || read_values_ || pairs_ ? 0 : key_tile * state_.values_stride;
+  }
 
   int64_t few_rows_tile() const {
     const int64_t row_bytes = std::max<int64_t>(problem_.head_dim * keys_.dtype.size(), 1);
@@ -111,7 +107,7 @@ class BlockWorker {
     const auto widen = table_.widen[static_cast<size_t>(storage_of(problem_.queries.dtype))];
     for (int64_t row = 0; row < rows_; ++row) {
       float* query = queries_ + row * problem_.head_dim;
-      widen(Rows(problem_.queries, block_.batch, block_.head(row)).at(block_.query(row)), query,
+      widen(HeadRows(problem_.queries, block_.batch, block_.head(row)).at(block_.query(row)), query,
             problem_.head_dim);
       table_.scale(query, problem_.head_dim, problem_.scale);
     }
@@ -216,6 +212,7 @@ class BlockWorker {
   /// Turns a row of raw scores into exp(score - largest), and the row's state with it.
   void soften(int64_t row, int64_t key, int64_t count) {
     float* s = scores(row);
+    if (pairs_) table_.scale(s, count, problem_.scale);
     if (problem_.soft_cap > 0) table_.soft_cap(s, count, problem_.soft_cap);
     mask_row(row, key, count, s);
     const float before = state_.largest[row];
@@ -224,11 +221,14 @@ class BlockWorker {
       // No key is seen yet, unless a score is NaN, which the maximum passes over.
       if (std::isnan(table_.sum_of(s, count))) state_.sum[row] = std::numeric_limits<float>::quiet_NaN();
       std::fill_n(s, count, 0.0f);
+      if (pairs_) pair_products_->clear_weights(row, count);
       return;
     }
     const float shrink = before == largest ? 1.0f : std::exp(before - largest);
     if (shrink != 1.0f) table_.scale(sums(row), problem_.value_dim, shrink);
-    state_.sum[row] = state_.sum[row] * shrink + table_.exp_sum(s, count, largest);
+    const float sum =
+        pairs_ ? pair_products_->set_weights(row, s, count, largest) : table_.exp_sum(s, count, largest);
+    state_.sum[row] = state_.sum[row] * shrink + sum;
     state_.largest[row] = largest;
   }
 
@@ -273,10 +273,12 @@ class BlockWorker {
   const AttentionState& state_;
   const Kernels& table_;
   int64_t rows_;
-  Rows keys_;
-  Rows values_;
+  HeadRows keys_;
+  HeadRows values_;
   bool few_rows_;
   bool read_values_;  ///< values can be multiplied where they lie
+  bool pairs_;        ///< products are those of `AttentionPairs`
+  std::optional<AttentionPairs> pair_products_;
   Scratch memory_;
   float* queries_;
   float* scores_;

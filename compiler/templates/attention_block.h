@@ -8,6 +8,23 @@
 /// Attention of one block of queries: the part that a thread does.
 namespace lazuli::templates {
 
+/// Row after row of a [.., length, dim] tensor, for one batch entry and head.
+struct HeadRows {
+  const std::byte* data = nullptr;
+  Dtype dtype = float32;
+  int64_t stride = 0;
+
+  HeadRows(const HeadsView& view, int64_t batch, int64_t head)
+      : data(view.data + (batch * view.batch_stride + head * view.head_stride) * view.dtype.size()),
+        dtype(view.dtype),
+        stride(view.row_stride) {}
+
+  const std::byte* at(int64_t row) const { return data + row * stride * dtype.size(); }
+};
+
+/// Keys that are scored before their values are summed, at most.
+inline constexpr int64_t attention_key_tile = 128;
+
 /// What a task works on: `positions` consecutive queries of all heads that share a key/value head, against
 /// keys [key_begin, key_end). Row r of the block is query first_query + r % positions of head
 /// kv_head * group + r / positions.

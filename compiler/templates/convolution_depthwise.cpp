@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
 
@@ -9,8 +10,23 @@ namespace lazuli::templates {
 
 namespace {
 
-/// Channels that are summed at a time, so that the sums stay in the first-level cache.
-constexpr int64_t block = 256;
+/// Rows under taps that are looked up at a time, at most, unless one place has more taps.
+constexpr int64_t most_rows = 1024;
+
+template <typename T>
+void sum_products(const T* const* rows, int64_t count, int64_t taps, const T* weights, int64_t channels,
+                  T* const* out) {
+  if constexpr (std::is_same_v<T, float>) {
+    kernels().sum_row_products(rows, count, taps, weights, channels, out);
+  } else {
+    for (int64_t i = 0; i < count; ++i) {
+      std::fill_n(out[i], channels, T{0});
+      for (int64_t t = 0; t < taps; ++t) {
+        for (int64_t c = 0; c < channels; ++c) out[i][c] += rows[i * taps + t][c] * weights[t * channels + c];
+      }
+    }
+  }
+}
 
 }  // namespace
 
@@ -32,17 +48,24 @@ void convolve_depthwise(const ConvolutionProblem& problem, const TapClass& taps)
   const AxisTaps& axis1 = taps.axes[1];
   const AxisTaps& axis2 = taps.axes[2];
   const int64_t line = axis2.count;
+  const int64_t tap_count = taps.tap_count();
+  const Scratch nothing(static_cast<size_t>(channels) * sizeof(T));
+  const T* const zeros = std::fill_n(nothing.as<T>(), channels, T{0}) - channels;
   share_out(problem.batch * axis0.count * axis1.count, [&](int64_t part) {
-    T sums[block];
     const int64_t image = part / (axis0.count * axis1.count);
     const int64_t at0 = part / axis1.count % axis0.count * axis0.in_step;
     const int64_t at1 = part % axis1.count * axis1.in_step;
-    for (int64_t j = 0; j < line; ++j) {
-      T* const out = output + taps.result_of(part * line + j) * channels;
-      for (int64_t begin = 0; begin < channels; begin += block) {
-        const int64_t count = std::min(block, channels - begin);
-        std::fill_n(sums, count, T{0});
-        const T* factors = rows + begin;
+    // The input's row of channels under each tap, for a few places of the line at a time.
+    const int64_t together =
+        std::max<int64_t>(1, std::min(line, most_rows / std::max<int64_t>(tap_count, 1)));
+    const Scratch rows_memory(static_cast<size_t>(together * (tap_count + 1)) * sizeof(T*));
+    const T** const under = rows_memory.as<const T*>();
+    T** const out = rows_memory.as<T*>() + together * tap_count;
+    for (int64_t begin = 0; begin < line; begin += together) {
+      const int64_t count = std::min(together, line - begin);
+      const T** next = under;
+      for (int64_t j = begin; j < begin + count; ++j) {
+        out[j - begin] = output + taps.result_of(part * line + j) * channels;
         for (const Tap& tap0 : axis0.taps) {
           for (const Tap& tap1 : axis1.taps) {
             const int64_t c0 = at0 + tap0.base;
@@ -50,19 +73,14 @@ void convolve_depthwise(const ConvolutionProblem& problem, const TapClass& taps)
             const bool is_row = c0 >= 0 && c0 < problem.in[0] && c1 >= 0 && c1 < problem.in[1];
             for (const Tap& tap2 : axis2.taps) {
               const int64_t c2 = j * axis2.in_step + tap2.base;
-              if (is_row && c2 >= 0 && c2 < problem.in[2]) {
-                const T* from =
-                    input +
-                    (((image * problem.in[0] + c0) * problem.in[1] + c1) * problem.in[2] + c2) * channels +
-                    begin;
-                for (int64_t c = 0; c < count; ++c) sums[c] += from[c] * factors[c];
-              }
-              factors += channels;
+              const bool is_there = is_row && c2 >= 0 && c2 < problem.in[2];
+              const int64_t place = ((image * problem.in[0] + c0) * problem.in[1] + c1) * problem.in[2] + c2;
+              *next++ = is_there ? input + place * channels : zeros;
             }
           }
         }
-        std::copy_n(sums, count, out + begin);
       }
+      sum_products<T>(under, count, tap_count, rows, channels, out);
     }
   });
 }

@@ -6,140 +6,14 @@
 #include <numbers>
 
 #include <lazuli/compiler/lru_cache.h>
+#include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/scratch.h>
 
 namespace lazuli::templates {
 
 namespace {
 
 constexpr int largest_radix = 13;
-
-/// exp(-2πi numerator / denominator)
-void root_of_unity(int64_t numerator, int64_t denominator, float& re, float& im) {
-  const double angle =
-      -2 * std::numbers::pi * static_cast<double>(numerator % denominator) / static_cast<double>(denominator);
-  re = static_cast<float>(std::cos(angle));
-  im = static_cast<float>(std::sin(angle));
-}
-
-/// What a stage reads and writes: transforms of `length`, `stride` of them side by side.
-struct Step {
-  Parts in;
-  Parts out;
-  int64_t length;
-  int64_t stride;
-  const float* twiddles;
-};
-
-/// The part of a stage that all radices share: `combine` makes the sums of `radix` elements, which are
-/// multiplied by their twiddles. (Stockham's form: the result is in order.)
-template <int radix, typename Combine>
-void run_stage(const Step& step, const Combine& combine) {
-  const int64_t parts = step.length / radix;
-  const int64_t s = step.stride;
-  for (int64_t p = 0; p < parts; ++p) {
-    const float* twiddles = step.twiddles + p * 2 * (radix - 1);
-    const float* from_re = step.in.re + s * p;
-    const float* from_im = step.in.im + s * p;
-    float* to_re = step.out.re + s * radix * p;
-    float* to_im = step.out.im + s * radix * p;
-    for (int64_t q = 0; q < s; ++q) {
-      float re[radix], im[radix], sum_re[radix], sum_im[radix];
-      for (int k = 0; k < radix; ++k) {
-        re[k] = from_re[q + s * parts * k];
-        im[k] = from_im[q + s * parts * k];
-      }
-      combine(re, im, sum_re, sum_im);
-      to_re[q] = sum_re[0];
-      to_im[q] = sum_im[0];
-      for (int j = 1; j < radix; ++j) {
-        const float wr = twiddles[2 * j - 2];
-        const float wi = twiddles[2 * j - 1];
-        to_re[q + s * j] = sum_re[j] * wr - sum_im[j] * wi;
-        to_im[q + s * j] = sum_re[j] * wi + sum_im[j] * wr;
-      }
-    }
-  }
-}
-
-void run_radix2(const Step& step) {
-  run_stage<2>(step, [](const float* re, const float* im, float* sum_re, float* sum_im) {
-    sum_re[0] = re[0] + re[1];
-    sum_im[0] = im[0] + im[1];
-    sum_re[1] = re[0] - re[1];
-    sum_im[1] = im[0] - im[1];
-  });
-}
-
-void run_radix4(const Step& step) {
-  run_stage<4>(step, [](const float* re, const float* im, float* sum_re, float* sum_im) {
-    const float even_re = re[0] + re[2], even_im = im[0] + im[2];
-    const float odd_re = re[1] + re[3], odd_im = im[1] + im[3];
-    const float even_difference_re = re[0] - re[2], even_difference_im = im[0] - im[2];
-    const float odd_difference_re = re[1] - re[3], odd_difference_im = im[1] - im[3];
-    sum_re[0] = even_re + odd_re;
-    sum_im[0] = even_im + odd_im;
-    sum_re[1] = even_difference_re + odd_difference_im;
-    sum_im[1] = even_difference_im - odd_difference_re;
-    sum_re[2] = even_re - odd_re;
-    sum_im[2] = even_im - odd_im;
-    sum_re[3] = even_difference_re - odd_difference_im;
-    sum_im[3] = even_difference_im + odd_difference_re;
-  });
-}
-
-/// An odd radix: elements k and radix - k share their products.
-template <int radix>
-void run_odd(const Step& step) {
-  constexpr int half = radix / 2;
-  float cosines[radix], sines[radix];
-  for (int k = 0; k < radix; ++k) root_of_unity(k, radix, cosines[k], sines[k]);
-  run_stage<radix>(step, [&](const float* re, const float* im, float* sum_re, float* sum_im) {
-    float plus_re[half], plus_im[half], minus_re[half], minus_im[half];
-    sum_re[0] = re[0];
-    sum_im[0] = im[0];
-    for (int k = 0; k < half; ++k) {
-      plus_re[k] = re[k + 1] + re[radix - 1 - k];
-      plus_im[k] = im[k + 1] + im[radix - 1 - k];
-      minus_re[k] = re[k + 1] - re[radix - 1 - k];
-      minus_im[k] = im[k + 1] - im[radix - 1 - k];
-      sum_re[0] += plus_re[k];
-      sum_im[0] += plus_im[k];
-    }
-    for (int j = 1; j <= half; ++j) {
-      float even_re = re[0], even_im = im[0], odd_re = 0, odd_im = 0;
-      for (int k = 0; k < half; ++k) {
-        const int at = j * (k + 1) % radix;
-        even_re += plus_re[k] * cosines[at];
-        even_im += plus_im[k] * cosines[at];
-        odd_re -= minus_im[k] * sines[at];
-        odd_im += minus_re[k] * sines[at];
-      }
-      sum_re[j] = even_re + odd_re;
-      sum_im[j] = even_im + odd_im;
-      sum_re[radix - j] = even_re - odd_re;
-      sum_im[radix - j] = even_im - odd_im;
-    }
-  });
-}
-
-void run_radix(int radix, const Step& step) {
-  switch (radix) {
-    case 2:
-      return run_radix2(step);
-    case 3:
-      return run_odd<3>(step);
-    case 4:
-      return run_radix4(step);
-    case 5:
-      return run_odd<5>(step);
-    case 7:
-      return run_odd<7>(step);
-    case 11:
-      return run_odd<11>(step);
-    default:
-      return run_odd<13>(step);
-  }
-}
 
 /// The radices of a length, or none where it has a prime factor that is too large.
 std::vector<int> radices_of(int64_t length) {
@@ -153,6 +27,13 @@ std::vector<int> radices_of(int64_t length) {
 
 }  // namespace
 
+void root_of_unity(int64_t numerator, int64_t denominator, float& re, float& im) {
+  const double angle =
+      -2 * std::numbers::pi * static_cast<double>(numerator % denominator) / static_cast<double>(denominator);
+  re = static_cast<float>(std::cos(angle));
+  im = static_cast<float>(std::sin(angle));
+}
+
 std::shared_ptr<const FftPlan> FftPlan::of(int64_t length) {
   constexpr size_t most_kept = 64;
   static std::mutex mutex;
@@ -165,6 +46,10 @@ std::shared_ptr<const FftPlan> FftPlan::of(int64_t length) {
   const std::lock_guard lock(mutex);
   plans.insert(length, plan);
   return plan;
+}
+
+bool FftPlan::has_large_factor(int64_t length) {
+  return length > 1 && radices_of(length).empty();
 }
 
 FftPlan::FftPlan(int64_t length) : length_(length) {
@@ -207,58 +92,74 @@ void FftPlan::plan_convolution() {
       spectrum_[static_cast<size_t>(inner_length_ + at)] = -im;
     }
   }
-  std::vector<float> memory(static_cast<size_t>(inner_->memory_size()));
-  inner_->run({spectrum_.data(), spectrum_.data() + inner_length_}, memory.data());
+  // Among the rows of a batch, the others of which are zero.
+  const Scratch memory(static_cast<size_t>(fft_element * inner_length_ + inner_->memory_size()) *
+                       sizeof(float));
+  float* const rows = memory.as<float>();
+  std::fill_n(rows, fft_element * inner_length_, 0.0f);
+  const auto each = [&](auto&& f) {
+    for (int64_t k = 0; k < inner_length_; ++k) {
+      f(rows[k * fft_element], spectrum_[static_cast<size_t>(k)]);
+      f(rows[k * fft_element + fft_lanes], spectrum_[static_cast<size_t>(inner_length_ + k)]);
+    }
+  };
+  each([](float& row, float& value) { row = value; });
+  inner_->run(rows, rows + fft_element * inner_length_);
+  each([](float& row, float& value) { value = row; });
 }
 
 int64_t FftPlan::memory_size() const {
-  return inner_ ? 2 * inner_length_ + inner_->memory_size() : 2 * length_;
+  return inner_ ? fft_element * inner_length_ + inner_->memory_size() : fft_element * length_;
 }
 
-void FftPlan::run(Parts x, float* memory) const {
+void FftPlan::run(float* x, float* memory) const {
   inner_ ? run_convolution(x, memory) : run_stages(x, memory);
 }
 
-void FftPlan::run_stages(Parts x, float* memory) const {
-  Parts from = x;
-  Parts to{memory, memory + length_};
+void FftPlan::run_stages(float* x, float* memory) const {
+  const auto run = kernels().fft_stage;
+  float* from = x;
+  float* to = memory;
   int64_t stride = 1;
   for (const Stage& stage : stages_) {
-    run_radix(stage.radix, {from, to, stage.length, stride, stage.twiddles.data()});
+    run({stage.radix, stage.length, stride, stage.twiddles.data(), from, to});
     std::swap(from, to);
     stride *= stage.radix;
   }
-  if (from.re != x.re) {
-    std::copy_n(from.re, length_, x.re);
-    std::copy_n(from.im, length_, x.im);
-  }
+  if (from != x) std::copy_n(from, fft_element * length_, x);
 }
 
-void FftPlan::run_convolution(Parts x, float* memory) const {
-  Parts y{memory, memory + inner_length_};
-  float* const rest = memory + 2 * inner_length_;
-  const float* const chirp_re = chirp_.data();
-  const float* const chirp_im = chirp_re + length_;
-  for (int64_t k = 0; k < length_; ++k) {
-    y.re[k] = x.re[k] * chirp_re[k] - x.im[k] * chirp_im[k];
-    y.im[k] = x.re[k] * chirp_im[k] + x.im[k] * chirp_re[k];
-  }
-  std::fill(y.re + length_, y.re + inner_length_, 0.0f);
-  std::fill(y.im + length_, y.im + inner_length_, 0.0f);
+void FftPlan::run_convolution(float* x, float* memory) const {
+  float* const y = memory;
+  float* const rest = memory + fft_element * inner_length_;
+  // y = x * w for complex numbers w, one for each element of all rows; scaled.
+  const auto multiply = [](const float* from, int64_t count, const float* re, const float* im, float scale,
+                           float* to) {
+    for (int64_t k = 0; k < count; ++k, from += fft_element, to += fft_element) {
+      const float wr = re[k] * scale;
+      const float wi = im[k] * scale;
+      for (int64_t lane = 0; lane < fft_lanes; ++lane) {
+        const float xr = from[lane];
+        const float xi = from[fft_lanes + lane];
+        to[lane] = xr * wr - xi * wi;
+        to[fft_lanes + lane] = xr * wi + xi * wr;
+      }
+    }
+  };
+  const auto exchange = [&] {
+    for (int64_t k = 0; k < inner_length_; ++k) {
+      std::swap_ranges(y + k * fft_element, y + k * fft_element + fft_lanes, y + k * fft_element + fft_lanes);
+    }
+  };
+  multiply(x, length_, chirp_.data(), chirp_.data() + length_, 1, y);
+  std::fill(y + fft_element * length_, y + fft_element * inner_length_, 0.0f);
   inner_->run(y, rest);
-  const float* const other_re = spectrum_.data();
-  const float* const other_im = other_re + inner_length_;
-  const float scale = 1 / static_cast<float>(inner_length_);
-  for (int64_t k = 0; k < inner_length_; ++k) {
-    const float re = y.re[k] * other_re[k] - y.im[k] * other_im[k];
-    y.im[k] = (y.re[k] * other_im[k] + y.im[k] * other_re[k]) * scale;
-    y.re[k] = re * scale;
-  }
-  inner_->run({y.im, y.re}, rest);  // parts exchanged: the inverse
-  for (int64_t k = 0; k < length_; ++k) {
-    x.re[k] = y.re[k] * chirp_re[k] - y.im[k] * chirp_im[k];
-    x.im[k] = y.re[k] * chirp_im[k] + y.im[k] * chirp_re[k];
-  }
+  multiply(y, inner_length_, spectrum_.data(), spectrum_.data() + inner_length_,
+           1 / static_cast<float>(inner_length_), y);
+  exchange();  // the inverse is the transform with real and imaginary parts exchanged
+  inner_->run(y, rest);
+  exchange();
+  multiply(y, length_, chirp_.data(), chirp_.data() + length_, 1, x);
 }
 
 }  // namespace lazuli::templates

@@ -6,11 +6,10 @@
 
 namespace lazuli::templates {
 
-/// Complex numbers, real and imaginary parts apart.
-struct Parts {
-  float* re = nullptr;
-  float* im = nullptr;
-};
+/// Rows that are transformed side by side. Element k of all of them takes 2 * fft_lanes floats: the real
+/// parts, then the imaginary ones.
+inline constexpr int64_t fft_lanes = 16;
+inline constexpr int64_t fft_element = 2 * fft_lanes;
 
 /// How to transform rows of one length.
 class FftPlan {
@@ -18,11 +17,20 @@ class FftPlan {
   /// From a stock that the process keeps.
   static std::shared_ptr<const FftPlan> of(int64_t length);
   explicit FftPlan(int64_t length);
+  /// Whether a length has a prime factor that is too large for stages.
+  static bool has_large_factor(int64_t length);
 
   /// Floats of working memory that `run` needs.
   int64_t memory_size() const;
-  /// Transforms `x` (forward), in place.
-  void run(Parts x, float* memory) const;
+  /// Transforms `fft_lanes` rows (forward), in place.
+  void run(float* x, float* memory) const;
+
+  /// Where the length has a prime factor that is too large for stages: a transform of any length as a cyclic
+  /// convolution of one that is a power of two (Bluestein). Arrays of real parts and then imaginary ones.
+  bool is_convolution() const { return inner_ != nullptr; }
+  int64_t inner_length() const { return inner_length_; }
+  const float* chirp() const { return chirp_.data(); }        ///< exp(-πi k² / length)
+  const float* spectrum() const { return spectrum_.data(); }  ///< of its conjugate, over the inner length
 
  private:
   struct Stage {
@@ -32,16 +40,18 @@ class FftPlan {
   };
   void add_stages();
   void plan_convolution();
-  void run_stages(Parts x, float* memory) const;
-  void run_convolution(Parts x, float* memory) const;
+  void run_stages(float* x, float* memory) const;
+  void run_convolution(float* x, float* memory) const;
 
   int64_t length_;
   std::vector<Stage> stages_;
-  // Bluestein: a transform of any length as a cyclic convolution of one that is a power of two.
   std::shared_ptr<const FftPlan> inner_;
   int64_t inner_length_ = 0;
-  std::vector<float> chirp_;     ///< exp(-πi k² / length): re, then im
-  std::vector<float> spectrum_;  ///< of its conjugate, over the inner length: re, then im
+  std::vector<float> chirp_;
+  std::vector<float> spectrum_;
 };
+
+/// exp(-2πi numerator / denominator)
+void root_of_unity(int64_t numerator, int64_t denominator, float& re, float& im);
 
 }  // namespace lazuli::templates

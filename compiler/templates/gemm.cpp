@@ -178,12 +178,55 @@ void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKer
   }
 }
 
+/// Into how many parts the depths are cut, for threads to take one each: where the result is too small to be
+/// cut, and there are depths enough to make up for adding the parts.
+template <typename T>
+int64_t depth_parts(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel) {
+  constexpr int64_t most_results = 1 << 17;
+  constexpr int64_t fewest_depths = 1024;
+  const int64_t threads = num_threads();
+  if (threads == 1 || is_inside_part() || m * n > most_results) return 1;
+  const Blocking cut = block(m, n, k, kernel);
+  if (ceil_div(m, cut.task_rows) * ceil_div(n, cut.task_columns) >= 4 * threads) return 1;
+  return std::clamp<int64_t>(k / fewest_depths, 1, threads);
+}
+
+/// The products of `parts` parts of the depths, each in one thread, then their sum in order.
+template <typename T>
+void gemm_by_depth(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, int64_t parts,
+                   PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out) {
+  const int64_t depths = round_up(ceil_div(k, parts), gemm_depth_unit);
+  parts = ceil_div(k, depths);
+  const Scratch memory(static_cast<size_t>(parts * m * n) * sizeof(T));
+  T* const sums = memory.as<T>();
+  parallel_for(parts, [&](int64_t part) {
+    const int64_t begin = part * depths;
+    const auto from_begin = [begin](PackPanels<T> pack) {
+      return [begin, pack](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                           T* panels) { pack(first, count, begin + k_first, k_count, width, panels); };
+    };
+    GemmOutput<T> own;
+    own.c = sums + part * m * n;
+    own.c_row_stride = n;
+    gemm<T>(kernel, m, n, std::min(depths, k - begin), from_begin(pack_a), from_begin(pack_b), own);
+  });
+  for (int64_t part = 1; part < parts; ++part) {
+    const T* const more = sums + part * m * n;
+    for (int64_t i = 0; i < m * n; ++i) sums[i] += more[i];
+  }
+  if (out.c == nullptr) return (*out.store)(sums, n, 0, m, 0, n);
+  for (int64_t row = 0; row < m; ++row) std::copy_n(sums + row * n, n, out.c + row * out.c_row_stride);
+}
+
 }  // namespace
 
 template <typename T>
 void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a,
           PackPanels<T> pack_b, const GemmOutput<T>& out) {
   if (m == 0 || n == 0) return;
+  if (const int64_t parts = depth_parts(m, n, k, kernel); parts > 1) {
+    return gemm_by_depth(kernel, m, n, k, parts, pack_a, pack_b, out);
+  }
   const TileChoice choice(sizeof(T) == sizeof(float) ? "gemm32" : "gemm64", m, n, k, blocking_ways);
   const Blocking cut = recut(block(m, n, k, kernel), choice.way(), kernel);
   PackedRows<T> packed_a(std::min(cut.outer_rows, m), k, cut.kc, kernel.rows);

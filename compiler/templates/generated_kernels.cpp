@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include <lazuli/array/half.h>
 #include <lazuli/compiler/background.h>
 #include <lazuli/compiler/llvm/jit.h>
 #include <lazuli/compiler/llvm/target.h>
@@ -40,12 +41,12 @@ class Slot {
   }
 
   /// The same, but waits for the code. Null if it cannot be made.
-  template <typename Build>
-  Code wait_for(const std::string& key, const Build& build) {
-    if (code_.load(std::memory_order_acquire) == nullptr) {
-      const std::lock_guard lock(mutex_);
-      if (code_.load(std::memory_order_acquire) == nullptr) generate(key, build);
-    }
+  template <typename MakeKey, typename Build>
+  Code wait_for(const MakeKey& make_key, const Build& build) {
+    if (const Code code = code_.load(std::memory_order_acquire)) return code;
+    if (failed_.load(std::memory_order_relaxed)) return nullptr;
+    const std::lock_guard lock(mutex_);
+    if (code_.load(std::memory_order_acquire) == nullptr) generate(make_key(), build);
     return code_.load(std::memory_order_acquire);
   }
 
@@ -107,6 +108,8 @@ struct Slots {
   Array<DotRows<double>, max_vector_rows> dot_rows_double;
   std::array<std::array<Array<AxpyRows<float>, max_vector_rows>, storage_count>, 2> axpy_rows;
   Array<AxpyRows<double>, max_vector_rows> axpy_rows_double;
+  std::array<Array<DotRows<float>, max_vector_rows>, 2> dot_pairs;
+  std::array<Array<AxpyRows<float>, max_vector_rows>, 2> axpy_pairs;
   std::array<std::array<Array<PanelDot, max_vector_rows>, formats>, 2> panels;
 
   static Slots& instance() {
@@ -187,7 +190,7 @@ const GemmKernel<float>* faster_bfloat16_kernel() {
   if (!generates_for(target) || !target.bf16) return nullptr;
   const auto code = [&](Slot<GemmTile<float>>& slot, Dtype operands) {
     const GemmShape shape{operands, true};
-    return slot.wait_for(gemm_key(shape),
+    return slot.wait_for([&] { return gemm_key(shape); },
                          [shape](llvm::Module& module) { build_gemm(module, host_target(), shape); });
   };
   const auto pairs = code(Slots::instance().gemm_bfloat16, bfloat16);
@@ -243,6 +246,51 @@ void axpy_rows(const AxpyRows<T>& axpy) {
   }
 }
 
+float bfloat16_half(uint32_t pair, int half) {
+  return half_detail::bfloat16_bits_to_float(static_cast<uint16_t>(pair >> (16 * half)));
+}
+
+// Nothing portable stands behind kernels of pairs: they are waited for, and these do what could not be made.
+
+void dot_pairs(const DotRows<float>& dot) {
+  const RowsShape shape{float32, static_cast<int>(dot.x_rows), dot.ahead != nullptr, true};
+  auto& slot = Slots::instance().dot_pairs[shape.ahead][static_cast<size_t>(dot.x_rows - 1)];
+  const auto build = [shape](llvm::Module& module) { build_dot_rows(module, host_target(), shape); };
+  if (const auto code = slot.wait_for([&] { return dot_rows_key(shape); }, build)) return code(dot);
+  const auto* w = static_cast<const uint32_t*>(dot.w);
+  const auto* x = reinterpret_cast<const uint32_t*>(dot.x);
+  for (int64_t r = 0; r < dot.x_rows; ++r) {
+    for (int64_t j = 0; j < dot.w_rows; ++j) {
+      float sum = 0;
+      for (int64_t p = 0; p < dot.k; ++p) {
+        for (int half = 0; half < 2; ++half) {
+          sum += bfloat16_half(x[r * dot.x_row_stride + p], half) *
+                 bfloat16_half(w[j * dot.w_row_stride + p], half);
+        }
+      }
+      dot.out[r * dot.out_x_stride + j * dot.out_w_stride] = sum;
+    }
+  }
+}
+
+void axpy_pairs(const AxpyRows<float>& axpy) {
+  const RowsShape shape{bfloat16, static_cast<int>(axpy.x_rows), axpy.ahead != nullptr, true};
+  auto& slot = Slots::instance().axpy_pairs[shape.ahead][static_cast<size_t>(axpy.x_rows - 1)];
+  const auto build = [shape](llvm::Module& module) { build_axpy_rows(module, host_target(), shape); };
+  if (const auto code = slot.wait_for([&] { return axpy_rows_key(shape); }, build)) return code(axpy);
+  const auto* w = static_cast<const uint16_t*>(axpy.w);
+  const auto* x = reinterpret_cast<const uint32_t*>(axpy.x);
+  for (int64_t r = 0; r < axpy.x_rows; ++r) {
+    for (int64_t p = 0; p < 2 * axpy.k; ++p) {
+      const float factor =
+          bfloat16_half(x[r * axpy.x_row_stride + p / 2 * axpy.x_k_stride], static_cast<int>(p % 2));
+      for (int64_t j = 0; j < axpy.columns; ++j) {
+        axpy.y[r * axpy.y_row_stride + j] += factor * bfloat16_half(w[p * axpy.w_row_stride + j], 0);
+      }
+    }
+  }
+}
+
 size_t format_index(const PanelFormat& format) {
   constexpr std::array<int, 9> bits_index = {0, 0, 0, 1, 2, 3, 4, 0, 5};
   const size_t bits = static_cast<size_t>(bits_index[static_cast<size_t>(format.bits)]);
@@ -289,6 +337,10 @@ Kernels make_table() {
   table.axpy_rows = {axpy_rows<float, Storage::float32>, axpy_rows<float, Storage::float16>,
                      axpy_rows<float, Storage::bfloat16>};
   table.axpy_rows_double = axpy_rows<double, Storage::float32>;
+  if (target.bf16) {
+    table.dot_pairs = dot_pairs;
+    table.axpy_pairs = axpy_pairs;
+  }
   table.panel_dot_float = [](const PanelFormat&) -> PanelDotFunction { return panel_dot<false>; };
   table.panel_dot_int8 = [](const PanelFormat&) -> PanelDotFunction { return panel_dot<true>; };
   table.panel_rows = panel_shape_rows(target);

@@ -41,6 +41,7 @@ struct RowsShape {
   Dtype weights = float32;  ///< float64 computes in double, others in float
   int x_rows = 1;
   bool ahead = false;  ///< fetches what is needed next, and has its own rows in cache
+  bool pairs = false;  ///< of bfloat16: `dot_pairs`, whose weights are float32 by size, and `axpy_pairs`
 };
 std::string dot_rows_key(const RowsShape& shape);
 void build_dot_rows(llvm::Module& module, const Target& target, const RowsShape& shape);

@@ -110,6 +110,17 @@ struct GemmKernel {
   void (*run)(const GemmTile<T>&) = nullptr;
 };
 
+/// A stage of Fourier transforms of rows side by side (fft_plan.h): transforms of `length`, `stride` of them
+/// one after another, are cut in `radix` parts.
+struct FftStage {
+  int radix = 2;  ///< 2, 3, 4, 5, 7, 11 or 13
+  int64_t length = 2;
+  int64_t stride = 1;
+  const float* twiddles = nullptr;  ///< for each p below length / radix, j from 1 to radix - 1: re, im
+  const float* from = nullptr;
+  float* to = nullptr;
+};
+
 struct Kernels {
   const char* name = "";
   GemmKernel<float> gemm_float;
@@ -118,6 +129,12 @@ struct Kernels {
   void (*dot_rows_double)(const DotRows<double>&) = nullptr;
   std::array<void (*)(const AxpyRows<float>&), storage_count> axpy_rows{};
   void (*axpy_rows_double)(const AxpyRows<double>&) = nullptr;
+  /// The same of bfloat16 in pairs: an element of x, of the size of a float, holds the values at depths 2 p
+  /// and 2 p + 1, and so does one of w in `dot_pairs`; k and strides count them. In `axpy_pairs` w is
+  /// bfloat16 as it lies: k counts pairs of its rows, its stride single values. At most `narrow_columns`
+  /// columns. Products are summed in float32. Null where `bfloat16_gemm_kernel` is.
+  void (*dot_pairs)(const DotRows<float>&) = nullptr;
+  void (*axpy_pairs)(const AxpyRows<float>&) = nullptr;
 
   /// dst[i] = src[i], converted from or to the storage.
   std::array<void (*)(const void* src, float* dst, int64_t count), storage_count> widen{};
@@ -133,6 +150,15 @@ struct Kernels {
   /// dst[c * dst_row_stride + r] = src[r * src_row_stride + c].
   void (*transpose)(const float* src, int64_t src_row_stride, int64_t rows, int64_t columns, float* dst,
                     int64_t dst_row_stride) = nullptr;
+
+  /// out[i][c] = Σ_t rows[i * taps + t][c] * weights[t * columns + c], for i < count and c < columns.
+  void (*sum_row_products)(const float* const* rows, int64_t count, int64_t taps, const float* weights,
+                           int64_t columns, float* const* out) = nullptr;
+  /// sums[c] += Σ_i a[i][c] * b[i][c], for i < count and c < columns.
+  void (*add_row_products)(const float* const* a, const float* const* b, int64_t count, int64_t columns,
+                           float* sums) = nullptr;
+
+  void (*fft_stage)(const FftStage&) = nullptr;
 
   PanelDotFunction (*panel_dot_float)(const PanelFormat&) = nullptr;
   PanelDotFunction (*panel_dot_int8)(const PanelFormat&) = nullptr;
@@ -156,6 +182,8 @@ struct Kernels {
   float (*max_of)(const float* s, int64_t count) = nullptr;
   /// s[i] = exp(s[i] - max); returns their sum.
   float (*exp_sum)(float* s, int64_t count, float max) = nullptr;
+  /// p[i] = exp(s[i] - max), rounded to bfloat16; returns the sum of what was rounded.
+  float (*exp_sum_bfloat16)(const float* s, int64_t count, float max, uint16_t* p) = nullptr;
   /// s[i] = cap * tanh(s[i] / cap)
   void (*soft_cap)(float* s, int64_t count, float cap) = nullptr;
   /// s[i] *= factor

@@ -31,6 +31,11 @@ class AxpyEmitter : public RowsEmitter {
     y_row_bytes_ = scaled(offsetof(Fields, y_row_stride), bytes_);
     k_ = b_.integer(offsetof(Fields, k));
     if (shape_.ahead) ahead_ = b_.pointer(offsetof(Fields, ahead));
+    if (shape_.pairs) {
+      emit_narrow();
+      b_.ir.CreateRetVoid();
+      return;
+    }
     llvm::BasicBlock* narrow = b_.block("narrow");
     llvm::BasicBlock* wide = b_.block("wide");
     b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(columns_, b_.i64(narrow_columns)), narrow, wide);
@@ -120,29 +125,60 @@ class AxpyEmitter : public RowsEmitter {
     sums = b_.loop(
         depth_begin_, depth_end_, 1, sums,
         [&](Value* p, VectorBuilder::Carried values) {
-          Value* row = b_.offset_bytes(w, b_.ir.CreateMul(p, w_row_bytes_));
+          const int64_t row_count = shape_.pairs ? 2 : 1;
+          Value* row = b_.offset_bytes(w, b_.ir.CreateMul(b_.times(p, row_count), w_row_bytes_));
           Value* x_offset = b_.ir.CreateMul(p, x_k_bytes_);
-          Values weights;
-          for (int v = 0; v < vectors; ++v) {
-            weights.push_back(
-                b_.load(shape_.weights, b_.offset_bytes(row, int64_t{v} * lanes_ * w_bytes_), lanes_, tail));
-          }
+          const Values weights = shape_.pairs ? load_pairs(row, vectors, tail) : load(row, vectors, tail);
           if (first_row == 0 && shape_.ahead) {
             const int64_t columns = int64_t{vectors} * lanes_;
             Value* done = b_.ir.CreateAdd(b_.ir.CreateMul(j, k_), b_.times(p, columns));
-            fetch_ahead(b_.times(done, w_bytes_), columns * w_bytes_);
+            fetch_ahead(b_.times(done, row_count * w_bytes_), columns * row_count * w_bytes_);
           }
           for (int r = 0; r < end_row - first_row; ++r) {
             Value* factor = b_.broadcast(scalar(), b_.offset_bytes(x[r], x_offset), lanes_);
             for (int v = 0; v < vectors; ++v) {
               Value*& sum = values[static_cast<size_t>(r * vectors + v)];
-              sum = b_.fma(factor, weights[v], sum);
+              sum = multiply_add(factor, weights[v], sum);
             }
           }
           return values;
         },
         "depth");
     for (size_t i = 0; i < places.size(); ++i) b_.store(computed_, sums[i], places[i], tail);
+  }
+
+  Values load(Value* row, int vectors, const Tail* tail) {
+    Values weights;
+    for (int v = 0; v < vectors; ++v) {
+      Value* place = b_.offset_bytes(row, int64_t{v} * lanes_ * w_bytes_);
+      weights.push_back(b_.load(shape_.weights, place, lanes_, tail));
+    }
+    return weights;
+  }
+
+  /// The elements of this row and the next one, side by side in each lane.
+  Values load_pairs(Value* row, int vectors, const Tail* tail) {
+    Values weights;
+    Value* next = b_.offset_bytes(row, w_row_bytes_);
+    const int together = std::min(vectors, 2);  // whole registers, where there are so many columns
+    const int elements = together * lanes_;
+    for (int v = 0; v < vectors; v += together) {
+      const auto half = [&](Value* from) {
+        return b_.load_raw(b_.ir.getInt16Ty(), b_.offset_bytes(from, int64_t{v} * lanes_ * w_bytes_),
+                           elements, tail);
+      };
+      Value* first = half(row);
+      Value* second = half(next);
+      for (int part = 0; part < together; ++part) {
+        llvm::SmallVector<int, 32> order;
+        for (int i = part * lanes_; i < (part + 1) * lanes_; ++i) {
+          order.push_back(i);
+          order.push_back(elements + i);
+        }
+        weights.push_back(b_.ir.CreateBitCast(b_.ir.CreateShuffleVector(first, second, order), vector()));
+      }
+    }
+    return weights;
   }
 
   /// Many columns: rows of w are read one after another, a few at a time, so that memory streams; the sums

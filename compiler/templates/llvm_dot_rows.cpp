@@ -226,7 +226,7 @@ class DotEmitter : public RowsEmitter {
       Value* activations = b_.load(computed_, b_.element(x[r], at, bytes_), lanes_, tail);
       for (size_t j = 0; j < w.size(); ++j) {
         Value*& sum = sums[static_cast<size_t>(first) + r * w.size() + j];
-        sum = b_.fma(activations, weights[j], sum);
+        sum = multiply_add(activations, weights[j], sum);
       }
     }
   }

@@ -5,7 +5,6 @@
 #include <string>
 
 #include <llvm/IR/Constants.h>
-#include <llvm/IR/IntrinsicsX86.h>
 
 #include <lazuli/compiler/templates/generators.h>
 #include <lazuli/compiler/templates/llvm_support.h>
@@ -159,11 +158,7 @@ class GemmEmitter {
 
   Value* multiply_add(Value* a, Value* b, Value* sum) {
     if (shape_.operands != bfloat16) return b_.fma(a, b, sum);
-    llvm::Type* pairs = VectorBuilder::widen(llvm::Type::getBFloatTy(b_.context()), size_.lanes * 2);
-    const auto dot = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512
-                                                    : llvm::Intrinsic::x86_avx512bf16_dpbf16ps_256;
-    return b_.ir.CreateIntrinsic(dot, {},
-                                 {sum, b_.ir.CreateBitCast(a, pairs), b_.ir.CreateBitCast(b, pairs)});
+    return b_.add_pair_products(a, b, sum, size_.lanes);
   }
 
   /// The columns of a vector that are there. Mask registers are filled from an integer, which takes no vector

@@ -27,6 +27,10 @@ class RowsEmitter {
     return b_.times(b_.integer(offset), element_bytes);
   }
 
+  llvm::Value* multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* sum) {
+    return shape_.pairs ? b_.add_pair_products(a, b, sum, lanes_) : b_.fma(a, b, sum);
+  }
+
   /// Asks for `bytes` that stand `offset` bytes into what is needed next.
   void fetch_ahead(llvm::Value* offset, int64_t bytes) {
     if (ahead_ == nullptr) return;
@@ -46,7 +50,7 @@ class RowsEmitter {
 
 inline std::string rows_key(const char* kind, const RowsShape& shape) {
   return "template " + std::string(kind) + ' ' + std::string(dtype_name(shape.weights)) + " rows " +
-         std::to_string(shape.x_rows) + (shape.ahead ? " ahead" : "");
+         std::to_string(shape.x_rows) + (shape.ahead ? " ahead" : "") + (shape.pairs ? " pairs" : "");
 }
 
 }  // namespace lazuli::templates

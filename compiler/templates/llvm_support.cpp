@@ -2,6 +2,7 @@
 
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 #include <lazuli/compiler/templates/generators.h>
 
@@ -34,6 +35,13 @@ llvm::Value* TemplateBuilder::broadcast(llvm::Type* type, llvm::Value* address, 
 
 llvm::Value* TemplateBuilder::element(llvm::Value* base, llvm::Value* index, int64_t element_bytes) {
   return offset_bytes(base, times(index, element_bytes));
+}
+
+llvm::Value* TemplateBuilder::add_pair_products(llvm::Value* a, llvm::Value* b, llvm::Value* sum, int lanes) {
+  llvm::Type* pairs = widen(llvm::Type::getBFloatTy(context()), lanes * 2);
+  const auto dot = target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512
+                                               : llvm::Intrinsic::x86_avx512bf16_dpbf16ps_256;
+  return ir.CreateIntrinsic(dot, {}, {sum, ir.CreateBitCast(a, pairs), ir.CreateBitCast(b, pairs)});
 }
 
 void TemplateBuilder::fetch_ahead(llvm::Value* address, bool to_write) {

@@ -21,6 +21,8 @@ class TemplateBuilder : public VectorBuilder {
   llvm::Value* broadcast(llvm::Type* type, llvm::Value* address, int lanes);
   /// base + index * element_bytes
   llvm::Value* element(llvm::Value* base, llvm::Value* index, int64_t element_bytes);
+  /// sum + a[0] b[0] + a[1] b[1] in every lane, whose 32 bits are pairs of bfloat16.
+  llvm::Value* add_pair_products(llvm::Value* a, llvm::Value* b, llvm::Value* sum, int lanes);
   /// Fetches what is to be written, or read.
   void prefetch(llvm::Value* address) { fetch_ahead(address, true); }
   void prefetch_read(llvm::Value* address) { fetch_ahead(address, false); }

@@ -1,5 +1,5 @@
-// The softmax kernels in 64-byte vectors: short loops over scores, which stand between attention's products.
-// The other portable kernels gain nothing by them, since generated ones take their place.
+// The kernels of softmax, which stand between attention's products, and of Fourier transforms in 64-byte
+// vectors. The other portable kernels gain nothing by them, since generated ones take their place.
 
 #if defined(__x86_64__)
 
@@ -19,6 +19,7 @@ namespace {
 
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //
+#include <lazuli/compiler/templates/portable_fft.inl>
 #include <lazuli/compiler/templates/portable_softmax.inl>
 
 #include <lazuli/compiler/templates/end_isa.inl>
@@ -28,8 +29,10 @@ namespace {
 void use_avx512_softmax(Kernels& table) {
   table.max_of = max_of;
   table.exp_sum = exp_sum;
+  table.exp_sum_bfloat16 = exp_sum_bfloat16;
   table.soft_cap = soft_cap;
   table.scale = scale;
+  table.fft_stage = fft_stage;
 }
 
 }  // namespace lazuli::templates

@@ -61,6 +61,46 @@ float exp_sum(float* s, int64_t count, float max) {
   return total;
 }
 
+/// e^x as above, for results that are rounded to bfloat16: the first term left out is below 2^-15.
+LAZULI_INLINE FloatV exp_nonpositive_short(FloatV x) {
+  const FloatV magic = splat(0x1.8p23f);
+  const FloatV shifted = fma(x, splat(1.44269504f), magic);
+  const FloatV r = fma(shifted - magic, splat(-0x1.62e43p-1f), x);
+  FloatV poly = splat(1.0f / 24);
+  poly = fma(poly, r, splat(1.0f / 6));
+  poly = fma(poly, r, splat(0.5f));
+  poly = fma(poly, r, splat(1.0f));
+  poly = fma(poly, r, splat(1.0f));
+  const FloatV power = (FloatV)(((UintV)shifted + splat(127u)) << 23);
+  return select((IntV)(x < splat(-87.3f)), FloatV{}, poly * power);
+}
+
+/// Rounds to nearest, ties to even. A quiet NaN stays one.
+LAZULI_INLINE HalfV round_to_bfloat16(FloatV v) {
+  const UintV bits = (UintV)v;
+  return __builtin_convertvector((bits + ((bits >> 16 & 1u) + 0x7fffu)) >> 16, HalfV);
+}
+
+float exp_sum_bfloat16(const float* s, int64_t count, float max, uint16_t* p) {
+  FloatV sum = FloatV{};
+  int64_t i = 0;
+  for (; i + float_lanes <= count; i += float_lanes) {
+    const FloatV e = exp_nonpositive_short(load_vector<FloatV>(s + i) - splat(max));
+    store_vector(p + i, round_to_bfloat16(e));
+    sum += e;
+  }
+  if (i < count) {
+    float rest[float_lanes];
+    uint16_t rounded[float_lanes];
+    for (int64_t j = 0; j < float_lanes; ++j) rest[j] = i + j < count ? s[i + j] - max : -100.0f;
+    const FloatV e = exp_nonpositive_short(load_vector<FloatV>(rest));
+    store_vector(rounded, round_to_bfloat16(e));
+    for (int64_t j = i; j < count; ++j) p[j] = rounded[j - i];
+    sum += e;
+  }
+  return sum_lanes(sum);
+}
+
 /// tanh(x) = sign(x) * (1 - e) / (1 + e) with e = exp(-2|x|): the error is absolute, of the size of a
 /// rounding of 1, which is what a score that stands in an exponent needs.
 LAZULI_INLINE FloatV cap_scores(FloatV s, float cap) {

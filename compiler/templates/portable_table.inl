@@ -16,6 +16,9 @@ Kernels make_table(const char* name) {
   table.copy_lanes = copy_lanes;
   table.interleave = interleave;
   table.transpose = transpose;
+  table.sum_row_products = sum_row_products;
+  table.add_row_products = add_row_products;
+  table.fft_stage = fft_stage;
   table.panel_dot_float = find_panel_dot<float>;
   table.panel_dot_int8 = find_panel_dot<int8_t>;
   table.panel_rows = portable_panel_rows;
@@ -25,6 +28,7 @@ Kernels make_table(const char* name) {
   table.sum_of = sum_of;
   table.max_of = max_of;
   table.exp_sum = exp_sum;
+  table.exp_sum_bfloat16 = exp_sum_bfloat16;
   table.soft_cap = soft_cap;
   table.scale = scale;
   return table;

@@ -47,6 +47,7 @@ void run_kernels(const KernelBenchOptions& options) {
   bench::bench_convolution(table);
   bench::bench_quantized_matmul(table);
   bench::bench_fused_products(table);
+  bench::bench_fft(table);
   bench::bench_attention(table);
   bench::bench_memory(table);
   bench::bench_overhead(table);

@@ -172,6 +172,44 @@ TEST(Convolution, Dtypes) {
   }
 }
 
+/// The gradient of the weight against that of another way to the same result: one product for each place of
+/// the kernel, of slices of the padded input.
+TEST(Convolution, GradientOfTheWeightInManyBlocks) {
+  struct Layer {
+    int batch, side, channels, features, kernel, stride, padding, groups;
+  };
+  for (const Layer& at :
+       {Layer{2, 30, 3, 20, 7, 2, 3, 1}, Layer{3, 17, 40, 33, 3, 1, 1, 1}, Layer{2, 12, 70, 70, 3, 1, 1, 70},
+        Layer{1, 19, 8, 8, 3, 2, 0, 8}, Layer{2, 9, 12, 18, 2, 1, 0, 3}}) {
+    const array x = make_numbers({at.batch, at.side, at.side, at.channels});
+    const array w = make_numbers({at.features, at.kernel, at.kernel, at.channels / at.groups});
+    const auto forward = [&](const std::vector<array>& in) {
+      return std::vector<array>{
+          conv_general(x, in[0], {at.stride}, {at.padding}, {at.padding}, {}, std::vector<int>{}, at.groups)};
+    };
+    const array g = make_numbers(forward({w})[0].shape());
+    const array found = vjp(forward, {w}, {g}).second[0];
+    const int out = static_cast<int>(g.shape(1).hint());
+    const array padded = pad(x, std::vector<std::pair<int, int>>{
+                                    {0, 0}, {at.padding, at.padding}, {at.padding, at.padding}, {0, 0}});
+    const auto grouped = [&](const array& a) {
+      return moveaxis(reshape(a, {-1, at.groups, a.shape(-1) / at.groups}), 1, 0);
+    };
+    std::vector<array> places;
+    for (int i = 0; i < at.kernel; ++i) {
+      for (int j = 0; j < at.kernel; ++j) {
+        const int last = (out - 1) * at.stride + 1;
+        const array under = slice(padded, {0, i, j, 0}, {at.batch, i + last, j + last, at.channels},
+                                  {1, at.stride, at.stride, 1});
+        places.push_back(reshape(matmul(swapaxes(grouped(g), -1, -2), grouped(under)), {at.features, 1, -1}));
+      }
+    }
+    const array expected = reshape(concatenate(places, 1), w.shape());
+    const double scale = doubles(max(abs(expected)))[0];
+    expect_array(found, w.shape(), float32, doubles(expected), 1e-5 * scale);
+  }
+}
+
 TEST(Convolution, LargeEnoughForManyBlocks) {
   check({.input = {3, 40, 37, 24}, .weight = {70, 3, 3, 24}, .padding_lo = {1}, .padding_hi = {1}});
   check({.input = {1, 30, 30, 64},

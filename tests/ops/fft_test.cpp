@@ -65,6 +65,26 @@ TEST(Fft, ManyLengths) {
   }
 }
 
+// Rows side by side, rows cut in two steps, and rows as convolutions; full batches and what is left of them.
+TEST(Fft, NumbersOfRows) {
+  for (const auto& [rows, n] : std::vector<std::pair<int, int>>{{8, 60},
+                                                                {17, 13},
+                                                                {40, 37},
+                                                                {16, 1},
+                                                                {1, 240},
+                                                                {1, 289},
+                                                                {9, 289},
+                                                                {1, 65},
+                                                                {1, 1031},
+                                                                {9, 1100},
+                                                                {1, 2197}}) {
+    const array x = make_complex({rows, n});
+    const std::string what = std::to_string(rows) + " x " + std::to_string(n);
+    expect_complex(fft::fft(x), {rows, n}, transform(complexes(x), n, false), 3e-6, what);
+    expect_complex(fft::ifft(x), {rows, n}, transform(complexes(x), n, true), 3e-6, what);
+  }
+}
+
 TEST(Fft, LongRowsComeBack) {
   for (const int n : {4096, 65536, 30030, 10007}) {
     const array x = make_complex({2, n});

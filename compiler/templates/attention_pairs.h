@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+
+#include <lazuli/compiler/templates/attention_block.h>
+#include <lazuli/compiler/templates/gemm.h>
+#include <lazuli/compiler/templates/scratch.h>
+
+namespace lazuli::templates {
+
+/// Whether a block's products are done by dot products of bfloat16 pairs: everything is bfloat16, and the
+/// machine is faster at these than at float32.
+bool attention_takes_pairs(const AttentionProblem& problem, bool few_rows);
+
+/// The products of one block of attention in bfloat16: scores as sums in float32 of products of queries and
+/// keys as they are, then sums of values, whose weights (the exponentials of the scores) are rounded to
+/// bfloat16 first. The sums that these are divided by are those of the weights before rounding.
+class AttentionPairs {
+ public:
+  AttentionPairs(const AttentionProblem& problem, const AttentionBlock& block, const AttentionState& state,
+                 bool few_rows);
+
+  /// scores[row][j] = query row · key (key + j), not scaled; rows are `attention_key_tile` apart.
+  void score(int64_t key, int64_t count, float* scores);
+  /// Sets a row's weights to exp(s - largest), and returns their sum.
+  float set_weights(int64_t row, const float* s, int64_t count, float largest);
+  void clear_weights(int64_t row, int64_t count);
+  /// Adds the values of keys [key, key + count) by the weights to the state.
+  void sum(int64_t key, int64_t count);
+
+ private:
+  void score_few_rows(int64_t key, int64_t count, float* scores) const;
+  void score_tiles(int64_t key, int64_t count, float* scores) const;
+  void sum_few_rows(int64_t key, int64_t count) const;
+  void sum_tiles(int64_t key, int64_t count) const;
+
+  uint16_t* weights(int64_t row) const { return weights_ + row * attention_key_tile; }
+  float* sums(int64_t row) const { return state_.values + row * state_.values_stride; }
+
+  const AttentionProblem& problem_;
+  const AttentionBlock& block_;
+  const AttentionState& state_;
+  const Kernels& table_;
+  const GemmKernel<float>& kernel_;
+  int64_t rows_;
+  int64_t query_pairs_;
+  bool few_rows_;
+  HeadRows keys_;
+  HeadRows values_;
+  Scratch memory_;
+  float* queries_;  ///< pairs, row after row or in panels of the kernel's rows
+  uint16_t* weights_;
+  float* weight_panel_;
+  float* panels_;  ///< of keys, then of values
+};
+
+}  // namespace lazuli::templates
