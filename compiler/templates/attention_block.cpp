@@ -40,6 +40,8 @@ class BlockWorker {
         few_rows_(rows_ <= attention_vector_rows),
         read_values_(problem.values.dtype == float32 && problem.value_dim % table_.gemm_float.columns == 0),
         pairs_(attention_takes_pairs(problem, few_rows_)),
+        scales_late_(problem.scale > 0 && problem.soft_cap <= 0 &&
+                     (problem.mask.data == nullptr || problem.mask.dtype == bool_)),
         memory_(static_cast<size_t>(queries_size() + scores_size() + keys_size() + values_size()) *
                 sizeof(float)),
         queries_(memory_.as<float>()),
@@ -212,11 +214,13 @@ class BlockWorker {
   /// Turns a row of raw scores into exp(score - largest), and the row's state with it.
   void soften(int64_t row, int64_t key, int64_t count) {
     float* s = scores(row);
-    if (pairs_) table_.scale(s, count, problem_.scale);
+    // Scores of pairs come without the scale, which waits for the exponentials if nothing before needs it.
+    if (pairs_ && !scales_late_) table_.scale(s, count, problem_.scale);
+    const float scale = pairs_ && scales_late_ ? problem_.scale : 1.0f;
     if (problem_.soft_cap > 0) table_.soft_cap(s, count, problem_.soft_cap);
     mask_row(row, key, count, s);
     const float before = state_.largest[row];
-    const float largest = std::max(before, table_.max_of(s, count));
+    const float largest = std::max(before, scale * table_.max_of(s, count));
     if (largest == minus_infinity) {
       // No key is seen yet, unless a score is NaN, which the maximum passes over.
       if (std::isnan(table_.sum_of(s, count))) state_.sum[row] = std::numeric_limits<float>::quiet_NaN();
@@ -226,8 +230,8 @@ class BlockWorker {
     }
     const float shrink = before == largest ? 1.0f : std::exp(before - largest);
     if (shrink != 1.0f) table_.scale(sums(row), problem_.value_dim, shrink);
-    const float sum =
-        pairs_ ? pair_products_->set_weights(row, s, count, largest) : table_.exp_sum(s, count, largest);
+    const float sum = pairs_ ? pair_products_->set_weights(row, s, count, scale, largest)
+                             : table_.exp_sum(s, count, largest);
     state_.sum[row] = state_.sum[row] * shrink + sum;
     state_.largest[row] = largest;
   }
@@ -278,6 +282,7 @@ class BlockWorker {
   bool few_rows_;
   bool read_values_;  ///< values can be multiplied where they lie
   bool pairs_;        ///< products are those of `AttentionPairs`
+  bool scales_late_;
   std::optional<AttentionPairs> pair_products_;
   Scratch memory_;
   float* queries_;

@@ -69,9 +69,9 @@ void AttentionPairs::sum(int64_t key, int64_t count) {
   few_rows_ ? sum_few_rows(key, count) : sum_tiles(key, count);
 }
 
-float AttentionPairs::set_weights(int64_t row, const float* s, int64_t count, float largest) {
+float AttentionPairs::set_weights(int64_t row, const float* s, int64_t count, float scale, float largest) {
   if (count % 2 != 0) weights(row)[count] = 0;
-  return table_.exp_sum_bfloat16(s, count, largest, weights(row));
+  return table_.exp_sum_bfloat16(s, count, scale, largest, weights(row));
 }
 
 void AttentionPairs::clear_weights(int64_t row, int64_t count) {

@@ -22,8 +22,8 @@ class AttentionPairs {
 
   /// scores[row][j] = query row · key (key + j), not scaled; rows are `attention_key_tile` apart.
   void score(int64_t key, int64_t count, float* scores);
-  /// Sets a row's weights to exp(s - largest), and returns their sum.
-  float set_weights(int64_t row, const float* s, int64_t count, float largest);
+  /// Sets a row's weights to exp(scale * s - largest), and returns their sum.
+  float set_weights(int64_t row, const float* s, int64_t count, float scale, float largest);
   void clear_weights(int64_t row, int64_t count);
   /// Adds the values of keys [key, key + count) by the weights to the state.
   void sum(int64_t key, int64_t count);

@@ -9,7 +9,9 @@
 #include <lazuli/compiler/templates/convolution_taps.h>
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/matmul.h>
 #include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::templates {
 
@@ -219,9 +221,77 @@ class PlacesProduct {
   int64_t run_ = 1;  ///< depths that lie one after another in the input
 };
 
+/// Few features of many channels: panels of elements under taps would be packed for too few products. So each
+/// element of an image is multiplied by the weights of all taps where it stands, and places add up what their
+/// taps find.
+bool has_few_features(const ConvolutionProblem& problem) {
+  constexpr int64_t most_features = 8;
+  constexpr int64_t fewest_channels = 16;
+  constexpr int64_t most_products = 1024;
+  const int64_t taps = problem.kernel[0] * problem.kernel[1] * problem.kernel[2];
+  return problem.groups == 1 && problem.features <= most_features && problem.channels >= fewest_channels &&
+         taps * problem.features <= most_products;
+}
+
+template <typename T>
+void convolve_few_features(const ConvolutionProblem& problem, const std::vector<TapClass>& classes) {
+  const int64_t features = problem.features;
+  const int64_t taps = problem.kernel[0] * problem.kernel[1] * problem.kernel[2];
+  const int64_t elements = problem.in[0] * problem.in[1] * problem.in[2];
+  const int64_t columns = taps * features;
+  const Scratch memory(static_cast<size_t>(elements * columns) * sizeof(T));
+  T* const products = memory.as<T>();
+  const int64_t size = problem.dtype.size();
+  for (int64_t image = 0; image < problem.batch; ++image) {
+    MatmulProblem product;
+    product.m = elements;
+    product.n = columns;
+    product.k = problem.channels;
+    product.a = {problem.input + image * elements * problem.channels * size, problem.dtype, problem.channels,
+                 1};
+    // Column f * taps + tap of the product is that tap's weight of the feature.
+    product.b = {problem.weight, problem.dtype, 1, problem.channels};
+    product.out = memory.data();
+    product.out_dtype = problem.dtype;
+    product.out_row_stride = columns;
+    matmul(product);
+    for (const TapClass& at : classes) {
+      const AxisTaps* const axes = at.axes;
+      parallel_for(axes[0].count * axes[1].count, [&](int64_t line) {
+        const int64_t c0 = line / axes[1].count * axes[0].in_step;
+        const int64_t c1 = line % axes[1].count * axes[1].in_step;
+        T* const out = reinterpret_cast<T*>(problem.output);
+        for (int64_t j = 0; j < axes[2].count; ++j) {
+          T sums[8] = {};
+          for (const Tap& tap0 : axes[0].taps) {
+            const int64_t i0 = c0 + tap0.base;
+            if (i0 < 0 || i0 >= problem.in[0]) continue;
+            for (const Tap& tap1 : axes[1].taps) {
+              const int64_t i1 = c1 + tap1.base;
+              if (i1 < 0 || i1 >= problem.in[1]) continue;
+              for (const Tap& tap2 : axes[2].taps) {
+                const int64_t i2 = j * axes[2].in_step + tap2.base;
+                if (i2 < 0 || i2 >= problem.in[2]) continue;
+                const int64_t tap =
+                    (tap0.weight * problem.kernel[1] + tap1.weight) * problem.kernel[2] + tap2.weight;
+                const T* const from =
+                    products + ((i0 * problem.in[1] + i1) * problem.in[2] + i2) * columns + tap;
+                for (int64_t f = 0; f < features; ++f) sums[f] += from[f * taps];
+              }
+            }
+          }
+          const int64_t row = (image * axes[0].count * axes[1].count + line) * axes[2].count + j;
+          std::copy_n(sums, features, out + at.result_of(row) * features);
+        }
+      });
+    }
+  }
+}
+
 template <typename T>
 void convolve(const ConvolutionProblem& problem) {
   const std::vector<TapClass> classes = tap_classes(problem);
+  if (has_few_features(problem)) return convolve_few_features<T>(problem, classes);
   for (const TapClass& taps : classes) {
     if (problem.channels == problem.groups && problem.features == problem.groups) {
       convolve_depthwise<T>(problem, taps);

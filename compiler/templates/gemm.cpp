@@ -178,6 +178,57 @@ void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKer
   }
 }
 
+/// Tall products with few columns: b is packed once for all, and each task packs its own rows of a, which
+/// stay in the L2 cache while they are used. (Otherwise a, for all depths, would go through memory.)
+template <typename T>
+bool is_tall(int64_t m, int64_t n, int64_t k, const Blocking& cut) {
+  constexpr int64_t tasks_a_thread = 4;
+  return k > 0 && m >= 4 * n && m >= tasks_a_thread * num_threads() * cut.mc &&
+         n * k * static_cast<int64_t>(sizeof(T)) <= cache_sizes().l3 / 8;
+}
+
+template <typename T>
+void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const Blocking& cut,
+               PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out) {
+  // Panels of b: `kc` depths after `kc` depths, as those of a.
+  PackedRows<T> packed_b(n, k, cut.kc, kernel.columns);
+  packed_b.pack(0, n, pack_b);
+  const int64_t padded = round_up(n, kernel.columns);
+  share_out(ceil_div(m, cut.mc), [&](int64_t part) {
+    const int64_t first = part * cut.mc;
+    const int64_t rows = std::min(cut.mc, m - first);
+    const int64_t panel_elements = round_up(round_up(rows, kernel.rows) * std::min(cut.kc, k), 64);
+    const int64_t block_elements = out.c != nullptr ? 0 : rows * padded;
+    const Scratch memory(static_cast<size_t>(panel_elements + block_elements) * sizeof(T));
+    T* const panels = memory.as<T>();
+    T* const c = out.c != nullptr ? out.c + first * out.c_row_stride : panels + panel_elements;
+    GemmTile<T> tile;
+    tile.a_row_stride = 1;
+    tile.a_k_stride = kernel.rows;
+    tile.b_k_stride = kernel.columns;
+    tile.c_row_stride = out.c != nullptr ? out.c_row_stride : padded;
+    for (int64_t k_first = 0; k_first < k; k_first += cut.kc) {
+      tile.k = std::min(cut.kc, k - k_first);
+      tile.accumulate = k_first > 0;
+      const int64_t at_once = gemm_panels_at_once * kernel.rows;
+      for (int64_t i = 0; i < rows; i += at_once) {
+        pack_a(first + i, std::min(at_once, rows - i), k_first, tile.k, kernel.rows, panels + i * tile.k);
+      }
+      for (int64_t j = 0; j < n; j += kernel.columns) {
+        tile.b = packed_b.panel(j / kernel.columns, k_first);
+        tile.columns = std::min(kernel.columns, n - j);
+        for (int64_t i = 0; i < rows; i += kernel.rows) {
+          tile.a = panels + i * tile.k;
+          tile.rows = std::min(kernel.rows, rows - i);
+          tile.c = c + i * tile.c_row_stride + j;
+          kernel.run(tile);
+        }
+      }
+    }
+    if (out.c == nullptr) (*out.store)(c, padded, first, rows, 0, n);
+  });
+}
+
 /// Into how many parts the depths are cut, for threads to take one each: where the result is too small to be
 /// cut, and there are depths enough to make up for adding the parts.
 template <typename T>
@@ -226,6 +277,9 @@ void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPane
   if (m == 0 || n == 0) return;
   if (const int64_t parts = depth_parts(m, n, k, kernel); parts > 1) {
     return gemm_by_depth(kernel, m, n, k, parts, pack_a, pack_b, out);
+  }
+  if (const Blocking cut = block(m, n, k, kernel); is_tall<T>(m, n, k, cut)) {
+    return gemm_tall(kernel, m, n, k, cut, pack_a, pack_b, out);
   }
   const TileChoice choice(sizeof(T) == sizeof(float) ? "gemm32" : "gemm64", m, n, k, blocking_ways);
   const Blocking cut = recut(block(m, n, k, kernel), choice.way(), kernel);

@@ -182,8 +182,8 @@ struct Kernels {
   float (*max_of)(const float* s, int64_t count) = nullptr;
   /// s[i] = exp(s[i] - max); returns their sum.
   float (*exp_sum)(float* s, int64_t count, float max) = nullptr;
-  /// p[i] = exp(s[i] - max), rounded to bfloat16; returns the sum of what was rounded.
-  float (*exp_sum_bfloat16)(const float* s, int64_t count, float max, uint16_t* p) = nullptr;
+  /// p[i] = exp(scale * s[i] - max), rounded to bfloat16; returns the sum of what was rounded.
+  float (*exp_sum_bfloat16)(const float* s, int64_t count, float scale, float max, uint16_t* p) = nullptr;
   /// s[i] = cap * tanh(s[i] / cap)
   void (*soft_cap)(float* s, int64_t count, float cap) = nullptr;
   /// s[i] *= factor

@@ -26,6 +26,7 @@ constexpr int tile_rows = 6;
 #include <lazuli/compiler/templates/portable_fft.inl>
 #include <lazuli/compiler/templates/portable_gemm.inl>
 #include <lazuli/compiler/templates/portable_quantized.inl>
+#include <lazuli/compiler/templates/portable_row_products.inl>
 #include <lazuli/compiler/templates/portable_softmax.inl>
 
 #include <lazuli/compiler/templates/end_isa.inl>

@@ -81,18 +81,18 @@ LAZULI_INLINE HalfV round_to_bfloat16(FloatV v) {
   return __builtin_convertvector((bits + ((bits >> 16 & 1u) + 0x7fffu)) >> 16, HalfV);
 }
 
-float exp_sum_bfloat16(const float* s, int64_t count, float max, uint16_t* p) {
+float exp_sum_bfloat16(const float* s, int64_t count, float scale, float max, uint16_t* p) {
   FloatV sum = FloatV{};
   int64_t i = 0;
   for (; i + float_lanes <= count; i += float_lanes) {
-    const FloatV e = exp_nonpositive_short(load_vector<FloatV>(s + i) - splat(max));
+    const FloatV e = exp_nonpositive_short(fma(load_vector<FloatV>(s + i), splat(scale), splat(-max)));
     store_vector(p + i, round_to_bfloat16(e));
     sum += e;
   }
   if (i < count) {
     float rest[float_lanes];
     uint16_t rounded[float_lanes];
-    for (int64_t j = 0; j < float_lanes; ++j) rest[j] = i + j < count ? s[i + j] - max : -100.0f;
+    for (int64_t j = 0; j < float_lanes; ++j) rest[j] = i + j < count ? s[i + j] * scale - max : -100.0f;
     const FloatV e = exp_nonpositive_short(load_vector<FloatV>(rest));
     store_vector(rounded, round_to_bfloat16(e));
     for (int64_t j = i; j < count; ++j) p[j] = rounded[j - i];
