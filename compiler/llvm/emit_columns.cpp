@@ -34,6 +34,9 @@ constexpr int64_t tile_bytes = 32768;
 constexpr int64_t short_row_bytes = 2048;
 constexpr int64_t steps_ahead_of_short_rows = 4;
 
+/// Rows that follow each other are taken one at a time from so many bytes on.
+constexpr int64_t least_row_bytes_alone = 256;
+
 bool finds_position(Opcode op) {
   return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax;
 }
@@ -127,6 +130,9 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
     Value* done = b_.i64(0);
     if (schedule_.loops[n + 1] == schedule_.vector_dim && work_of(block) <= little_work) {
       done = b_.ir.CreateAnd(extents_[dim], b_.i64(-rows_abreast));
+      if (Value* sequential = rows_follow_each_other(block, dim, b_.ir.CreateSub(end, begin))) {
+        done = b_.ir.CreateSelect(sequential, b_.i64(0), done);
+      }
       b_.loop(
           b_.i64(0), done, rows_abreast,
           [&](Value* i) {
@@ -151,6 +157,27 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
         "reduce");
   };
   nest(0);
+}
+
+/// Whether the rows along `dim`, `size` elements of each, lie one after the other in memory: one at a time,
+/// the processor sees a single stream, which it fetches better than we do. (Rows of a few vectors are better
+/// taken together all the same.) Null where that is known not to be.
+Value* KernelEmitter::rows_follow_each_other(const Block& block, int dim, Value* size) {
+  Value* result = nullptr;
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    const Instruction& instruction = kernel_.instructions[id];
+    if (!is_load(instruction.op)) continue;
+    const auto a = static_cast<size_t>(instruction.imm);
+    const kir::Access& access = kernel_.accesses[a];
+    Value* stride = strides_[a][dim];
+    if (access.strides[schedule_.vector_dim] != kir::StrideClass::unit || stride == nullptr) continue;
+    if (access.kind != kir::Access::Kind::input || access.dynamic_indices > 0) return nullptr;
+    Value* bytes = b_.times(size, access.dtype.size());
+    Value* one = b_.ir.CreateAnd(b_.ir.CreateICmpEQ(stride, bytes),
+                                 b_.ir.CreateICmpSGE(bytes, b_.i64(least_row_bytes_alone)));
+    result = result == nullptr ? one : b_.ir.CreateAnd(result, one);
+  }
+  return result;
 }
 
 /// One step of a block along V. The prologue makes what is the same for all points of the reduce dimensions.

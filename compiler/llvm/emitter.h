@@ -85,6 +85,7 @@ class KernelEmitter {
   void emit_column_block(size_t block, Value* begin, Value* end);
   void emit_column_body(const kir::Block& block, bool prologue);
   bool has_prologue(const kir::Block& block) const;
+  Value* rows_follow_each_other(const kir::Block& block, int dim, Value* size);
   void start_accumulators(const kir::Block& block, Value* size);
   void prefetch_rows_ahead(const kir::Block& block);
   int work_of(const kir::Block& block) const;
