@@ -175,6 +175,7 @@ Value* KernelEmitter::rows_follow_each_other(const Block& block, int dim, Value*
     Value* bytes = b_.times(size, access.dtype.size());
     Value* one = b_.ir.CreateAnd(b_.ir.CreateICmpEQ(stride, bytes),
                                  b_.ir.CreateICmpSGE(bytes, b_.i64(least_row_bytes_alone)));
+    one = b_.ir.CreateAnd(one, b_.ir.CreateICmpSLE(bytes, b_.i64(short_row_bytes)));
     result = result == nullptr ? one : b_.ir.CreateAnd(result, one);
   }
   return result;

@@ -24,6 +24,10 @@ constexpr int64_t least_elements = 1 << 16;
 /// to the exact value than one long sum.
 constexpr int64_t parts_a_thread = 8;
 constexpr int64_t least_part = 1024;
+/// Results of so many columns lie in the first-level cache; and so many rows are read for each time that they
+/// are stored.
+constexpr int64_t most_columns = 4096;
+constexpr int64_t rows_a_part = 64 * parts_a_thread;
 
 class Splitter {
  public:
@@ -112,9 +116,12 @@ class Splitter {
       }
     }
     if (threads <= 1 || split_dim_ < 0 || results_ == 0 || reduced_ * results_ < least_elements) return false;
+    const int64_t extent = extents_[static_cast<size_t>(split_dim_)];
+    // Threads that share the columns out skip from row to row; with whole rows they read on and on.
+    const bool whole_rows = columns > 1 && columns <= most_columns && extent >= rows_a_part * threads;
     // Columns are handed out by cache lines.
-    return rows * ((columns + 63) / 64) < 4 * threads &&
-           extents_[static_cast<size_t>(split_dim_)] >= 2 * threads;
+    return rows * ((columns + 63) / 64) < 4 * threads ? extent >= 2 * threads
+                                                      : whole_rows && rows < 4 * threads;
   }
 
   static bool finds_position(Opcode op) { return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax; }
