@@ -14,5 +14,7 @@
 #include <lazuli/array/stream.h>
 #include <lazuli/compiler/compile.h>
 #include <lazuli/compiler/settings.h>
+#include <lazuli/graph/dot.h>
+#include <lazuli/graph/export/export.h>
 #include <lazuli/graph/transforms/transforms.h>
 #include <lazuli/ops/ops.h>

@@ -103,7 +103,7 @@ Dtype dtype_from_name(std::string_view name);
 /// The dtype with the given value.
 Dtype dtype_from_value(Dtype::Val val);
 
-std::ostream& operator<<(std::ostream& os, const Dtype& d);
+std::ostream& operator<<(std::ostream& os, const Dtype& d);  ///< prints its name
 
 /// Maps a C++ type to its dtype: `TypeToDtype<float>()` converts to `float32`.
 template <typename T>

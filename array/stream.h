@@ -21,7 +21,7 @@ struct Stream {
   Device device;
 };
 
-inline bool operator==(const Stream& a, const Stream& b) {
+inline bool operator==(const Stream& a, const Stream& b) {  // streams are ordered by their numbers
   return a.index == b.index && a.device == b.device;
 }
 inline bool operator<(const Stream& a, const Stream& b) {

@@ -7,6 +7,7 @@ find_package(fmt REQUIRED)
 find_path(LAZULI_XSIMD_INCLUDE xsimd/xsimd.hpp REQUIRED)
 # The header only: the library is loaded when it is needed.
 find_path(LAZULI_LAPACKE_INCLUDE lapacke.h REQUIRED)
+find_path(LAZULI_DLPACK_INCLUDE dlpack/dlpack.h REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)

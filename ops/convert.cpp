@@ -9,6 +9,7 @@
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli {
 
@@ -110,6 +111,35 @@ class StopGradient final : public ForwardOperation {
 bool is_plain(Dtype dtype) {
   return dtype != bool_ && dtype != complex64 && kir::compute_type(dtype) == dtype;
 }
+
+const OperationRegistration<Convert> convert_registration("astype", 1,
+                                                          [](AttributeReader& r) -> Ref<const Operation> {
+                                                            return make_ref<Convert>(r.dtype("dtype"));
+                                                          });
+
+const OperationRegistration<Bitcast> bitcast_registration(
+    "bitcast", 1, [](AttributeReader& r) -> Ref<const Operation> {
+      const Dtype from = r.inputs()[0].dtype;
+      const Dtype to = r.dtype("dtype");
+      r.require(is_plain(from) && is_plain(to) && from.size() == to.size(), "dtypes");
+      return make_ref<Bitcast>(to);
+    });
+
+const OperationRegistration<Reinterpret> reinterpret_registration(
+    "reinterpret", 1, [](AttributeReader& r) -> Ref<const Operation> {
+      const ArraySpec& input = r.inputs()[0];
+      const Dtype to = r.dtype("dtype");
+      const int from_size = input.dtype.size();
+      if (from_size != to.size()) r.require(!input.shape.empty(), "shapes");
+      if (from_size < to.size())
+        r.require(input.shape.back().hint() % (to.size() / from_size) == 0, "shapes");
+      return make_ref<Reinterpret>(to);
+    });
+
+const OperationRegistration<StopGradient> stop_registration("stop_gradient", 1,
+                                                            [](AttributeReader&) -> Ref<const Operation> {
+                                                              return make_ref<StopGradient>();
+                                                            });
 
 template <typename T>
 const Ref<const Operation>& instance_for(Dtype dtype) {

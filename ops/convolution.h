@@ -32,7 +32,7 @@ inline array conv_general(const array& input, const array& weight, std::vector<i
 }
 
 array conv1d(const array& input, const array& weight, int stride = 1, int padding = 0, int dilation = 1,
-             int groups = 1, StreamOrDevice s = {});
+             int groups = 1, StreamOrDevice s = {});  ///< conv_general along one to three axes
 array conv2d(const array& input, const array& weight, const std::pair<int, int>& stride = {1, 1},
              const std::pair<int, int>& padding = {0, 0}, const std::pair<int, int>& dilation = {1, 1},
              int groups = 1, StreamOrDevice s = {});

@@ -13,6 +13,7 @@
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli {
 
@@ -90,6 +91,30 @@ class Range final : public ElementwiseOperation {
   Dim size_;
   Dtype dtype_;
 };
+
+const OperationRegistration<ConstantSource> constant_registration(
+    "constant", 0, [](AttributeReader& r) -> Ref<const Operation> {
+      return make_ref<ConstantSource>(r.shape("shape"), r.dtype("dtype"), r.integer("value"));
+    });
+
+const OperationRegistration<Full> full_registration("full", 1,
+                                                    [](AttributeReader& r) -> Ref<const Operation> {
+                                                      Shape shape = r.shape("shape");
+                                                      r.require(extents_broadcast(r.inputs()[0].shape, shape),
+                                                                "shapes");
+                                                      return make_ref<Full>(std::move(shape));
+                                                    });
+
+const OperationRegistration<Range> range_registration(
+    "arange", 0, 2, [](AttributeReader& r) -> Ref<const Operation> {
+      const Dim size = r.extent("size");
+      const Dtype dtype = r.dtype("dtype");
+      r.require(size.hint() >= 0 && dtype != bool_ && r.inputs().size() != 1, "operands");
+      for (const ArraySpec& operand : r.inputs()) {
+        r.require(operand.shape.empty() && operand.dtype == dtype, "operands");
+      }
+      return make_ref<Range>(size, dtype);
+    });
 
 array range(Dim size, Dtype dtype, std::vector<array> operands, StreamOrDevice s) {
   const StreamContext on(s);

@@ -65,7 +65,7 @@ array full_like(const array& a, T val, StreamOrDevice s = {}) {
   return full_like(a, array(val, a.dtype()), a.dtype(), s);
 }
 
-array zeros(const Shape& shape, Dtype dtype, StreamOrDevice s = {});
+array zeros(const Shape& shape, Dtype dtype, StreamOrDevice s = {});  ///< zeros and ones
 inline array zeros(const Shape& shape, StreamOrDevice s = {}) {
   return zeros(shape, float32, s);
 }

@@ -1,6 +1,7 @@
 #include <lazuli/ops/depends.h>
 
 #include <lazuli/ops/rules.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli {
 
@@ -30,6 +31,11 @@ class Depends final : public ViewOperation {
     return {lazuli::apply(Ref<const Operation>(this), std::move(operands))};
   }
 };
+
+const OperationRegistration<Depends> depends_registration("depends", 1, any_number,
+                                                          [](AttributeReader&) -> Ref<const Operation> {
+                                                            return make_ref<Depends>();
+                                                          });
 
 }  // namespace
 

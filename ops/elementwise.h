@@ -71,7 +71,7 @@ array minimum(const array& a, const array& b, StreamOrDevice s = {});
 array clip(const array& a, const std::optional<array>& a_min = std::nullopt,
            const std::optional<array>& a_max = std::nullopt, StreamOrDevice s = {});
 
-array operator-(const array& a);
+array operator-(const array& a);  // each as the function that does the same
 array operator+(const array& a, const array& b);
 array operator-(const array& a, const array& b);
 array operator*(const array& a, const array& b);
@@ -149,7 +149,7 @@ array isfinite(const array& a, StreamOrDevice s = {});
 array isposinf(const array& a, StreamOrDevice s = {});
 array isneginf(const array& a, StreamOrDevice s = {});
 
-array operator==(const array& a, const array& b);
+array operator==(const array& a, const array& b);  // equal, not_equal, ...
 array operator!=(const array& a, const array& b);
 array operator>(const array& a, const array& b);
 array operator>=(const array& a, const array& b);
@@ -159,7 +159,7 @@ array operator<=(const array& a, const array& b);
 // Logic: operands are converted to bool first, the result is bool
 // --------------------------------------------
 
-array logical_not(const array& a, StreamOrDevice s = {});
+array logical_not(const array& a, StreamOrDevice s = {});  // 0 is false
 array logical_and(const array& a, const array& b, StreamOrDevice s = {});
 array logical_or(const array& a, const array& b, StreamOrDevice s = {});
 array logical_xor(const array& a, const array& b, StreamOrDevice s = {});

@@ -12,6 +12,7 @@
 #include <lazuli/ops/elementwise_expressions.h>
 #include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli {
 
@@ -313,6 +314,21 @@ class TableOperation final : public ElementwiseOperation {
  private:
   const ElementwiseRow& row_;
 };
+
+const OperationRegistration<TableOperation> table_registration(
+    "elementwise", 1, 3, [](AttributeReader& r) -> Ref<const Operation> {
+      for (const ElementwiseRow& row : rows) {
+        if (row.name != r.name()) continue;
+        r.require(r.inputs().size() == static_cast<size_t>(row.arity), "operands' numbers");
+        const Dtype dtype = operand_dtype(row, r.inputs().back().dtype);
+        for (size_t i = 0; i < r.inputs().size(); ++i) {
+          const bool is_condition = row.operands == OperandRule::selection && i == 0;
+          r.require(r.inputs()[i].dtype == (is_condition ? bool_ : dtype), "dtypes");
+        }
+        return elementwise_operation(row.id);
+      }
+      throw std::runtime_error("there is no such elementwise operation");
+    });
 
 }  // namespace
 

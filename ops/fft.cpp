@@ -13,6 +13,7 @@
 #include <lazuli/ops/extent_source.h>
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/shape.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli::fft {
 
@@ -50,6 +51,12 @@ class FourierTransform final : public HostOperation {
  private:
   bool inverse_;
 };
+
+const OperationRegistration<FourierTransform> fourier_registration(
+    "fourier_transform", 1, [](AttributeReader& r) -> Ref<const Operation> {
+      r.require(r.inputs()[0].dtype == complex64 && !r.inputs()[0].shape.empty(), "operands");
+      return make_ref<FourierTransform>(r.name() == "ifft");
+    });
 
 array transformed(const array& a, int axis, bool inverse, StreamOrDevice s) {
   const StreamContext on(s);

@@ -42,7 +42,7 @@ array irfftn(const array& a, const std::vector<int>& axes, FFTNorm norm = FFTNor
 array irfftn(const array& a, FFTNorm norm = FFTNorm::Backward, StreamOrDevice s = {});
 
 // Along one axis, or two.
-
+// What fftn does, and its like.
 inline array fft(const array& a, int n, int axis, FFTNorm norm = FFTNorm::Backward, StreamOrDevice s = {}) {
   return fftn(a, Shape{n}, std::vector<int>{axis}, norm, s);
 }

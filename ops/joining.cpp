@@ -9,6 +9,7 @@
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli {
 
@@ -38,6 +39,12 @@ class Concatenate final : public ConcatenateOperation {
     return {lazuli::apply(make_ref<Concatenate>(axis() + 1), std::move(parts))};
   }
 };
+
+const OperationRegistration<Concatenate> concatenate_registration(
+    "concatenate", 1, any_number, [](AttributeReader& r) -> Ref<const Operation> {
+      const int rank = static_cast<int>(r.inputs()[0].shape.size());
+      return make_ref<Concatenate>(r.integer("axis", 0, rank - 1));
+    });
 
 }  // namespace
 

@@ -9,6 +9,7 @@
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli {
 
@@ -44,6 +45,12 @@ class TrueBefore final : public HostOperation {
   }
 };
 
+const OperationRegistration<TrueBefore> before_registration(
+    "true_before", 1, [](AttributeReader& r) -> Ref<const Operation> {
+      r.require(r.inputs()[0].dtype == bool_ && r.inputs()[0].shape.size() == 2, "operands");
+      return make_ref<TrueBefore>();
+    });
+
 }  // namespace
 
 array masked_scatter(const array& a, const array& mask, const array& src, StreamOrDevice s) {
@@ -59,7 +66,8 @@ array masked_scatter(const array& a, const array& mask, const array& src, Stream
                                 " does not fit the first axes of " + shape_to_string(a.shape()));
   }
   if (element_count(a.shape()) == 0) return a;
-  if (element_count(src.shape()) == 0) throw std::invalid_argument("[masked_scatter] there is nothing to take from");
+  if (element_count(src.shape()) == 0)
+    throw std::invalid_argument("[masked_scatter] there is nothing to take from");
   std::vector<int> added;
   for (size_t d = mask.ndim(); d < a.ndim(); ++d) added.push_back(static_cast<int>(d));
   const array places = broadcast_to(expand_dims(mask, added, s), a.shape(), s);

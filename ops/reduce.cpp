@@ -11,6 +11,7 @@
 #include <lazuli/ops/extent_source.h>
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/shape.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli {
 
@@ -95,6 +96,31 @@ class Reduction final : public ReductionOperation {
     return transpose(astype(unflatten(others, kept, std::move(extents)), x.dtype()), back);
   }
 };
+
+const OperationRegistration<Reduction> reduction_registration(
+    "reduction", 1, [](AttributeReader& r) -> Ref<const Operation> {
+      Axes axes = r.integers("axes");
+      const Dtype dtype = r.dtype("dtype");
+      const ArraySpec& input = r.inputs()[0];
+      for (size_t i = 0; i < axes.size(); ++i) {
+        r.require(axes[i] >= 0 && axes[i] < static_cast<int>(input.shape.size()), "axes");
+        r.require(i == 0 || axes[i - 1] < axes[i], "axes");
+      }
+      for (const Opcode op :
+           {Opcode::reduce_sum, Opcode::reduce_prod, Opcode::reduce_min, Opcode::reduce_max,
+            Opcode::reduce_and, Opcode::reduce_or, Opcode::reduce_argmin, Opcode::reduce_argmax}) {
+        Ref<const Operation> made = make_ref<Reduction>(op, axes, dtype);
+        if (made->name() != r.name()) continue;
+        const bool is_position = op == Opcode::reduce_argmin || op == Opcode::reduce_argmax;
+        const bool is_logic = op == Opcode::reduce_and || op == Opcode::reduce_or;
+        r.require(dtype == (is_position ? int64 : input.dtype), "dtypes");
+        r.require(input.dtype != complex64 || op == Opcode::reduce_sum, "dtypes");
+        r.require(!is_logic || dtype == bool_, "dtypes");
+        r.require(!is_position || axes.size() == 1, "axes");
+        return made;
+      }
+      throw std::runtime_error("there is no such reduction");
+    });
 
 /// `a` reduced along axes, as `dtype`, in which it is computed.
 array reduce(Opcode op, const array& a, const Axes& axes, bool keepdims, Dtype dtype, const char* name,

@@ -7,6 +7,7 @@
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/rules.h>
+#include <lazuli/ops/stored_operations.h>
 
 namespace lazuli {
 
@@ -91,6 +92,13 @@ class Reshape final : public ReshapeOperation {
     return {lazuli::apply(make_ref<Reshape>(with_batch(shape(), batch)), {inputs[0]})};
   }
 };
+
+const OperationRegistration<Reshape> reshape_registration(
+    "reshape", 1, [](AttributeReader& r) -> Ref<const Operation> {
+      Shape shape = r.shape("shape");
+      r.require(element_count(shape) == element_count(r.inputs()[0].shape), "shapes");
+      return make_ref<Reshape>(std::move(shape));
+    });
 
 }  // namespace
 

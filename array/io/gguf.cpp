@@ -46,28 +46,6 @@ array dequantized_tensor(const GGUFTensor& tensor, const Shape& shape, const std
   return array(Node::of_data(std::move(result), 0, shape, row_major_strides(shape), dtype));
 }
 
-GGUFLoad load(const std::string& file, Dtype dequantized) {
-  const MappedFile mapped(file);
-  GGUFHeader header = parse_gguf_header(mapped.bytes());
-  GGUFLoad loaded;
-  for (const GGUFTensor& tensor : header.tensors) {
-    const Shape shape(tensor.shape.begin(), tensor.shape.end());
-    if (tensor.type->dtype) {
-      TensorData data;
-      data.file = mapped.buffer();
-      data.offset = tensor.start;
-      data.shape = shape;
-      data.dtype = *tensor.type->dtype;
-      loaded.first.emplace(tensor.name, data.to_array());
-    } else {
-      const std::byte* blocks = mapped.bytes().data() + tensor.start;
-      loaded.first.emplace(tensor.name, dequantized_tensor(tensor, shape, blocks, dequantized));
-    }
-  }
-  loaded.second = std::move(header.metadata);
-  return loaded;
-}
-
 /// What stands before the data.
 class HeaderWriter {
  public:
@@ -183,6 +161,27 @@ void save(io::Writer& writer, const std::unordered_map<std::string, array>& arra
 
 }  // namespace
 
+GGUFLoad read_gguf(const Ref<Buffer>& file, Dtype dequantized) {
+  GGUFHeader header = parse_gguf_header({file->data(), file->size()});
+  GGUFLoad loaded;
+  for (const GGUFTensor& tensor : header.tensors) {
+    const Shape shape(tensor.shape.begin(), tensor.shape.end());
+    if (tensor.type->dtype) {
+      TensorData data;
+      data.file = file;
+      data.offset = tensor.start;
+      data.shape = shape;
+      data.dtype = *tensor.type->dtype;
+      loaded.first.emplace(tensor.name, data.to_array());
+    } else {
+      loaded.first.emplace(tensor.name,
+                           dequantized_tensor(tensor, shape, file->data() + tensor.start, dequantized));
+    }
+  }
+  loaded.second = std::move(header.metadata);
+  return loaded;
+}
+
 GGUFLoad load_gguf(const std::string& file, StreamOrDevice s, Dtype dequantized) {
   to_stream(s);
   if (!issubdtype(dequantized, floating)) {
@@ -190,7 +189,7 @@ GGUFLoad load_gguf(const std::string& file, StreamOrDevice s, Dtype dequantized)
                                 std::string(dtype_name(dequantized)));
   }
   try {
-    return load(file, dequantized);
+    return read_gguf(MappedFile(file).buffer(), dequantized);
   } catch (const std::exception& error) {
     throw std::runtime_error("[load_gguf] " + file + ": " + error.what());
   }

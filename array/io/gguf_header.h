@@ -29,4 +29,7 @@ struct GGUFHeader {
 /// bytes lie within the file. Throws std::runtime_error saying what is wrong.
 GGUFHeader parse_gguf_header(std::span<const std::byte> file);
 
+/// What a file holds that is a buffer. Throws std::runtime_error, without a prefix.
+GGUFLoad read_gguf(const Ref<Buffer>& file, Dtype dequantized);
+
 }  // namespace lazuli

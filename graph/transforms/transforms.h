@@ -35,7 +35,7 @@ std::pair<std::vector<array>, std::vector<array>> jvp(const ArrayFunction& fun,
 std::pair<array, array> jvp(const std::function<array(const array&)>& fun, const array& primal,
                             const array& tangent);
 
-using ValueAndGradFn =
+using ValueAndGradFn =  // what value_and_grad gives: results, and gradients
     std::function<std::pair<std::vector<array>, std::vector<array>>(const std::vector<array>&)>;
 using SimpleValueAndGradFn = std::function<std::pair<array, std::vector<array>>(const std::vector<array>&)>;
 

@@ -231,8 +231,7 @@ TEST_F(SafetensorsTest, WrongFields) {
   expect_error("shape is missing", tensor(R"("dtype":"F32","data_offsets":[0,4])"), 4);
   expect_error("data_offsets is missing", tensor(R"("dtype":"F32","shape":[1])"), 4);
   expect_error("unsupported dtype 'F33'", tensor(R"("dtype":"F33","shape":[1],"data_offsets":[0,4])"), 4);
-  expect_error("'a': unsupported dtype 'F4'",
-               tensor(R"("dtype":"F4","shape":[4],"data_offsets":[0,4])"), 4);
+  expect_error("'a': unsupported dtype 'F4'", tensor(R"("dtype":"F4","shape":[4],"data_offsets":[0,4])"), 4);
   expect_error("wrong type of dtype", tensor(R"("dtype":1,"shape":[1],"data_offsets":[0,4])"), 4);
   expect_error("wrong type of dtype", tensor(R"("dtype":["F32"],"shape":[1],"data_offsets":[0,4])"), 4);
   expect_error("wrong type of shape", tensor(R"("dtype":"F32","shape":1,"data_offsets":[0,4])"), 4);

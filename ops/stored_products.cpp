@@ -1,0 +1,226 @@
+#include <lazuli/ops/attention_operation.h>
+#include <lazuli/ops/convolution_operation.h>
+#include <lazuli/ops/gathered_operations.h>
+#include <lazuli/ops/matmul_operation.h>
+#include <lazuli/ops/quantized_operations.h>
+#include <lazuli/ops/stored_operations.h>
+
+// Sums of products, read from files.
+
+namespace lazuli {
+
+namespace {
+
+bool has_rank(const ArraySpec& spec, size_t rank) {
+  return spec.shape.size() == rank;
+}
+int at(const ArraySpec& spec, size_t dim) {
+  return spec.shape[dim].hint();
+}
+int from_end(const ArraySpec& spec, size_t dim) {
+  return spec.shape[spec.shape.size() - dim].hint();
+}
+
+const OperationRegistration<MatmulOperation> matmul_registration(
+    "matmul", 2, 3, [](AttributeReader& r) -> Ref<const Operation> {
+      const ArraySpec& a = r.inputs()[0];
+      const ArraySpec& b = r.inputs()[1];
+      const Dtype dtype = r.dtype("dtype");
+      const double alpha = r.number("alpha");
+      const double beta = r.number("beta");
+      const auto made = make_ref<MatmulOperation>(dtype, static_cast<float>(alpha), static_cast<float>(beta));
+      r.require(issubdtype(dtype, inexact), "dtypes");
+      for (const ArraySpec& operand : r.inputs()) {
+        r.require(operand.dtype == dtype || made->accepts(0, operand.dtype), "dtypes");
+      }
+      r.require(a.shape.size() >= 2 && b.shape.size() >= 2 && from_end(a, 1) == from_end(b, 2), "shapes");
+      r.require((r.inputs().size() == 3) == (static_cast<float>(beta) != 0), "operands' numbers");
+      if (r.inputs().size() == 3) {
+        r.require(same_extents(r.inputs()[2].shape, made->infer(r.inputs())[0].shape), "shapes");
+      }
+      return made;
+    });
+
+const OperationRegistration<GatherMatmulOperation> gather_registration(
+    "gather_mm", 4, [](AttributeReader& r) -> Ref<const Operation> {
+      const auto in = r.inputs();
+      r.require(in[0].dtype == in[1].dtype && is_real_floating(in[0].dtype) && in[2].dtype == int32 &&
+                    in[3].dtype == int32,
+                "dtypes");
+      r.require(has_rank(in[0], 3) && has_rank(in[1], 3) && has_rank(in[2], 1) && has_rank(in[3], 1) &&
+                    at(in[0], 2) == at(in[1], 1) && at(in[2], 0) == at(in[3], 0),
+                "shapes");
+      r.require(at(in[2], 0) == 0 || (at(in[0], 0) > 0 && at(in[1], 0) > 0), "shapes");
+      return make_ref<GatherMatmulOperation>();
+    });
+
+const OperationRegistration<SegmentedMatmulOperation> segmented_registration(
+    "segmented_mm", 3, [](AttributeReader& r) -> Ref<const Operation> {
+      const auto in = r.inputs();
+      r.require(in[0].dtype == in[1].dtype && is_real_floating(in[0].dtype) && in[2].dtype == int32,
+                "dtypes");
+      r.require(has_rank(in[0], 2) && has_rank(in[1], 2) && has_rank(in[2], 2) &&
+                    at(in[0], 1) == at(in[1], 0) && at(in[2], 1) == 2,
+                "shapes");
+      return make_ref<SegmentedMatmulOperation>();
+    });
+
+struct Quantization {
+  int group_size;
+  int bits;
+};
+
+Quantization read_quantization(AttributeReader& r) {
+  const Quantization found{r.integer("group_size", 32, 128), r.integer("bits", 2, 8)};
+  r.require(found.group_size % 32 == 0 && found.group_size != 96 && found.bits != 7, "groups");
+  return found;
+}
+
+/// Codes, scales and biases of one matrix, or of a batch.
+void require_quantized(const AttributeReader& r, const Quantization& q, const ArraySpec& codes,
+                       const ArraySpec& scales, const ArraySpec& biases) {
+  r.require(codes.dtype == uint32 && is_real_floating(scales.dtype) && scales.dtype == biases.dtype,
+            "dtypes");
+  r.require(codes.shape.size() >= 2 && codes.shape.size() == scales.shape.size() &&
+                same_extents(scales.shape, biases.shape),
+            "shapes");
+  for (size_t d = 0; d + 1 < codes.shape.size(); ++d) r.require(at(codes, d) == at(scales, d), "shapes");
+  r.require(int64_t{from_end(codes, 1)} * 32 == int64_t{from_end(scales, 1)} * q.group_size * q.bits,
+            "shapes");
+}
+
+/// The last axis of x meets the columns, or the rows, of the matrix.
+void require_operand(const AttributeReader& r, const Quantization& q, bool transpose, const ArraySpec& x,
+                     const ArraySpec& scales) {
+  r.require(is_real_floating(x.dtype), "dtypes");
+  const int64_t length = transpose ? int64_t{from_end(scales, 1)} * q.group_size : from_end(scales, 2);
+  r.require(x.shape.size() >= 2 && from_end(x, 1) == length, "shapes");
+}
+
+const OperationRegistration<QuantizedMatmulOperation> quantized_registration(
+    "quantized_matmul", 4, [](AttributeReader& r) -> Ref<const Operation> {
+      const auto in = r.inputs();
+      const bool transpose = r.boolean("transpose");
+      const Quantization q = read_quantization(r);
+      require_quantized(r, q, in[1], in[2], in[3]);
+      require_operand(r, q, transpose, in[0], in[2]);
+      return make_ref<QuantizedMatmulOperation>(transpose, q.group_size, q.bits);
+    });
+
+const OperationRegistration<GatherQuantizedMatmulOperation> gather_quantized_registration(
+    "gather_qmm", 6, [](AttributeReader& r) -> Ref<const Operation> {
+      const auto in = r.inputs();
+      const bool transpose = r.boolean("transpose");
+      const Quantization q = read_quantization(r);
+      require_quantized(r, q, in[1], in[2], in[3]);
+      require_operand(r, q, transpose, in[0], in[2]);
+      r.require(in[4].dtype == int32 && in[5].dtype == int32, "dtypes");
+      r.require(has_rank(in[0], 3) && has_rank(in[1], 3) && has_rank(in[4], 1) && has_rank(in[5], 1) &&
+                    at(in[4], 0) == at(in[5], 0),
+                "shapes");
+      r.require(at(in[4], 0) == 0 || (at(in[0], 0) > 0 && at(in[1], 0) > 0), "shapes");
+      return make_ref<GatherQuantizedMatmulOperation>(transpose, q.group_size, q.bits);
+    });
+
+const OperationRegistration<PackQuantizedOperation> pack_registration(
+    "pack_quantized", 3, [](AttributeReader& r) -> Ref<const Operation> {
+      const Quantization q = read_quantization(r);
+      r.require(has_rank(r.inputs()[0], 2), "shapes");
+      require_quantized(r, q, r.inputs()[0], r.inputs()[1], r.inputs()[2]);
+      return make_ref<PackQuantizedOperation>(q.group_size, q.bits);
+    });
+
+bool is_packed(const ArraySpec& spec) {
+  return spec.dtype == uint8 && has_rank(spec, 2) && at(spec, 0) > 0 && at(spec, 1) == 64;
+}
+
+const OperationRegistration<PackedMatmulOperation> packed_registration(
+    "packed_quantized_matmul", 2, [](AttributeReader& r) -> Ref<const Operation> {
+      const Dim features = r.extent("out_features");
+      const int activations = r.integer("activations", 0, 1);
+      r.require(is_real_floating(r.inputs()[0].dtype) && is_packed(r.inputs()[1]), "operands");
+      r.require(!r.inputs()[0].shape.empty() && features.hint() >= 0, "shapes");
+      return make_ref<PackedMatmulOperation>(features, static_cast<QuantizedActivations>(activations));
+    });
+
+const OperationRegistration<PackedTakeOperation> packed_take_registration(
+    "packed_quantized_take", 2, [](AttributeReader& r) -> Ref<const Operation> {
+      const Dim features = r.extent("in_features");
+      const Dtype dtype = r.dtype("dtype");
+      r.require(is_real_floating(dtype) && is_packed(r.inputs()[0]) && r.inputs()[1].dtype == int32,
+                "operands");
+      r.require(features.hint() >= 0, "shapes");
+      return make_ref<PackedTakeOperation>(features, dtype);
+    });
+
+const OperationRegistration<AttentionOperation> attention_registration(
+    "scaled_dot_product_attention", 3, 6, [](AttributeReader& r) -> Ref<const Operation> {
+      AttentionOperation::Settings settings;
+      settings.scale = static_cast<float>(r.number("scale"));
+      settings.soft_cap = static_cast<float>(r.number("soft_cap"));
+      settings.window = r.integer("window", 0);
+      settings.causal = r.boolean("causal");
+      settings.has_mask = r.boolean("mask");
+      settings.has_sinks = r.boolean("sinks");
+      settings.has_length = r.boolean("length");
+      settings.dtype = r.dtype("dtype");
+      const auto made = make_ref<AttentionOperation>(settings);
+      const auto in = r.inputs();
+      const int extra = int{settings.has_mask} + int{settings.has_sinks} + int{settings.has_length};
+      r.require(in.size() == static_cast<size_t>(3 + extra), "operands' numbers");
+      r.require(is_real_floating(settings.dtype), "dtypes");
+      for (size_t i = 0; i < 3; ++i) {
+        r.require(has_rank(in[i], 4) && at(in[i], 0) == at(in[0], 0), "shapes");
+        r.require(in[i].dtype == settings.dtype || made->accepts(static_cast<int>(i), in[i].dtype), "dtypes");
+      }
+      const int heads = at(in[0], 1);
+      const int kv_heads = at(in[1], 1);
+      r.require(kv_heads > 0 && heads % kv_heads == 0 && at(in[2], 1) == kv_heads &&
+                    at(in[1], 2) == at(in[2], 2) && at(in[0], 3) == at(in[1], 3),
+                "shapes");
+      size_t next = 3;
+      if (settings.has_mask) {
+        const ArraySpec& mask = in[next++];
+        r.require(mask.dtype == bool_ || is_real_floating(mask.dtype), "dtypes");
+        r.require(same_extents(mask.shape, {in[0].shape[0], in[0].shape[1], in[0].shape[2], in[1].shape[2]}),
+                  "shapes");
+      }
+      if (settings.has_sinks) {
+        const ArraySpec& sinks = in[next++];
+        r.require(is_real_floating(sinks.dtype) && has_rank(sinks, 1) && at(sinks, 0) == heads, "sinks");
+      }
+      if (settings.has_length) r.require(in[next].dtype == int32 && has_rank(in[next], 0), "lengths");
+      return made;
+    });
+
+const OperationRegistration<ConvolutionOperation> convolution_registration(
+    "convolution", 2, [](AttributeReader& r) -> Ref<const Operation> {
+      const ArraySpec& input = r.inputs()[0];
+      const ArraySpec& weight = r.inputs()[1];
+      ConvolutionForm form;
+      form.stride = r.integers("stride");
+      form.padding = r.integers("padding");
+      form.kernel_dilation = r.integers("kernel_dilation");
+      form.input_dilation = r.integers("input_dilation");
+      form.groups = r.integer("groups", 1);
+      form.flip = r.boolean("flip");
+      Shape spatial = r.shape("spatial");
+      const size_t rank = form.stride.size();
+      r.require(rank >= 1 && rank <= 3 && form.padding.size() == rank &&
+                    form.kernel_dilation.size() == rank && form.input_dilation.size() == rank &&
+                    spatial.size() == rank,
+                "axes");
+      for (size_t d = 0; d < rank; ++d) {
+        r.require(form.stride[d] > 0 && form.kernel_dilation[d] > 0 && form.input_dilation[d] > 0, "steps");
+      }
+      r.require(input.dtype == weight.dtype && (input.dtype == float32 || input.dtype == float64), "dtypes");
+      r.require(has_rank(input, rank + 2) && has_rank(weight, rank + 2) &&
+                    int64_t{from_end(weight, 1)} * form.groups == from_end(input, 1) &&
+                    at(weight, 0) % form.groups == 0,
+                "shapes");
+      return make_ref<ConvolutionOperation>(std::move(form), std::move(spatial));
+    });
+
+}  // namespace
+
+}  // namespace lazuli
