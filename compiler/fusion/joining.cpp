@@ -165,20 +165,24 @@ const char* FusionJoiner::join_producer(uint32_t current, uint32_t other, NodeId
   const FusionGroup& source = units_[other].fused.group;
   const Graph::GraphNode& node = graph().nodes[id];
   if (node.operation->kind() == OperationKind::reduction) return "a reduction joins one group only";
-  const std::vector<int>& dims = group.place.at(node.outputs[0]);
-
+  // Where the node reads the other group decides; every member that reads it must read at the same places.
   std::vector<int> to(source.space.size(), -1);
-  for (const FusionEdge& edge : units_.edges(id)) {
-    if (units_.maker_of(edge.value) != other) continue;
-    if (edge.dynamic) return other_places;
-    const std::vector<int>& place = source.place.at(edge.value);
-    for (size_t d = 0; d < place.size(); ++d) {
-      if (place[d] < 0) continue;
-      if (!is_unscaled(edge.map[d])) return other_places;
-      const int target = dims[static_cast<size_t>(edge.map[d].dim)];
-      int& mapped = to[static_cast<size_t>(place[d])];
-      if (target < 0 || (mapped >= 0 && mapped != target)) return other_places;
-      mapped = target;
+  for (const NodeId member : group.members) {
+    const Graph::ValueId value = graph().nodes[member].outputs[0];
+    const auto reads = group.operand_place.find(value);
+    const std::vector<int>& dims = reads != group.operand_place.end() ? reads->second : group.place.at(value);
+    for (const FusionEdge& edge : units_.edges(member)) {
+      if (units_.maker_of(edge.value) != other) continue;
+      if (edge.dynamic) return other_places;
+      const std::vector<int>& place = source.place.at(edge.value);
+      for (size_t d = 0; d < place.size(); ++d) {
+        if (place[d] < 0) continue;
+        if (!is_unscaled(edge.map[d])) return other_places;
+        const int target = dims[static_cast<size_t>(edge.map[d].dim)];
+        int& mapped = to[static_cast<size_t>(place[d])];
+        if (target < 0 || (mapped >= 0 && mapped != target)) return other_places;
+        mapped = target;
+      }
     }
   }
   std::vector<size_t> reduced;

@@ -140,6 +140,28 @@ TEST(Fusion, GroupsThatGrowLateMakeNoCycle) {
   }
 }
 
+TEST(Fusion, GroupsThatReadEachOtherElsewhereStayApart) {
+  // The maximum over rows of what was normalised over columns is wanted along the columns again: in a square,
+  // the extents alone would let both be one kernel.
+  const array x = reshape(random_matrix(33, 33 * 5, 1), {33, 33, 5});
+  std::vector<array> first;
+  for (const bool in_steps : {true, false}) {
+    const auto step = [&](array a) {
+      if (in_steps) eval(a);
+      return a;
+    };
+    const array normal = step(softmax(x, 0));
+    const array bent = step(tanh(normal));
+    const array most = step(max(normal, 1));  // [33, 5], along the last two dimensions of what follows
+    std::vector<array> found{tanh(step(tanh(bent)) * step(tanh(step(most - bent))))};
+    eval(found);
+    if (!in_steps) {
+      EXPECT_EQ(test::difference(first[0], found[0], 1e-5), "");
+    }
+    first = found;
+  }
+}
+
 TEST(Fusion, ConcatenatedPartsAreWrittenInPlace) {
   EXPECT_EQ(kernels(
                 [](const std::vector<array>& in) {
