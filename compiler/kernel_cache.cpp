@@ -147,7 +147,9 @@ KernelCache& kernel_cache() {
 }  // namespace
 
 CompiledKernel::CompiledKernel(const Kernel& kernel)
-    : kernel_(kernel), expanded_(kir::expand_math(kernel, host_target().math_form())), traits_(traits_of(kernel_, expanded_)) {}
+    : kernel_(kernel),
+      expanded_(kir::expand_math(kernel, host_target().math_form())),
+      traits_(traits_of(kernel_, expanded_)) {}
 
 CompiledKernel::~CompiledKernel() = default;
 
