@@ -46,7 +46,7 @@ class Tokenizer {
 
   /// The tokens of `text`. Bytes that are not valid UTF-8 count as U+FFFD. `add_special_tokens` adds those
   /// that the file's post-processor puts around a text; special tokens written out in the text are recognised
-  /// either way.
+  /// either way. Throws std::invalid_argument where neither a token nor an unknown one covers the text.
   std::vector<std::int32_t> encode(std::string_view text, bool add_special_tokens = true) const;
 
   /// The text of `ids`, valid UTF-8. `skip_special_tokens` leaves special tokens out. An id below
