@@ -141,6 +141,27 @@ void run_units(const Runner& run, const KernelArguments& arguments, std::byte* s
   if (last > 0) run(arguments, scratch, last_row, last_row + 1, 0, element(last));
 }
 
+/// Runs parts of the outer points, each of which has rows of sums of its own.
+void run_summed_parts(const Runner& run, const Kernel& kernel, const KernelArguments& arguments,
+                      int64_t scratch_bytes, const Extent& extent, int64_t parts, bool on_all_threads) {
+  const auto run_part = [&](int64_t part) {
+    SmallVector<std::byte*, 24> pointers(kernel.accesses.size(), nullptr);
+    for (size_t a = 0; a < pointers.size(); ++a) {
+      const Access& access = kernel.accesses[a];
+      pointers[a] = arguments.pointers[a];
+      if (access.kind == Access::Kind::sums) pointers[a] += part * extent.reduce * access.dtype.size();
+    }
+    const KernelArguments own{arguments.extents, pointers.data(), arguments.strides};
+    const auto boundary = [&](int64_t n) {
+      return extent.outer / parts * n + std::min(n, extent.outer % parts);
+    };
+    std::byte* scratch = scratch_bytes > 0 ? thread_scratch(scratch_bytes) : nullptr;
+    run(own, scratch, boundary(part), boundary(part + 1), 0, extent.inner);
+  };
+  if (on_all_threads) return parallel_for(parts, run_part);
+  for (int64_t part = 0; part < parts; ++part) run_part(part);
+}
+
 }  // namespace
 
 int64_t layout_scratch(const Kernel& kernel, const int64_t* extents, std::byte** pointers, int64_t* strides) {
@@ -150,20 +171,22 @@ int64_t layout_scratch(const Kernel& kernel, const int64_t* extents, std::byte**
     const Access& access = kernel.accesses[a];
     const size_t own_strides = at;
     at += kernel.dims.size() + access.dynamic_indices;
-    if (access.kind != Access::Kind::scratch) continue;
-    if (pointers != nullptr) pointers[a] = reinterpret_cast<std::byte*>(bytes);
+    if (!access.is_row()) continue;
+    const bool scratch = access.kind == Access::Kind::scratch;
+    if (scratch && pointers != nullptr) pointers[a] = reinterpret_cast<std::byte*>(bytes);
     int64_t row = 1;
     for (size_t d = kernel.dims.size(); d-- > 0;) {
       const bool moves = access.strides[d] != kir::StrideClass::zero;
       if (strides != nullptr) strides[own_strides + d] = moves ? row : 0;
       if (moves) row *= extents[d];
     }
-    bytes += (row * access.dtype.size() + 63) / 64 * 64;
+    if (scratch) bytes += (row * access.dtype.size() + 63) / 64 * 64;
   }
   return bytes;
 }
 
-void launch(CompiledKernel& kernel, const KernelArguments& arguments, int64_t scratch_bytes) {
+void launch(CompiledKernel& kernel, const KernelArguments& arguments, int64_t scratch_bytes,
+            int64_t summed_parts) {
   const CompiledKernel::Traits& traits = kernel.traits();
   const Extent extent = extent_of(kernel.kernel(), traits.vector_dim, arguments.extents);
   if (extent.outer <= 0 || extent.inner <= 0) return;
@@ -171,6 +194,11 @@ void launch(CompiledKernel& kernel, const KernelArguments& arguments, int64_t sc
                           static_cast<double>(std::max<int64_t>(extent.reduce, 1));
   const double work = elements * traits.work_per_element;
   const Runner run = choose_runner(kernel, arguments, extent, work);
+
+  if (summed_parts > 0) {
+    return run_summed_parts(run, kernel.kernel(), arguments, scratch_bytes, extent, summed_parts,
+                            work >= 2 * work_per_thread);
+  }
 
   const int64_t units_per_row = traits.vector_dim < 0 ? 1 : (extent.inner + cut - 1) / cut;
   const int64_t units = extent.outer * units_per_row;

@@ -173,7 +173,7 @@ class Emitter {
         stage = std::max(stage, stage_[edge.value]);
         if (group_.is_full(edge.value)) total += cost[edge.value];
       }
-      const bool reduction = node.operation->kind() == OperationKind::reduction;
+      const bool reduction = is_row_reduction(node);
       for (const FusionEdge& edge : edges) {
         if (is_member(edge.value) && group_.is_full(edge.value)) {
           last_use[edge.value] = std::max(last_use[edge.value], stage);
@@ -181,7 +181,7 @@ class Emitter {
       }
       stage_[value] = reduction ? stage + 1 : stage;
       last_stage_ = std::max(last_stage_, stage_[value]);
-      if (!reduction) {
+      if (node.operation->kind() == OperationKind::elementwise) {
         cost[value] = total + static_cast<const ElementwiseOperation&>(*node.operation).cost();
       }
     }
@@ -203,6 +203,7 @@ class Emitter {
     builder_.begin_block(false);
     for (NodeId member : group_.members) {
       const ValueId value = graph_.nodes[member].outputs[0];
+      if (group_.is_column_sum(value)) continue;
       if (!group_.is_full(value) && stage_.at(value) == stage && is_output(value)) {
         store(value, emit(value, place_of(value)));
       }
@@ -231,7 +232,11 @@ class Emitter {
       if (node.operation->kind() == OperationKind::reduction) {
         const auto& reduction = static_cast<const ReductionOperation&>(*node.operation);
         const kir::Value operand = emit(node.inputs[0], reduction_place(node));
-        reduced.emplace_back(value, reduce(reduction, operand));
+        if (group_.is_column_sum(value)) {
+          add_to_sums(value, operand);
+        } else {
+          reduced.emplace_back(value, reduce(reduction, operand));
+        }
       } else {
         const kir::Value computed = emit(value, place_of(value));
         if (is_output(value)) store(value, computed);
@@ -248,13 +253,20 @@ class Emitter {
     for (NodeId member : group_.members) {
       const Graph::GraphNode& node = graph_.nodes[member];
       const ValueId value = node.outputs[0];
-      if (node.operation->kind() == OperationKind::reduction) {
+      if (is_row_reduction(node)) {
         if (stage_.at(value) == stage + 1) f(member);
+      } else if (group_.is_column_sum(value)) {
+        if (stage_.at(value) == stage) f(member);
       } else if (group_.is_full(value) && stage_.at(value) == stage &&
                  (is_output(value) || kept_.contains(value))) {
         f(member);
       }
     }
+  }
+
+  /// A reduction over the group's reduced dimensions, whose value later passes see.
+  bool is_row_reduction(const Graph::GraphNode& node) const {
+    return node.operation->kind() == OperationKind::reduction && !group_.is_column_sum(node.outputs[0]);
   }
 
   bool is_output(ValueId value) const {
@@ -459,7 +471,7 @@ class Emitter {
     for (const KernelOperand::Coordinate& coordinate : operand.coordinates) {
       if (coordinate.dim >= 0) access.strides[static_cast<size_t>(coordinate.dim)] = kir::StrideClass::any;
     }
-    for (size_t d = 0; kind == kir::Access::Kind::scratch && d < access.strides.size(); ++d) {
+    for (size_t d = 0; access.is_row() && d < access.strides.size(); ++d) {
       if (lowered_.kernel.dims[d] == kir::Role::reduce) access.strides[d] = kir::StrideClass::any;
     }
     access.dynamic_indices = dynamic_indices;
@@ -541,6 +553,19 @@ class Emitter {
     std::vector<kir::Value> dynamic;
     const uint32_t access = access_to(target, at, kir::Access::Kind::output, dynamic);
     builder_.store(access, computed, dynamic);
+  }
+
+  /// Adds to a row of sums of the values at each point; the operand says where the whole sum is to lie.
+  void add_to_sums(ValueId value, kir::Value computed) {
+    KernelOperand operand;
+    operand.kind = KernelOperand::Kind::sums;
+    operand.value = value;
+    for (const Coordinate& coordinate : place_of(value)) {
+      operand.coordinates.push_back({coordinate.dim, coordinate.scale, coordinate.offset, -1, 1});
+    }
+    const Dtype type = kir::compute_type(graph_.spec(value).dtype);
+    const uint32_t access = add_access(std::move(operand), kir::Access::Kind::sums, type, 0);
+    builder_.store(access, builder_.add(builder_.load(access), builder_.cast(computed, type)));
   }
 
   /// Keeps a value of the row in scratch memory for later passes.

@@ -14,6 +14,7 @@ struct KernelOperand {
     extent,   ///< an int64 that holds an extent
     scratch,  ///< a row of the thread's scratch memory
     block,    ///< a block of a host operation's result
+    sums,     ///< rows of sums, one for each part of the rows, which add up to a value of the graph
   };
   /// A coordinate of the tensor: `scale * i[dim] + offset + dynamic_scale * x[dynamic]`.
   struct Coordinate {

@@ -16,6 +16,10 @@ bool FusionGroup::has_reduce() const {
   return std::find(reduce.begin(), reduce.end(), true) != reduce.end();
 }
 
+bool FusionGroup::is_column_sum(Graph::ValueId value) const {
+  return std::find(column_sums.begin(), column_sums.end(), value) != column_sums.end();
+}
+
 bool FusionGroup::is_full(Graph::ValueId value) const {
   const std::vector<int>& dims = place.at(value);
   for (size_t k = 0; k < space.size(); ++k) {
@@ -212,6 +216,20 @@ class Planner {
           current == unit ? joiner_.join(producer, unit, id) : joiner_.join_producer(current, producer, id);
       if (refused != nullptr) refuse(id, producer, refused);
     }
+    if (units_.find(unit) == unit) join_reader(id, unit);
+    for (const FusionEdge& edge : units_.edges(id)) readers_[edge.value].push_back(unit);
+  }
+
+  /// Sums over rows join a group that goes over the same rows anyway.
+  void join_reader(NodeId id, uint32_t unit) {
+    if (graph().nodes[id].operation->kind() != OperationKind::reduction) return;
+    for (const FusionEdge& edge : units_.edges(id)) {
+      const auto readers = readers_.find(edge.value);
+      if (edge.dynamic || readers == readers_.end()) continue;
+      for (const uint32_t reader : readers->second) {
+        if (joiner_.join_reader(units_.find(reader), unit, id)) return;
+      }
+    }
   }
 
   void refuse(NodeId id, uint32_t producer, const char* reason) {
@@ -258,6 +276,7 @@ class Planner {
   std::vector<bool> stored_;
   bool fuse_;
   std::unordered_map<NodeId, uint32_t> begin_units_;
+  std::unordered_map<ValueId, std::vector<uint32_t>> readers_;  // of each value, the units that read it
 };
 
 }  // namespace

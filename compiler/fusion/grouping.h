@@ -23,8 +23,12 @@ struct FusionGroup {
   /// The same for the operand of each reduction, by the reduction's value.
   std::unordered_map<Graph::ValueId, std::vector<int>> operand_place;
   std::vector<Graph::ValueId> outputs;  ///< members' values that are stored
+  /// Members that sum over all dimensions but the reduced ones: each thread adds its rows up as it makes
+  /// them. What the sums are is known when all rows are done, so that no member reads it.
+  std::vector<Graph::ValueId> column_sums;
 
   bool has_reduce() const;
+  bool is_column_sum(Graph::ValueId value) const;
   /// Whether a member's value varies along the reduced dimensions.
   bool is_full(Graph::ValueId value) const;
 };

@@ -20,6 +20,13 @@ constexpr const char* other_places = "it reads the value at other places than th
 constexpr const char* not_everywhere = "what the group computes does not vary along the reduced dimensions";
 constexpr const char* other_reduction = "the two groups reduce over different dimensions";
 constexpr const char* other_space = "the two groups run over different spaces";
+constexpr const char* unfinished_sum = "it needs a sum that is known only when all rows are done";
+
+// From so many rows on it saves traffic to sum them up as they are made: less than that is about what a
+// thread's own sums take.
+constexpr int64_t least_summed_rows = 64;
+// Bytes of sums that stay in the second-level cache while rows come and go.
+constexpr int64_t most_sum_bytes = 256 << 10;
 
 bool is_unit(Dim extent) {
   return !extent.is_symbolic() && extent.hint() == 1;
@@ -108,9 +115,89 @@ bool FusionJoiner::needs_reduced(const FusionGroup& group, uint32_t unit, NodeId
   });
 }
 
+bool FusionJoiner::reads_column_sums(uint32_t reader, uint32_t unit) const {
+  const FusionGroup& group = units_[unit].fused.group;
+  if (group.column_sums.empty()) return false;
+  const std::vector<NodeId>& members = units_[reader].fused.group.members;
+  return std::any_of(members.begin(), members.end(), [&](NodeId member) {
+    const std::vector<FusionEdge>& edges = units_.edges(member);
+    return std::any_of(edges.begin(), edges.end(),
+                       [&](const FusionEdge& edge) { return group.is_column_sum(edge.value); });
+  });
+}
+
+bool FusionJoiner::needs_column_sums(uint32_t a, uint32_t b) const {
+  return reads_column_sums(a, b) || reads_column_sums(b, a);
+}
+
+/// Whether a reduction over `reduce` of the group's space sums up the rows that the group makes.
+bool FusionJoiner::can_be_column_sum(const FusionGroup& group, const std::vector<bool>& reduce,
+                                     NodeId id) const {
+  const Graph::GraphNode& node = graph().nodes[id];
+  const Graph::ValueId value = node.outputs[0];
+  const Dtype dtype = graph().spec(value).dtype;
+  if (static_cast<const ReductionOperation&>(*node.operation).op() != kir::Opcode::reduce_sum) return false;
+  if (!issubdtype(dtype, floating) || units_.plan().prepared.part_of[value] != Graph::none) return false;
+  if (group.space.empty() || !group.reduce.back()) return false;
+  for (size_t k = 0; k < group.space.size(); ++k) {
+    if (!is_unit(group.space[k]) && reduce[k] == group.reduce[k]) return false;
+  }
+  const int64_t bytes = extent_product(group, true) * kir::compute_type(dtype).size();
+  return extent_product(group, false) >= least_summed_rows &&
+         bytes * static_cast<int64_t>(group.column_sums.size() + 1) <= most_sum_bytes &&
+         rows_keep_busy(group);
+}
+
+bool FusionJoiner::join_reader(uint32_t reader, uint32_t unit, NodeId id) {
+  if (units_[reader].fused.kind != FusionUnit::Kind::group) return false;
+  FusionGroup& group = units_[reader].fused.group;
+  const FusionGroup& own = units_[unit].fused.group;
+  if (!group.has_reduce() || group.space.size() != own.space.size()) return false;
+  for (size_t k = 0; k < own.space.size(); ++k) {
+    if (!own.space[k].same_as(group.space[k])) return false;
+  }
+  if (!can_be_column_sum(group, own.reduce, id) || needs_column_sums(reader, unit)) return false;
+  if (!units_.fits(reader, unit) || units_.makes_cycle(reader, unit) || units_.reaches(unit, reader)) {
+    return false;
+  }
+  const Graph::ValueId value = graph().nodes[id].outputs[0];
+  group.place[value] = own.place.at(value);
+  group.operand_place[value] = own.operand_place.at(value);
+  group.column_sums.push_back(value);
+  units_.merge(reader, unit);
+  return true;
+}
+
+bool FusionJoiner::turn_to_column_sums(uint32_t unit, const std::vector<bool>& reduce) {
+  FusionGroup& group = units_[unit].fused.group;
+  if (!group.has_reduce() || !group.column_sums.empty()) return false;
+  FusionGroup turned = group;
+  turned.reduce = reduce;
+  for (const NodeId member : group.members) {
+    const Graph::GraphNode& node = graph().nodes[member];
+    const Graph::ValueId value = node.outputs[0];
+    if (node.operation->kind() == OperationKind::reduction) {
+      if (!can_be_column_sum(turned, group.reduce, member)) return false;
+      turned.column_sums.push_back(value);
+      continue;
+    }
+    // All else has to be made at every point.
+    const std::vector<int>& place = group.place.at(value);
+    for (size_t k = 0; k < group.space.size(); ++k) {
+      const bool covered = std::find(place.begin(), place.end(), static_cast<int>(k)) != place.end();
+      if (!covered && !is_unit(group.space[k])) return false;
+    }
+  }
+  std::swap(group, turned);
+  if (!reads_column_sums(unit, unit)) return true;
+  std::swap(group, turned);
+  return false;
+}
+
 const char* FusionJoiner::join(uint32_t producer, uint32_t unit, NodeId id) {
   if (!units_.fits(producer, unit)) return too_large;
   if (units_.makes_cycle(producer, unit)) return cycle;
+  if (reads_column_sums(unit, producer)) return unfinished_sum;
   FusionGroup& group = units_[producer].fused.group;
   const auto dims = place_in(group, producer, id);
   if (!dims) return other_places;
@@ -134,8 +221,11 @@ const char* FusionJoiner::join(uint32_t producer, uint32_t unit, NodeId id) {
       }
       dim = -1;
     }
-    if (!any || (was_reducing && reduce != group.reduce))
+    if (was_reducing && full && can_be_column_sum(group, reduce, id)) {
+      group.column_sums.push_back(node.outputs[0]);
+    } else if (!any || (was_reducing && reduce != group.reduce)) {
       return "it reduces over other dimensions than the group does";
+    }
     if (!was_reducing) {
       // Everything so far stays on the full space; it must be so in fact.
       for (const auto& [value, at] : group.place) {
@@ -161,6 +251,7 @@ const char* FusionJoiner::join(uint32_t producer, uint32_t unit, NodeId id) {
 const char* FusionJoiner::join_producer(uint32_t current, uint32_t other, NodeId id) {
   if (!units_.fits(current, other)) return too_large;
   if (units_.makes_cycle(current, other)) return cycle;
+  if (needs_column_sums(current, other)) return unfinished_sum;
   FusionGroup& group = units_[current].fused.group;
   const FusionGroup& source = units_[other].fused.group;
   const Graph::GraphNode& node = graph().nodes[id];
@@ -235,6 +326,7 @@ const char* FusionJoiner::absorb(uint32_t current, uint32_t other, const std::ve
   };
   for (const auto& [value, place] : source.place) group.place[value] = moved(place);
   for (const auto& [value, place] : source.operand_place) group.operand_place[value] = moved(place);
+  group.column_sums.insert(group.column_sums.end(), source.column_sums.begin(), source.column_sums.end());
   units_.merge(current, other);
   return nullptr;
 }

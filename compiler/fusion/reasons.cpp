@@ -57,11 +57,17 @@ class Reasons {
       return;
     }
     const auto reductions = std::count_if(group().members.begin(), group().members.end(), [&](NodeId node) {
-      return graph_.nodes[node].operation->kind() == OperationKind::reduction;
+      const Graph::GraphNode& member = graph_.nodes[node];
+      return member.operation->kind() == OperationKind::reduction &&
+             !group().is_column_sum(member.outputs[0]);
     });
     text_ += fmt::format(
         "{} operations, {} of them reductions over the same dimensions: a row stays in cache throughout\n",
         members, reductions, reductions == 1 ? "a reduction" : "reductions");
+    for (ValueId value : group().column_sums) {
+      text_ +=
+          fmt::format("sums %{} up row by row, 64 or more of them in a row of sums of their own\n", value);
+    }
   }
 
   /// Values that members use and that no kernel stores.

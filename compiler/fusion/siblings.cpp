@@ -60,9 +60,15 @@ class SiblingMerger {
     const FusionGroup& left = units_[a].fused.group;
     const FusionGroup& right = units_[b].fused.group;
     const auto same = [](Dim x, Dim y) { return x.same_as(y); };
-    if (left.reduce != right.reduce || left.space.size() != right.space.size() ||
+    if (left.space.size() != right.space.size() ||
         !std::equal(left.space.begin(), left.space.end(), right.space.begin(), same) || !units_.fits(a, b) ||
         units_.makes_cycle(a, b) || units_.reaches(a, b) || units_.reaches(b, a)) {
+      return false;
+    }
+    // Of two groups that reduce over rows and over columns, the one sums up the rows that the other goes
+    // over.
+    if (left.reduce != right.reduce && !joiner_.turn_to_column_sums(a, right.reduce) &&
+        !joiner_.turn_to_column_sums(b, left.reduce)) {
       return false;
     }
     std::vector<int> to(right.space.size());

@@ -82,7 +82,8 @@ class Planner {
         throw std::invalid_argument("[InterpretedKernel] Too many dynamic indices.");
       plan_.stride_offsets.push_back(at);
       at += kernel_.dims.size() + access.dynamic_indices;
-      if (access.kind == Access::Kind::scratch && access.dynamic_indices > 0) plan_.one_row_a_group = true;
+      const bool moved_scratch = access.kind == Access::Kind::scratch && access.dynamic_indices > 0;
+      if (moved_scratch || access.kind == Access::Kind::sums) plan_.one_row_a_group = true;
     }
   }
 

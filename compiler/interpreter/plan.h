@@ -97,7 +97,7 @@ struct Plan {
   std::vector<PlanBlock> blocks;
   std::vector<uint32_t> indices;       ///< registers of dynamic indices
   std::vector<uint32_t> scratch_rows;  ///< for each access: private rows in the arena, for groups of rows
-  bool one_row_a_group = false;        ///< scratch with dynamic indices cannot be private
+  bool one_row_a_group = false;        ///< scratch with dynamic indices cannot be private, nor can sums
   int64_t block_size = 1024;           ///< elements a register holds
   size_t arena_size = 0;
   std::vector<Cell> constants;

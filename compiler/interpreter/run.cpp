@@ -170,6 +170,11 @@ void Run::set_field(Field& field, const std::vector<Stream>& streams, bool with_
 
 void Run::execute() {
   if (outer_begin_ >= outer_end_ || width_ <= 0) return;
+  for (size_t a = 0; a < plan_.accesses.size(); ++a) {
+    const Access& access = plan_.accesses[a];
+    if (access.kind != Access::Kind::sums) continue;
+    std::memset(arguments_.pointers[a], 0, static_cast<size_t>(reduced_ * access.dtype.size()));
+  }
   execute_uniform();
   switch (plan_.shape) {
     case Shape::elementwise:

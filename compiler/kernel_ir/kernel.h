@@ -28,15 +28,19 @@ enum class StrideClass : uint8_t { zero, unit, any };
 /// `pointer + sum(stride[d] * i[d]) + sum(dynamic_stride[j] * x[j])`, strides counted in elements.
 struct Access {
   enum class Kind : uint8_t {
-    input,   ///< read only
-    output,  ///< written; also read where an earlier block of the same kernel wrote it
-    scratch  ///< a row private to a thread: strides are zero but along reduce dimensions, which are innermost
+    input,    ///< read only
+    output,   ///< written; also read where an earlier block of the same kernel wrote it
+    scratch,  ///< a row private to a thread: strides are zero but along reduce dimensions, which are
+              ///< innermost
+    sums  ///< such a row that each run fills: it holds zeros at first, and every point adds to its element
   };
   Kind kind = Kind::input;
   Dtype dtype = float32;             ///< in memory
   std::vector<StrideClass> strides;  ///< one per dimension of the iteration space
   uint8_t dynamic_indices = 0;       ///< how many dynamic index operands its loads and stores take
 
+  /// Whether it is a dense row over the reduce dimensions, whatever the parallel point.
+  bool is_row() const { return kind == Kind::scratch || kind == Kind::sums; }
   bool operator==(const Access&) const = default;
 };
 

@@ -16,7 +16,7 @@ namespace lazuli::kir {
 namespace {
 
 constexpr std::array<std::string_view, 2> role_names{"parallel", "reduce"};
-constexpr std::array<std::string_view, 3> kind_names{"input", "output", "scratch"};
+constexpr std::array<std::string_view, 4> kind_names{"input", "output", "scratch", "sums"};
 constexpr std::array<std::string_view, 3> stride_names{"zero", "unit", "any"};
 
 template <typename Enum, size_t n>

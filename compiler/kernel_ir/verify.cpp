@@ -53,12 +53,24 @@ class Verifier {
     require(access.strides.size() == kernel_.dims.size(),
             fmt::format("Access a{} has {} strides for {} dimensions", number, access.strides.size(),
                         kernel_.dims.size()));
-    if (access.kind != Access::Kind::scratch) return;
+    if (!access.is_row()) return;
+    const char* kind = access.kind == Access::Kind::sums ? "Sums" : "Scratch";
     require(kernel_.reduces_innermost(),
-            fmt::format("Scratch access a{} in a kernel that does not reduce innermost", number));
+            fmt::format("{} access a{} in a kernel that does not reduce innermost", kind, number));
     for (size_t d = 0; d < kernel_.dims.size(); ++d) {
       require(kernel_.dims[d] == Role::reduce || access.strides[d] == StrideClass::zero,
-              fmt::format("Scratch access a{} has a stride along parallel dimension {}", number, d));
+              fmt::format("{} access a{} has a stride along parallel dimension {}", kind, number, d));
+    }
+    if (access.kind == Access::Kind::sums) check_sums(access, number);
+  }
+
+  void check_sums(const Access& access, size_t number) const {
+    require(access.dtype == float32 || access.dtype == float64,
+            fmt::format("Sums access a{} of {}", number, dtype_name(access.dtype)));
+    require(access.dynamic_indices == 0, fmt::format("Sums access a{} with dynamic indices", number));
+    for (size_t d = 0; d < kernel_.dims.size(); ++d) {
+      require(kernel_.dims[d] == Role::parallel || access.strides[d] != StrideClass::zero,
+              fmt::format("Sums access a{} does not move along reduce dimension {}", number, d));
     }
   }
 

@@ -88,11 +88,13 @@ std::string KernelEmitter::describe() const {
 void KernelEmitter::emit() {
   load_arguments();
   for (const Block& block : kernel_.blocks) emit_level(block, 0);
+  start_sums();
   if (schedule_.has_transposed()) {
     emit_transposed_outer();
   } else {
     emit_outer();
   }
+  put_sums_in_order();
   if (options_.streaming && llvm::StringRef(target_.triple).starts_with("x86_64")) {
     // Streaming stores are not ordered with what tells other threads that this one is done.
     b_.ir.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});

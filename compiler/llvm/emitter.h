@@ -16,7 +16,7 @@ namespace lazuli {
 
 /// Emits one kernel into a function. The parts: loops and order (codegen.cpp), tiles of columns
 /// (emit_columns.cpp), inputs that lie the other way round (emit_transposed.cpp), loads and stores
-/// (emit_access.cpp), reductions (emit_reduction.cpp).
+/// (emit_access.cpp), reductions (emit_reduction.cpp), rows of sums (emit_sums.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -130,6 +130,10 @@ class KernelEmitter {
   bool by_parity(Dtype dtype) const;
   void store_joined(const Place& place, Dtype dtype, kir::ValueId id);
   void store_lanes(const Place& place, int part, llvm::ArrayRef<Value*> values);
+
+  // emit_sums.cpp
+  void start_sums();
+  void put_sums_in_order();
 
   // emit_reduction.cpp
   Carried initial_accumulators(const kir::Block& block, int unroll);

@@ -195,7 +195,7 @@ class Scheduler {
       const StrideClass along = access.strides[schedule_.vector_dim];
       if (is_store(instruction.op) && !schedule_.is_vector[i] && along == StrideClass::zero) continue;
       if (access.dynamic_indices > 0 || along != StrideClass::unit) return;
-      if (access.kind != Access::Kind::scratch && access.dtype != bfloat16) return;
+      if (!access.is_row() && access.dtype != bfloat16) return;
       found = found || access.dtype == bfloat16;
     }
     schedule_.by_parity = found;

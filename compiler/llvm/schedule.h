@@ -45,7 +45,7 @@ struct Schedule {
 
   /// Whether a step takes bfloat16 two vectors at a time, the first having the elements at even positions and
   /// the second the others: a shift and a mask unpack them, with no lane moved. Where nothing tells the order
-  /// of lanes; scratch rows are then in that order too.
+  /// of lanes; scratch rows and rows of sums are then in that order too.
   bool by_parity = false;
 
   /// Of rows that are gone over more than once, for each block the inputs whose next row is fetched

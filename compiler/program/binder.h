@@ -65,6 +65,8 @@ class Binder {
   };
   Operands place_operands(const LoweredKernel& lowered);
   void write_kernel(const LoweredKernel& lowered);
+  /// A kernel with rows of sums, and those that add the parts' rows up.
+  void write_kernel_with_sums(const LoweredKernel& lowered, Operands placed);
   /// Memory for what is needed between the runs of the step that is being written.
   int add_step_storage(int64_t bytes);
   void add_split_reduction(const SplitReduction& split, std::span<const std::vector<int64_t>> strides,

@@ -9,6 +9,16 @@
 // What runs in a program, written down once memory has its places.
 namespace lazuli {
 
+namespace {
+
+/// Rows that are summed up by themselves, in memory of their own: so many that this memory is little beside
+/// theirs, and few enough that nothing is lost by rounding. As many parts whatever the threads, so that these
+/// make no difference.
+constexpr int64_t rows_a_summed_part = 64;
+constexpr int64_t most_summed_parts = 256;
+
+}  // namespace
+
 void Binder::write_step(int s) {
   step_ = s;
   const ProgramStep& step = program_.steps()[static_cast<size_t>(s)];
@@ -110,7 +120,7 @@ Binder::Operands Binder::place_operands(const LoweredKernel& lowered) {
           of_access[static_cast<size_t>(operand.coordinates[d].dim)] = whole[d];
         }
       }
-    } else if (operand.kind == KernelOperand::Kind::tensor) {
+    } else if (operand.kind != KernelOperand::Kind::scratch) {
       const Location& location = locate(operand.value);
       pointer = {location.storage, location.offset};
       for (size_t d = 0; d < operand.coordinates.size(); ++d) {
@@ -132,11 +142,55 @@ Binder::Operands Binder::place_operands(const LoweredKernel& lowered) {
 }
 
 void Binder::write_kernel(const LoweredKernel& lowered) {
-  auto [extents, strides, pointers] = place_operands(lowered);
+  Operands placed = place_operands(lowered);
+  const auto is_sums = [](const KernelOperand& operand) { return operand.kind == KernelOperand::Kind::sums; };
+  if (std::any_of(lowered.operands.begin(), lowered.operands.end(), is_sums)) {
+    return write_kernel_with_sums(lowered, std::move(placed));
+  }
+  auto& [extents, strides, pointers] = placed;
   if (const auto split = split_reduction(lowered.kernel, extents, strides, num_threads())) {
     return add_split_reduction(*split, strides, pointers);
   }
   add_kernel(lowered.kernel, extents, strides, std::move(pointers), -1);
+}
+
+void Binder::write_kernel_with_sums(const LoweredKernel& lowered, Operands placed) {
+  const kir::Kernel& kernel = lowered.kernel;
+  int64_t rows = 1, row = 1;
+  std::vector<size_t> columns;  // the dimensions of a row
+  for (size_t d = 0; d < kernel.dims.size(); ++d) {
+    if (kernel.dims[d] == kir::Role::reduce) columns.push_back(d);
+    (kernel.dims[d] == kir::Role::reduce ? row : rows) *= placed.extents[d];
+  }
+  const int64_t parts = rows == 0 ? 0 : std::clamp<int64_t>(rows / rows_a_summed_part, 1, most_summed_parts);
+  std::vector<KernelRun::Pointer> pointers = placed.pointers;
+  for (size_t a = 0; a < kernel.accesses.size(); ++a) {
+    if (kernel.accesses[a].kind != kir::Access::Kind::sums) continue;
+    pointers[a] = {add_step_storage(parts * row * kernel.accesses[a].dtype.size()), 0};
+  }
+  KernelRun run = make_kernel(kernel, placed.extents, placed.strides, pointers, RunsOver::whole);
+  run.summed_parts = parts;
+  binding_.runs_.push_back(std::move(run));
+
+  for (size_t a = 0; a < kernel.accesses.size(); ++a) {
+    if (kernel.accesses[a].kind != kir::Access::Kind::sums) continue;
+    // The parts are a further dimension, before the innermost one of a row.
+    const size_t rank = columns.size() + 1;
+    std::vector<int64_t> extents(rank, parts);
+    std::vector<std::vector<int64_t>> strides(2, std::vector<int64_t>(rank, 0));
+    strides[0][rank - 2] = row;
+    int64_t stride = 1;
+    for (size_t n = columns.size(); n-- > 0;) {
+      const size_t d = n + 1 == columns.size() ? rank - 1 : n;
+      extents[d] = placed.extents[columns[n]];
+      strides[0][d] = stride;
+      strides[1][d] = placed.strides[a][columns[n]];
+      stride *= extents[d];
+    }
+    const Dtype dtype = graph_.spec(lowered.operands[a].value).dtype;
+    add_kernel(sum_of_parts_kernel(kernel.accesses[a].dtype, dtype, static_cast<int>(rank)), extents, strides,
+               {pointers[a], placed.pointers[a]}, -1);
+  }
 }
 
 int Binder::add_step_storage(int64_t bytes) {

@@ -42,6 +42,7 @@ struct KernelRun {
   std::vector<int64_t> strides;
   std::vector<Pointer> pointers;
   int64_t scratch_bytes = 0;
+  int64_t summed_parts = 0;      ///< of a kernel with rows of sums: of how many parts each has its own
   int only_unless_donated = -1;  ///< a copy that is not needed if this storage took over its donor's memory
 };
 

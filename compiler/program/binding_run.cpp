@@ -116,7 +116,7 @@ std::vector<ProgramOutput> Binding::run(std::span<ProgramInput> inputs) const {
     const kir::KernelArguments arguments = arguments_of(kernel);
     std::optional<profiler::Span> span;
     if (profiler::is_running()) span.emplace(kernel.kernel, kernel.extents);
-    launch(*kernel.kernel, arguments, kernel.scratch_bytes);
+    launch(*kernel.kernel, arguments, kernel.scratch_bytes, kernel.summed_parts);
   };
   const auto run_host = [&](const HostRun& host) {
     resolve(host.inputs, host_inputs);

@@ -67,8 +67,7 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
       const size_t before = merged.back().back();
       bool merges = kernel.dims[before] == kernel.dims[d] && !indexed[before] && !indexed[d];
       for (size_t a = 0; merges && a < strides.size(); ++a) {
-        const bool scratch = kernel.accesses[a].kind == kir::Access::Kind::scratch;
-        merges = scratch || strides[a][before] == strides[a][d] * extents[d];
+        merges = kernel.accesses[a].is_row() || strides[a][before] == strides[a][d] * extents[d];
       }
       if (merges) {
         merged.back().push_back(d);
@@ -111,13 +110,12 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
   for (size_t a = 0; a < kernel.accesses.size(); ++a) {
     kir::Access access = kernel.accesses[a];
     access.strides.clear();
-    const bool scratch = access.kind == kir::Access::Kind::scratch;
     bool innermost = true;
     std::vector<kir::StrideClass> classes(merged.size());
     std::vector<int64_t> of_access(merged.size(), 0);
     for (size_t m = merged.size(); m-- > 0;) {
       const size_t last = merged[m].back();
-      if (scratch) {
+      if (access.is_row()) {
         // A dense row over the reduce dimensions; layout_scratch fills in the numbers.
         const bool reduce = bound.kernel.dims[m] == kir::Role::reduce;
         classes[m] = !reduce     ? kir::StrideClass::zero
@@ -159,6 +157,28 @@ kir::Kernel copy_kernel(Dtype dtype, int rank) {
   kir::Builder builder(kernel);
   builder.begin_block(true);
   builder.store(1, builder.load(0));
+  builder.end_block();
+  return kernel;
+}
+
+kir::Kernel sum_of_parts_kernel(Dtype from, Dtype to, int rank) {
+  kir::Kernel kernel;
+  kernel.dims.assign(static_cast<size_t>(rank), kir::Role::parallel);
+  const auto summed = static_cast<size_t>(rank) - 2;
+  kernel.dims[summed] = kir::Role::reduce;
+  kir::Access access;
+  access.dtype = from;
+  access.strides.assign(kernel.dims.size(), kir::StrideClass::any);
+  kernel.accesses.push_back(access);
+  access.kind = kir::Access::Kind::output;
+  access.dtype = to;
+  access.strides[summed] = kir::StrideClass::zero;
+  kernel.accesses.push_back(access);
+  kir::Builder builder(kernel);
+  builder.begin_block(true);
+  const kir::Value sum = builder.reduce(kir::Opcode::reduce_sum, builder.load(0));
+  builder.begin_block(false);
+  builder.store(1, sum);
   builder.end_block();
   return kernel;
 }

@@ -29,4 +29,7 @@ BoundKernel bind_kernel(const kir::Kernel& kernel, std::span<const int64_t> exte
 /// A kernel that copies a tensor of the given rank: access 0 to access 1.
 kir::Kernel copy_kernel(Dtype dtype, int rank);
 
+/// A kernel that sums access 0 over the last dimension but one into access 1.
+kir::Kernel sum_of_parts_kernel(Dtype from, Dtype to, int rank);
+
 }  // namespace lazuli

@@ -40,6 +40,7 @@ std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& 
       if (prints(Stage::kernel_ir)) print_stage(Stage::kernel_ir, title, kir::to_text(step.kernel.kernel));
       for (size_t a = 0; a < step.kernel.operands.size(); ++a) {
         const KernelOperand& operand = step.kernel.operands[a];
+        if (operand.kind == KernelOperand::Kind::sums) add_once(step.writes, operand.value);
         if (operand.kind != KernelOperand::Kind::tensor) continue;
         const bool output = step.kernel.kernel.accesses[a].kind == kir::Access::Kind::output;
         add_once(output ? step.writes : step.reads, operand.value);

@@ -60,6 +60,24 @@ TEST(GradientFusion, RowOperationsAreOneRowKernel) {
             1);
 }
 
+TEST(GradientFusion, NormsSumUpTheirWeightsOnTheWay) {
+  const array x = random_array({3, 64, 100}, 1);
+  const array weight = random_array({100}, 2);
+  const array bias = random_array({100}, 3);
+  EXPECT_EQ(kernels_of_gradient([](const Arrays& in) { return Arrays{fast::rms_norm(in[0], in[1], 1e-5f)}; },
+                                {x, weight}),
+            1);
+  EXPECT_EQ(kernels_of_gradient(
+                [](const Arrays& in) { return Arrays{fast::layer_norm(in[0], in[1], in[2], 1e-5f)}; },
+                {x, weight, bias}),
+            1);
+  const auto plain = [](const Arrays& in) {
+    const array centred = in[0] - mean(in[0], -1, true);
+    return Arrays{centred * rsqrt(mean(square(centred), -1, true) + array(1e-5f)) * in[1] + in[2]};
+  };
+  EXPECT_EQ(kernels_of_gradient(plain, {x, weight, bias}), 1);
+}
+
 TEST(GradientFusion, CrossEntropyIsOneRowKernel) {
   std::vector<uint32_t> numbers;
   for (uint32_t i = 0; i < 64; ++i) numbers.push_back(i * 7 % 10);

@@ -175,8 +175,20 @@ TEST(Verify, RefusesMalformedKernels) {
   kernel.dims = {Role::reduce, Role::parallel, Role::reduce};
   EXPECT_THROW(verify(kernel), std::logic_error);
   kernel.dims = {Role::parallel};
-  kernel.accesses = {{Access::Kind::scratch, float32, {zero}, 0}};
-  EXPECT_THROW(verify(kernel), std::logic_error);
+  for (const Access::Kind kind : {Access::Kind::scratch, Access::Kind::sums}) {
+    kernel.accesses = {{kind, float32, {zero}, 0}};
+    EXPECT_THROW(verify(kernel), std::logic_error);
+  }
+  kernel.dims = {Role::parallel, Role::reduce};
+  kernel.accesses = {{Access::Kind::sums, float32, {zero, unit}, 0}};
+  EXPECT_NO_THROW(verify(kernel));
+  for (const Access& bad : {Access{Access::Kind::sums, float32, {any, unit}, 0},
+                            Access{Access::Kind::sums, float32, {zero, zero}, 0},
+                            Access{Access::Kind::sums, bfloat16, {zero, unit}, 0},
+                            Access{Access::Kind::sums, float32, {zero, unit}, 1}}) {
+    kernel.accesses = {bad};
+    EXPECT_THROW(verify(kernel), std::logic_error);
+  }
 }
 
 TEST(Builder, FindsEqualInstructions) {

@@ -124,9 +124,9 @@ class Generator {
     return add_access(std::move(access), exact);
   }
 
-  uint32_t add_scratch(bool exact) {
+  uint32_t add_row(Access::Kind kind, bool exact) {
     Access access;
-    access.kind = Access::Kind::scratch;
+    access.kind = kind;
     access.dtype = float32;
     for (size_t d = 0; d < case_.kernel.dims.size(); ++d) {
       const bool last = d + 1 == case_.kernel.dims.size();
@@ -295,11 +295,12 @@ class Generator {
         left_over_exact = !has_inexact || chance(50);
         const Value stored = left_over_exact ? builder_.cast(any_value(), float32) : shifted;
         const bool scratch = case_.kernel.reduces_innermost() && chance(50);
-        const uint32_t access =
-            scratch ? add_scratch(left_over_exact) : add_output(float32, true, left_over_exact);
+        const uint32_t access = scratch ? add_row(Access::Kind::scratch, left_over_exact)
+                                        : add_output(float32, true, left_over_exact);
         builder_.store(access, stored);
         left_over = static_cast<int>(access);
       }
+      if (case_.kernel.reduces_innermost() && chance(25)) add_to_row(shifted, has_inexact && chance(50));
       const bool sums = chance(50);
       const Value summed = !sums                       ? Value{}
                            : has_inexact && chance(50) ? builder_.reduce(Opcode::reduce_sum, shifted)
@@ -324,6 +325,13 @@ class Generator {
       builder_.store(add_output(chance(50) ? Dtype(float32) : Dtype(bfloat16), true, false),
                      builder_.sub(x, inexact));
     }
+  }
+
+  /// Adds something to a row of sums; tiers take the points in the same order.
+  void add_to_row(Value inexact, bool is_inexact) {
+    const Value added = is_inexact ? inexact : builder_.cast(bounded(any_value()), float32);
+    const uint32_t access = add_row(Access::Kind::sums, !is_inexact);
+    builder_.store(access, builder_.add(builder_.load(access), added));
   }
 
   /// A reduction whose result is exactly defined, but for the sign of a zero.
@@ -367,9 +375,10 @@ class Generator {
       if (access.strides[d] == StrideClass::zero) continue;
       int64_t stride = span;
       if (access.strides[d] == StrideClass::any) {
-        if (chance(25)) stride += pick(0, 3);
+        const bool sums = access.kind == Access::Kind::sums;
+        if (!sums && chance(25)) stride += pick(0, 3);
         if (!dense && chance(15)) stride = pick(0, 3);
-        if (access.kind != Access::Kind::scratch && chance(15)) stride = -stride;
+        if (!access.is_row() && chance(15)) stride = -stride;
       } else {
         stride = 1;
       }

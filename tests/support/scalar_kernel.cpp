@@ -32,6 +32,18 @@ class ScalarRun {
     }
   }
 
+  void start_sums() const {
+    size_t size = 1;
+    for (size_t d = 0; d < point_.size(); ++d) {
+      if (kernel_.dims[d] == Role::reduce) size *= static_cast<size_t>(arguments_.extents[d]);
+    }
+    for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+      const Access& access = kernel_.accesses[a];
+      if (access.kind != Access::Kind::sums) continue;
+      std::memset(arguments_.pointers[a], 0, size * static_cast<size_t>(access.dtype.size()));
+    }
+  }
+
   /// One parallel point, whose coordinates are set.
   void run_point() {
     for (const kir::Block& block : kernel_.blocks) {
@@ -214,6 +226,7 @@ void run_scalar(const kir::Kernel& kernel, const kir::KernelArguments& arguments
                 int64_t outer_begin, int64_t outer_end, int64_t inner_begin, int64_t inner_end) {
   const kir::Kernel expanded = kir::expand_math(kernel);
   ScalarRun run(expanded, arguments, scratch);
+  run.start_sums();
   const size_t rank = kernel.dims.size();
   const bool has_vector_dim = rank > 0 && kernel.dims.back() == Role::parallel;
   for (int64_t outer = outer_begin; outer < outer_end; ++outer) {
