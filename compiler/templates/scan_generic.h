@@ -44,39 +44,63 @@ A identity_of() {
 
 template <ScanKind kind, typename A>
 ScanLoops<A> generic_loops() {
-  return {[](const A* in, A* out, int64_t count, A* carry, bool) {
-            A last = *carry;
-            for (int64_t i = 0; i < count; ++i) out[i] = last = combined<kind, A>(last, in[i]);
-            *carry = last;
-          },
-          [](const A* in, int64_t count) {
-            A total = identity_of<kind, A>();
-            for (int64_t i = 0; i < count; ++i) total = combined<kind, A>(total, in[i]);
-            return total;
-          },
-          [](const A* in, A* out, A* carry, int64_t count, bool exclusive, bool) {
-            for (int64_t j = 0; j < count; ++j) {
-              const A before = carry[j];
-              carry[j] = combined<kind, A>(before, in[j]);
-              out[j] = exclusive ? before : carry[j];
-            }
-          }};
+  constexpr auto walk_row = [](const A* in, A* out, int64_t count, A* carry, ScanWalk walk) {
+    A last = *carry;
+    for (int64_t n = 0; n < count; ++n) {
+      const int64_t i = walk.reverse ? count - 1 - n : n;
+      const A before = last;
+      last = combined<kind, A>(before, in[i]);
+      out[i] = walk.exclusive ? before : last;
+    }
+    *carry = last;
+  };
+  constexpr auto total_of = [](const A* in, int64_t count) {
+    A total = identity_of<kind, A>();
+    for (int64_t i = 0; i < count; ++i) total = combined<kind, A>(total, in[i]);
+    return total;
+  };
+  constexpr auto walk_columns = [](const A* in, A* out, int64_t rows, int64_t columns, int64_t step, A* carry,
+                                   ScanWalk walk) {
+    for (int64_t row = 0; row < rows; ++row, in += step, out += step) {
+      for (int64_t j = 0; j < columns; ++j) {
+        const A before = carry[j];
+        carry[j] = combined<kind, A>(before, in[j]);
+        out[j] = walk.exclusive ? before : carry[j];
+      }
+    }
+  };
+  constexpr auto column_totals = [](const A* in, int64_t rows, int64_t columns, int64_t step, A* carry) {
+    for (int64_t row = 0; row < rows; ++row, in += step) {
+      for (int64_t j = 0; j < columns; ++j) carry[j] = combined<kind, A>(carry[j], in[j]);
+    }
+  };
+  constexpr auto pass_on = [](A* carry, const A* own, A* before, int64_t columns) {
+    for (int64_t j = 0; j < columns; ++j) {
+      before[j] = carry[j];
+      carry[j] = combined<kind, A>(carry[j], own[j]);
+    }
+  };
+  return {walk_row, total_of, walk_columns, column_totals, pass_on};
 }
 
-/// The loops for a kind and a type: vectors where there are some.
-template <ScanKind kind, typename A>
-ScanLoops<A> loops_for() {
+/// The loops for a kind and a type of elements: vectors where there are some.
+template <ScanKind kind, typename T>
+ScanLoops<T> loops_for() {
   constexpr auto index = static_cast<size_t>(kind);
-  if constexpr (std::is_same_v<A, float>) {
+  if constexpr (std::is_same_v<T, float>) {
     return scan_kernels().float32.loops[index];
-  } else if constexpr (std::is_same_v<A, double>) {
+  } else if constexpr (std::is_same_v<T, double>) {
     return scan_kernels().float64.loops[index];
-  } else if constexpr (std::is_same_v<A, int32_t>) {
+  } else if constexpr (std::is_same_v<T, int32_t>) {
     return scan_kernels().int32.loops[index];
-  } else if constexpr (std::is_same_v<A, int64_t>) {
+  } else if constexpr (std::is_same_v<T, int64_t>) {
     return scan_kernels().int64.loops[index];
+  } else if constexpr (std::is_same_v<T, float16_t>) {
+    return scan_kernels().float16.loops[index];
+  } else if constexpr (std::is_same_v<T, bfloat16_t>) {
+    return scan_kernels().bfloat16.loops[index];
   } else {
-    return generic_loops<kind, A>();
+    return generic_loops<kind, T>();
   }
 }
 

@@ -1,5 +1,6 @@
 #include <lazuli/compiler/templates/scan_kernels.h>
 
+#include <lazuli/array/half.h>
 #include <lazuli/compiler/llvm/target.h>
 
 namespace lazuli::templates {
@@ -8,12 +9,12 @@ namespace {
 
 constexpr int64_t vector_bytes = 16;
 
-// Vectors this short gain nothing from going past the caches.
-template <typename T, typename V>
-inline void stream_vector(T* to, V v) {
-  __builtin_memcpy(to, &v, sizeof v);
-}
+#define LAZULI_TEMPLATES_AVX2 0
+#define LAZULI_TEMPLATES_AVX512 0
+#define LAZULI_TEMPLATES_AVX512_SHORT 0
 
+#include <lazuli/compiler/templates/portable_vectors.inl>
+//
 #include <lazuli/compiler/templates/scan_kernels.inl>
 
 }  // namespace

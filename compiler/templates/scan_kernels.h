@@ -2,18 +2,51 @@
 
 #include <cstdint>
 
+#include <lazuli/array/dtype.h>
+
 /// The inner loops of cumulative operations, in the widest vectors that may be used.
 namespace lazuli::templates {
 
-/// Loops of one operation on elements of type T. `stream` writes past the caches where `out` is aligned.
+/// The type in which elements of type T are combined.
+template <typename T>
+struct AccumulatedType {
+  using type = T;
+};
+template <>
+struct AccumulatedType<float16_t> {
+  using type = float;
+};
+template <>
+struct AccumulatedType<bfloat16_t> {
+  using type = float;
+};
+template <typename T>
+using Accumulated = typename AccumulatedType<T>::type;
+
+/// How a loop goes over its elements.
+struct ScanWalk {
+  bool reverse = false;    ///< from the last element of a row to the first
+  bool exclusive = false;  ///< a result is the combination of what came before
+  bool stream = false;     ///< results are written past the caches, where they are aligned
+  int64_t ahead = 0;  ///< how many elements after it is read an element is to be fetched; may be negative
+};
+
+/// Loops of one operation on elements of type T. in == out is fine.
 template <typename T>
 struct ScanLoops {
-  /// Combines with `carry`, one after the other: `out` gets each result, `carry` the last. in == out is fine.
-  void (*scan)(const T* in, T* out, int64_t count, T* carry, bool stream) = nullptr;
+  using A = Accumulated<T>;
+  /// Combines `carry` with the elements of a row, one after the other: `out` gets each result, `carry` the
+  /// last.
+  void (*row)(const T* in, T* out, int64_t count, A* carry, ScanWalk walk) = nullptr;
   /// The combination of all.
-  T (*total)(const T* in, int64_t count) = nullptr;
-  /// carry[j] = carry[j] ∘ in[j], and out[j] is that, or what carry[j] was before (`exclusive`).
-  void (*step)(const T* in, T* out, T* carry, int64_t count, bool exclusive, bool stream) = nullptr;
+  A (*total)(const T* in, int64_t count) = nullptr;
+  /// The same down `columns` columns at once, each of which has its carry. Rows are `step` elements apart.
+  void (*columns)(const T* in, T* out, int64_t rows, int64_t columns, int64_t step, A* carry,
+                  ScanWalk walk) = nullptr;
+  /// Combines the elements of each column with its carry.
+  void (*column_totals)(const T* in, int64_t rows, int64_t columns, int64_t step, A* carry) = nullptr;
+  /// before[j] = carry[j]; carry[j] = carry[j] ∘ own[j].
+  void (*pass_on)(A* carry, const A* own, A* before, int64_t columns) = nullptr;
 };
 
 /// By ScanKind: sum, prod, max, min.
@@ -27,6 +60,8 @@ struct ScanKernels {
   ScanTable<double> float64;
   ScanTable<int32_t> int32;
   ScanTable<int64_t> int64;
+  ScanTable<float16_t> float16;
+  ScanTable<bfloat16_t> bfloat16;
 };
 
 /// Those for the widest vectors that may be used, and each of them.

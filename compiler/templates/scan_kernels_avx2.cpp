@@ -6,17 +6,20 @@
 
 #include <immintrin.h>
 
+#include <lazuli/array/half.h>
+
 namespace lazuli::templates {
 
 namespace {
 
+#define LAZULI_TEMPLATES_AVX2 1
+#define LAZULI_TEMPLATES_AVX512 0
+#define LAZULI_TEMPLATES_AVX512_SHORT 0
+
 #include <lazuli/compiler/templates/begin_avx2.inl>
 
-template <typename T, typename V>
-inline void stream_vector(T* to, V v) {
-  _mm256_stream_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(v));
-}
-
+#include <lazuli/compiler/templates/portable_vectors.inl>
+//
 #include <lazuli/compiler/templates/scan_kernels.inl>
 
 #include <lazuli/compiler/templates/end_isa.inl>

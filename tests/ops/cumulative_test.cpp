@@ -122,6 +122,25 @@ TEST(Cumulative, ManyLengths) {
   }
   check_all(float32, 1, 5, 1500);
   check_all(bfloat16, 1, 7, 1100);
+  for (const Dtype dtype : {float16, bfloat16, int32, int64}) {
+    for (const int length : {15, 16, 33, 100}) check_all(dtype, 3, length, 1);
+    for (const int columns : {8, 16, 17, 32, 33, 64}) check_all(dtype, 2, 9, columns);
+  }
+  check_all(float32, 1, 6, 4500);
+  check_all(int16, 2, 3, 2500);
+}
+
+/// So large that results are written past the caches, where rows begin at lines and where they don't.
+TEST(Cumulative, PastTheCaches) {
+  for (const auto& [outer, length, inner] : {std::tuple{3, 3000017, 1}, std::tuple{1, 2048, 4096},
+                                             std::tuple{1, 2003, 4099}, std::tuple{1, 600001, 16}}) {
+    const array x = make(numbers(int64_t{outer} * length * inner, 1000), {outer, length, inner}, int32);
+    for (const Kind& kind : kinds) {
+      if (kind.name != "cummax" && kind.name != "cummin") continue;
+      const bool reverse = kind.name == "cummin";
+      check(kind, int32, x, outer, length, inner, reverse, !reverse, 0);
+    }
+  }
 }
 
 /// Long enough that threads share a row, or columns.
