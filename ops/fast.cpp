@@ -1,10 +1,12 @@
 #include <lazuli/ops/fast.h>
 
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include <lazuli/graph/transforms/transforms.h>
 #include <lazuli/ops/creation.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
@@ -44,6 +46,49 @@ array scaled(const array& x, const array& power, const std::optional<array>& wei
   return astype(result, dtype, s);
 }
 
+/// The operands are x, then weight and bias where they are there.
+struct LayerNorm {
+  bool has_weight;
+  bool has_bias;
+  float eps;
+  Dtype dtype;  ///< of the result
+  StreamOrDevice s;
+
+  Dtype wide_dtype() const { return dtype == float64 ? float64 : float32; }
+  array centred(const array& wide) const { return subtract(wide, mean(wide, -1, true, s), s); }
+  array power(const array& centred) const { return mean(square(centred, s), -1, true, s); }
+
+  array value(const std::vector<array>& in) const {
+    const array x = centred(astype(in[0], wide_dtype(), s));
+    const std::optional<array> weight = has_weight ? std::optional(in[1]) : std::nullopt;
+    const std::optional<array> bias = has_bias ? std::optional(in.back()) : std::nullopt;
+    return scaled(x, power(x), weight, bias, eps, dtype, s);
+  }
+
+  /// That of the operations above, with what they show to be zero (the mean of what is centred) left out, and
+  /// with averages of the cotangent itself, which are known as soon as a row has been read.
+  std::vector<array> gradient(const std::vector<array>& in, const array& cotangent) const {
+    const array x = centred(astype(in[0], wide_dtype(), s));
+    const array scale = rsqrt(add(power(x), array(eps, wide_dtype()), s), s);
+    const array g = astype(cotangent, wide_dtype(), s);
+    const array weighted = has_weight ? multiply(g, astype(in[1], wide_dtype(), s), s) : g;
+    const array level = mean(weighted, -1, true, s);
+    const array slope = multiply(mean(multiply(weighted, x, s), -1, true, s), square(scale, s), s);
+    const array of_x = multiply(subtract(subtract(weighted, level, s), multiply(x, slope, s), s), scale, s);
+    std::vector<array> result{astype(of_x, in[0].dtype(), s)};
+    if (has_weight) result.push_back(summed(multiply(g, multiply(x, scale, s), s), in[1].dtype()));
+    if (has_bias) result.push_back(summed(g, in.back().dtype()));
+    return result;
+  }
+
+  /// Over all axes but the last.
+  array summed(const array& a, Dtype to) const {
+    std::vector<int> axes(a.ndim() - 1);
+    std::iota(axes.begin(), axes.end(), 0);
+    return astype(axes.empty() ? a : sum(a, axes, false, s), to, s);
+  }
+};
+
 }  // namespace
 
 array rms_norm(const array& x, const std::optional<array>& weight, float eps, StreamOrDevice s) {
@@ -58,9 +103,14 @@ array layer_norm(const array& x, const std::optional<array>& weight, const std::
   require_floating(x.dtype(), "layer_norm");
   Dtype dtype = norm_dtype(x, weight, x.dtype(), "weight", "layer_norm");
   dtype = norm_dtype(x, bias, dtype, "bias", "layer_norm");
-  const array wide = astype(x, dtype == float64 ? float64 : float32, s);
-  const array centred = subtract(wide, mean(wide, -1, true, s), s);
-  return scaled(centred, mean(square(centred, s), -1, true, s), weight, bias, eps, dtype, s);
+  std::vector<array> operands{x};
+  if (weight) operands.push_back(*weight);
+  if (bias) operands.push_back(*bias);
+  const LayerNorm norm{weight.has_value(), bias.has_value(), eps, dtype, s};
+  const auto value = [norm](const std::vector<array>& in) { return std::vector<array>{norm.value(in)}; };
+  const auto gradient = [norm](const std::vector<array>& in, const std::vector<array>& cotangents,
+                               const std::vector<array>&) { return norm.gradient(in, cotangents[0]); };
+  return custom_vjp(value, gradient)(operands)[0];
 }
 
 namespace {

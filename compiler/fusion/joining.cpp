@@ -289,7 +289,10 @@ const char* FusionJoiner::join_producer(uint32_t current, uint32_t other, NodeId
     for (size_t i = 0; i < reduced.size(); ++i) {
       int& mapped = to[source_reduced[i]];
       if (mapped >= 0 && mapped != static_cast<int>(reduced[i])) return other_reduction;
-      if (!source.space[source_reduced[i]].same_as(group.space[reduced[i]])) return other_reduction;
+      // Read point by point, the two extents are known to be equal, one of them a symbol or not.
+      if (mapped < 0 && !source.space[source_reduced[i]].same_as(group.space[reduced[i]])) {
+        return other_reduction;
+      }
       mapped = static_cast<int>(reduced[i]);
     }
   }

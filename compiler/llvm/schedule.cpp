@@ -219,7 +219,8 @@ class Scheduler {
 
   /// The pass that reads a row first waits for memory, others run in the caches: the next one (or, of what
   /// only the last one reads, itself) fetches the next row; where a pass is busy with arithmetic for long,
-  /// that one.
+  /// that one. Of several inputs that one pass reads first, it fetches every other one itself, so that memory
+  /// has something to do meanwhile.
   void plan_prefetch() {
     schedule_.prefetched.resize(kernel_.blocks.size());
     if (schedule_.form != Schedule::Form::rows || schedule_.outer_dims.empty()) return;
@@ -234,6 +235,7 @@ class Scheduler {
     std::vector<bool> known(kernel_.accesses.size(), false);
     for (size_t n = 0; n < passes.size(); ++n) {
       const size_t fetching = busy != SIZE_MAX ? busy : passes[std::min(n + 1, passes.size() - 1)];
+      std::vector<size_t> read_first;
       const kir::Block& block = kernel_.blocks[passes[n]];
       for (uint32_t i = block.begin; i < block.end; ++i) {
         const Instruction& instruction = kernel_.instructions[i];
@@ -243,8 +245,12 @@ class Scheduler {
         const bool along_row = access.strides[schedule_.vector_dim] == StrideClass::unit;
         const bool moves = access.strides[schedule_.outer_dims.back()] != StrideClass::zero;
         if (access.kind == Access::Kind::input && access.dynamic_indices == 0 && along_row && moves) {
-          schedule_.prefetched[fetching].push_back(instruction.imm);
+          read_first.push_back(instruction.imm);
         }
+      }
+      for (size_t i = 0; i < read_first.size(); ++i) {
+        const bool itself = busy == SIZE_MAX && i % 2 == 0 && read_first.size() > 1;
+        schedule_.prefetched[itself ? passes[n] : fetching].push_back(read_first[i]);
       }
     }
   }
