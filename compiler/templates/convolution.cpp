@@ -6,6 +6,8 @@
 #include <vector>
 
 #include <lazuli/compiler/templates/convolution_depthwise.h>
+#include <lazuli/compiler/templates/convolution_direct.h>
+#include <lazuli/compiler/templates/convolution_pack.h>
 #include <lazuli/compiler/templates/convolution_taps.h>
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
@@ -16,26 +18,6 @@
 namespace lazuli::templates {
 
 namespace {
-
-template <typename T>
-const GemmKernel<T>& gemm_kernel() {
-  if constexpr (std::is_same_v<T, float>) {
-    return kernels().gemm_float;
-  } else {
-    return kernels().gemm_double;
-  }
-}
-
-/// panel[c * width + i] = rows[i * stride + c]
-template <typename T>
-void interleave_rows(const T* rows, int64_t stride, int64_t count, int64_t columns, T* panel, int64_t width) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (columns >= 4) return kernels().transpose(rows, stride, count, columns, panel, width);
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t c = 0; c < columns; ++c) panel[c * width + i] = rows[i * stride + c];
-  }
-}
 
 /// One group of the channels at the places of the result that share their taps: a matrix product whose left
 /// operand has a row for each place, with the elements under each tap behind one another. It is never made:
@@ -69,7 +51,7 @@ class PlacesProduct {
     const auto pack_b = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
                             T* panels) {
       for_each_panel(first, count, k_count, width, panels, [&](int64_t lane, int64_t lanes, T* panel) {
-        pack_weights(lane, lanes, k_first, k_count, width, panel);
+        pack_convolution_weights(problem_, taps_, group_, lane, lanes, k_first, k_count, width, panel);
       });
     };
     T* const out = reinterpret_cast<T*>(problem_.output) + group_ * group_features_;
@@ -188,29 +170,6 @@ class PlacesProduct {
     return image + ((c0 * problem_.in[1] + c1) * problem_.in[2] + c2) * problem_.channels;
   }
 
-  void pack_weights(int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                    T* panel) const {
-    const int64_t taps = problem_.kernel[0] * problem_.kernel[1] * problem_.kernel[2];
-    const int64_t row = taps * group_channels_;
-    const T* const weight =
-        reinterpret_cast<const T*>(problem_.weight) + (group_ * group_features_ + first) * row;
-    const bool is_in_order = taps == taps_.tap_count() && !problem_.flip;
-    // Without gaps, a feature's weights are a row as it lies.
-    const int64_t run = is_in_order ? row : group_channels_;
-    for (int64_t depth = k_first; depth < k_first + k_count;) {
-      const int64_t within = depth % run;
-      const int64_t length = std::min(run - within, k_first + k_count - depth);
-      const int64_t tap = is_in_order ? 0 : taps_.weight_of(depth / run, problem_.kernel);
-      interleave_rows(weight + tap * group_channels_ + within, row, count, length,
-                      panel + (depth - k_first) * width, width);
-      depth += length;
-    }
-    if (count < width) {
-      for (int64_t p = 0; p < k_count; ++p)
-        std::fill(panel + p * width + count, panel + (p + 1) * width, T{0});
-    }
-  }
-
   const ConvolutionProblem& problem_;
   const TapClass& taps_;
   int64_t group_channels_;
@@ -295,6 +254,10 @@ void convolve(const ConvolutionProblem& problem) {
   for (const TapClass& taps : classes) {
     if (problem.channels == problem.groups && problem.features == problem.groups) {
       convolve_depthwise<T>(problem, taps);
+      continue;
+    }
+    if (suits_direct_convolution(problem, taps)) {
+      convolve_direct<T>(problem, taps);
       continue;
     }
     for (int64_t group = 0; group < problem.groups; ++group) PlacesProduct<T>(problem, taps, group).run();
