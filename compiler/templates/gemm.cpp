@@ -189,7 +189,10 @@ bool is_tall(int64_t m, int64_t n, int64_t k, const Blocking& cut) {
 
 template <typename T>
 void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const Blocking& cut,
-               PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out) {
+               PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out, GemmRows<T> rows_of_a) {
+  // A row that is used for a few tiles only is read as fast where it lies.
+  constexpr int64_t most_columns_in_place = 256;
+  const bool in_place = rows_of_a.data != nullptr && n <= most_columns_in_place;
   // Panels of b: `kc` depths after `kc` depths, as those of a.
   PackedRows<T> packed_b(n, k, cut.kc, kernel.columns);
   packed_b.pack(0, n, pack_b);
@@ -197,32 +200,36 @@ void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, con
   share_out(ceil_div(m, cut.mc), [&](int64_t part) {
     const int64_t first = part * cut.mc;
     const int64_t rows = std::min(cut.mc, m - first);
-    const int64_t panel_elements = round_up(round_up(rows, kernel.rows) * std::min(cut.kc, k), 64);
+    const int64_t panel_elements =
+        in_place ? 0 : round_up(round_up(rows, kernel.rows) * std::min(cut.kc, k), 64);
     const int64_t block_elements = out.c != nullptr ? 0 : rows * padded;
     const Scratch memory(static_cast<size_t>(panel_elements + block_elements) * sizeof(T));
     T* const panels = memory.as<T>();
     T* const c = out.c != nullptr ? out.c + first * out.c_row_stride : panels + panel_elements;
     GemmTile<T> tile;
-    tile.a_row_stride = 1;
-    tile.a_k_stride = kernel.rows;
+    tile.a_row_stride = in_place ? rows_of_a.row_stride : 1;
+    tile.a_k_stride = in_place ? 1 : kernel.rows;
     tile.b_k_stride = kernel.columns;
     tile.c_row_stride = out.c != nullptr ? out.c_row_stride : padded;
     for (int64_t k_first = 0; k_first < k; k_first += cut.kc) {
       tile.k = std::min(cut.kc, k - k_first);
       tile.accumulate = k_first > 0;
       const int64_t at_once = gemm_panels_at_once * kernel.rows;
-      for (int64_t i = 0; i < rows; i += at_once) {
+      for (int64_t i = 0; i < rows && !in_place; i += at_once) {
         pack_a(first + i, std::min(at_once, rows - i), k_first, tile.k, kernel.rows, panels + i * tile.k);
       }
       for (int64_t j = 0; j < n; j += kernel.columns) {
         tile.b = packed_b.panel(j / kernel.columns, k_first);
         tile.columns = std::min(kernel.columns, n - j);
         for (int64_t i = 0; i < rows; i += kernel.rows) {
-          tile.a = panels + i * tile.k;
+          tile.a =
+              in_place ? rows_of_a.data + (first + i) * rows_of_a.row_stride + k_first : panels + i * tile.k;
+          if (in_place && j == 0) tile.ahead = tile.a + kernel.rows * tile.a_row_stride;
           tile.rows = std::min(kernel.rows, rows - i);
           tile.c = c + i * tile.c_row_stride + j;
           kernel.run(tile);
         }
+        tile.ahead = nullptr;
       }
     }
     if (out.c == nullptr) (*out.store)(c, padded, first, rows, 0, n);
@@ -273,13 +280,13 @@ void gemm_by_depth(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k,
 
 template <typename T>
 void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a,
-          PackPanels<T> pack_b, const GemmOutput<T>& out) {
+          PackPanels<T> pack_b, const GemmOutput<T>& out, GemmRows<T> rows_of_a) {
   if (m == 0 || n == 0) return;
   if (const int64_t parts = depth_parts(m, n, k, kernel); parts > 1) {
     return gemm_by_depth(kernel, m, n, k, parts, pack_a, pack_b, out);
   }
   if (const Blocking cut = block(m, n, k, kernel); is_tall<T>(m, n, k, cut)) {
-    return gemm_tall(kernel, m, n, k, cut, pack_a, pack_b, out);
+    return gemm_tall(kernel, m, n, k, cut, pack_a, pack_b, out, rows_of_a);
   }
   const TileChoice choice(sizeof(T) == sizeof(float) ? "gemm32" : "gemm64", m, n, k, blocking_ways);
   const Blocking cut = recut(block(m, n, k, kernel), choice.way(), kernel);
@@ -323,8 +330,8 @@ void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPane
 }
 
 template void gemm<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t, PackPanels<float>,
-                          PackPanels<float>, const GemmOutput<float>&);
+                          PackPanels<float>, const GemmOutput<float>&, GemmRows<float>);
 template void gemm<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t, PackPanels<double>,
-                           PackPanels<double>, const GemmOutput<double>&);
+                           PackPanels<double>, const GemmOutput<double>&, GemmRows<double>);
 
 }  // namespace lazuli::templates

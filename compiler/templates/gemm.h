@@ -46,14 +46,22 @@ struct GemmOutput {
   const StoreBlock<T>* store = nullptr;  ///< used where `c` is null
 };
 
-/// out = a · b for an m × k and a k × n operand (T is float or double), by `kernel`. k may be zero.
+/// The left operand where it lies in memory, in rows of the computing type; null where it doesn't.
+template <typename T>
+struct GemmRows {
+  const T* data = nullptr;
+  int64_t row_stride = 0;
+};
+
+/// out = a · b for an m × k and a k × n operand (T is float or double), by `kernel`. k may be zero. Where
+/// packing would not pay, `rows_of_a` are read where they are; they are what `pack_a` packs.
 template <typename T>
 void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a,
-          PackPanels<T> pack_b, const GemmOutput<T>& out);
+          PackPanels<T> pack_b, const GemmOutput<T>& out, GemmRows<T> rows_of_a = {});
 
 extern template void gemm<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t, PackPanels<float>,
-                                 PackPanels<float>, const GemmOutput<float>&);
+                                 PackPanels<float>, const GemmOutput<float>&, GemmRows<float>);
 extern template void gemm<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t, PackPanels<double>,
-                                  PackPanels<double>, const GemmOutput<double>&);
+                                  PackPanels<double>, const GemmOutput<double>&, GemmRows<double>);
 
 }  // namespace lazuli::templates

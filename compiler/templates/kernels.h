@@ -26,6 +26,9 @@ struct GemmTile {
   int64_t rows = 0;     ///< 1 to `gemm_rows`
   int64_t columns = 0;  ///< 1 to `gemm_columns`
   int64_t accumulate = 0;
+  /// Where rows of a lie as they are: the first of those that are needed next, or null. Fetched while the
+  /// tile is computed, a line for each depth. A hint, which portable kernels pass over.
+  const T* ahead = nullptr;
 };
 
 /// The most rows of x that `DotRows` and `AxpyRows` take.

@@ -89,6 +89,9 @@ class GemmEmitter {
     if (!shape_.packed) {
       a_row_bytes_ = b_.times(b_.integer(offsetof(Fields, a_row_stride)), bytes_);
       a_step_ = b_.times(b_.integer(offsetof(Fields, a_k_stride)), bytes_);
+      ahead_ = b_.pointer(offsetof(Fields, ahead));
+      Value* is_null = b_.ir.CreateIsNull(ahead_);
+      ahead_ = b_.ir.CreateSelect(is_null, a_, ahead_);  // what is there already
     } else {
       a_step_ = b_.i64(size_.rows * bytes_);
     }
@@ -122,8 +125,9 @@ class GemmEmitter {
       carried.push_back(
           i == 0 ? a_ : b_.offset_bytes(a_, b_.ir.CreateMul(b_.i64(i * rows_a_pointer), a_row_bytes_)));
     }
-    const auto step = [&](VectorBuilder::Carried values) {
+    const auto step = [&](Value* depth, VectorBuilder::Carried values) {
       Value* b = values[first_pointer];
+      if (!shape_.packed) fetch_ahead(depth);
       if (shape_.packed) {
         // Panels are streams, but the hardware's prefetching ends with each page.
         for (int v = 0; v < vectors; ++v) {
@@ -151,9 +155,18 @@ class GemmEmitter {
       return values;
     };
     carried = b_.loop(
-        b_.i64(0), k_, 1, carried, [&](Value*, const VectorBuilder::Carried& values) { return step(values); },
-        "depth");
+        b_.i64(0), k_, 1, carried,
+        [&](Value* depth, const VectorBuilder::Carried& values) { return step(depth, values); }, "depth");
     store(rows, carried);
+  }
+
+  /// A line of one row at each depth, so that all rows' lines have been asked for when they are used up.
+  void fetch_ahead(Value* depth) {
+    const int64_t line = 64 / bytes_;
+    Value* row = b_.ir.CreateAnd(depth, b_.i64(line - 1));
+    Value* along = b_.times(b_.ir.CreateAnd(depth, b_.i64(-line)), bytes_);
+    b_.VectorBuilder::prefetch(
+        b_.offset_bytes(b_.offset_bytes(ahead_, b_.ir.CreateMul(row, a_row_bytes_)), along), 2);
   }
 
   Value* multiply_add(Value* a, Value* b, Value* sum) {
@@ -233,6 +246,7 @@ class GemmEmitter {
   Value* c_row_bytes_ = nullptr;
   Value* b_step_ = nullptr;
   Value* a_row_bytes_ = nullptr;
+  Value* ahead_ = nullptr;
   Value* a_step_ = nullptr;
 };
 

@@ -174,7 +174,7 @@ void few_rows_product(const Product& product, bool swapped) {
 
 template <typename T>
 void multiply_panels(const Product& product, const GemmKernel<T>& kernel, int64_t n, int64_t k,
-                     PackPanels<T> pack_a, PackPanels<T> pack_b) {
+                     PackPanels<T> pack_a, PackPanels<T> pack_b, GemmRows<T> rows_of_a = {}) {
   const auto store = [&](const T* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) {
     product.result.store(block, stride, row, rows, column, columns);
@@ -184,7 +184,7 @@ void multiply_panels(const Product& product, const GemmKernel<T>& kernel, int64_
   out.c = product.result.in_place<T>();
   out.c_row_stride = product.result.in_place_row_stride();
   out.store = &store_block;
-  gemm<T>(kernel, product.m, n, k, pack_a, pack_b, out);
+  gemm<T>(kernel, product.m, n, k, pack_a, pack_b, out, rows_of_a);
 }
 
 template <typename T>
@@ -196,7 +196,11 @@ void packed_product(const Product& product) {
       pack_panels(view, first, count, k_first, k_count, width, panels);
     };
   };
-  multiply_panels<T>(product, gemm_kernel<T>(), product.n, product.k, panels_of(a), panels_of(b));
+  GemmRows<T> rows_of_a;
+  if (is_native<T>(product.a.dtype) && product.a.column_stride == 1) {
+    rows_of_a = {reinterpret_cast<const T*>(product.a.data), product.a.row_stride};
+  }
+  multiply_panels<T>(product, gemm_kernel<T>(), product.n, product.k, panels_of(a), panels_of(b), rows_of_a);
 }
 
 template <typename T>
