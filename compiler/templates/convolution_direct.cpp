@@ -180,30 +180,8 @@ class DirectConvolution {
     const int64_t copied = is_padded_ ? slices * rows_seen(task.rows) * row_elements(task.places) : 0;
     const Scratch memory(static_cast<size_t>(copied) * sizeof(T));
     const InputRows rows = input_rows(task, memory.as<T>());
-    std::vector<uint8_t> begun;
     for (int64_t panel = task.first_panel; panel < task.end_panel; ++panel) {
-      begun.assign(static_cast<size_t>(task.rows), 0);
-      const T* weights = weights_panel(panel);
-      for (size_t t0 = 0; t0 < taps_.axes[0].taps.size(); ++t0) {
-        for (const Tap& tap1 : taps_.axes[1].taps) {
-          const std::vector<Tap>& last = taps_.axes[2].taps;
-          for (size_t t2 = 0; t2 < last.size(); t2 += static_cast<size_t>(taps_a_run_)) {
-            const int64_t depths = taps_a_run_ * channels_;
-            for (int64_t i = 0; i < task.rows; ++i) {
-              const T* row = rows.at(t0, (task.row + i) * taps_.axes[1].in_step + tap1.base);
-              if (row == nullptr) continue;
-              uint8_t& is_begun = begun[static_cast<size_t>(i)];
-              row += (last[t2].base - lowest_tap_) * problem_.channels + panel / panels_ * channels_;
-              multiply_row(task, i, panel, row, weights, depths, is_begun != 0);
-              is_begun = 1;
-            }
-            weights += depths * kernel_.columns;
-          }
-        }
-      }
-      for (int64_t i = 0; i < task.rows; ++i) {
-        if (begun[static_cast<size_t>(i)] == 0) clear_row(task, i, panel);
-      }
+      for (int64_t i = 0; i < task.rows; ++i) multiply_row(task, i, panel, rows);
     }
   }
 
@@ -221,23 +199,56 @@ class DirectConvolution {
   }
   int64_t result_step() const { return taps_.axes[2].step * problem_.features; }
 
-  void multiply_row(const Task& task, int64_t i, int64_t panel, const T* row, const T* weights,
-                    int64_t depths, bool accumulate) const {
+  /// The results of row i of a task for a panel of features.
+  void multiply_row(const Task& task, int64_t i, int64_t panel, const InputRows& rows) const {
+    const std::vector<Tap>& down = taps_.axes[1].taps;
+    const std::vector<Tap>& across = taps_.axes[2].taps;
+    const int64_t first_row = (task.row + i) * taps_.axes[1].in_step;
+    const T* weights = weights_panel(panel);
     GemmTile<T> tile;
-    tile.k = depths;
+    tile.k = taps_a_run_ * channels_;
     tile.a_row_stride = taps_.axes[2].in_step * problem_.channels;
     tile.a_k_stride = 1;
-    tile.b = weights;
     tile.b_k_stride = kernel_.columns;
     tile.c_row_stride = result_step();
     tile.columns = columns(panel);
-    tile.accumulate = accumulate;
-    T* const c = result(task, i, panel);
-    // Tiles of about one size.
-    const int64_t most = ceil_div(task.places, ceil_div(task.places, kernel_.rows));
-    for (int64_t place = 0; place < task.places; place += most) {
-      tile.rows = std::min(most, task.places - place);
-      tile.a = row + place * tile.a_row_stride;
+    const bool is_merged = taps_a_run_ == static_cast<int64_t>(across.size());
+    if (!is_merged) {
+      tile.runs = static_cast<int64_t>(across.size());
+      tile.a_run_stride = (across[1].base - across[0].base) * problem_.channels;
+    }
+    const int64_t depths_a_row = static_cast<int64_t>(across.size()) * channels_;
+    const int64_t first_channel = panel / panels_ * channels_;
+    for (size_t slice = 0; slice < taps_.axes[0].taps.size(); ++slice) {
+      for (size_t tap = 0; tap < down.size();) {
+        const T* const row = rows.at(slice, first_row + down[tap].base);
+        size_t next = tap + 1;
+        if (row != nullptr) {
+          // Rows that are there are as far apart as their taps.
+          if (is_merged) {
+            while (next < down.size() && rows.at(slice, first_row + down[next].base) != nullptr) ++next;
+            tile.runs = static_cast<int64_t>(next - tap);
+            if (next > tap + 1) tile.a_run_stride = rows.at(slice, first_row + down[tap + 1].base) - row;
+          }
+          tile.a = row + first_channel;
+          tile.b = weights + static_cast<int64_t>(tap) * depths_a_row * kernel_.columns;
+          multiply_places(tile, task.places, result(task, i, panel));
+          tile.accumulate = 1;
+        }
+        tap = next;
+      }
+      weights += static_cast<int64_t>(down.size()) * depths_a_row * kernel_.columns;
+    }
+    if (tile.accumulate == 0) clear_row(task, i, panel);
+  }
+
+  /// All places of a row, in tiles of about one size.
+  void multiply_places(GemmTile<T> tile, int64_t places, T* c) const {
+    const T* const a = tile.a;
+    const int64_t most = ceil_div(places, ceil_div(places, kernel_.rows));
+    for (int64_t place = 0; place < places; place += most) {
+      tile.rows = std::min(most, places - place);
+      tile.a = a + place * tile.a_row_stride;
       tile.c = c + place * tile.c_row_stride;
       kernel_.run(tile);
     }

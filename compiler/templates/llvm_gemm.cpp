@@ -89,6 +89,9 @@ class GemmEmitter {
     if (!shape_.packed) {
       a_row_bytes_ = b_.times(b_.integer(offsetof(Fields, a_row_stride)), bytes_);
       a_step_ = b_.times(b_.integer(offsetof(Fields, a_k_stride)), bytes_);
+      runs_ = b_.integer(offsetof(Fields, runs));
+      to_next_run_ = b_.ir.CreateSub(b_.times(b_.integer(offsetof(Fields, a_run_stride)), bytes_),
+                                     b_.ir.CreateMul(k_, a_step_));
       ahead_ = b_.pointer(offsetof(Fields, ahead));
       Value* is_null = b_.ir.CreateIsNull(ahead_);
       ahead_ = b_.ir.CreateSelect(is_null, a_, ahead_);  // what is there already
@@ -154,9 +157,26 @@ class GemmEmitter {
       }
       return values;
     };
-    carried = b_.loop(
-        b_.i64(0), k_, 1, carried,
-        [&](Value* depth, const VectorBuilder::Carried& values) { return step(depth, values); }, "depth");
+    const auto run = [&](const VectorBuilder::Carried& values) {
+      return b_.loop(
+          b_.i64(0), k_, 1, values,
+          [&](Value* depth, const VectorBuilder::Carried& at) { return step(depth, at); }, "depth");
+    };
+    if (shape_.packed) {
+      carried = run(carried);
+    } else {
+      carried = b_.loop(
+          b_.i64(0), runs_, 1, carried,
+          [&](Value*, const VectorBuilder::Carried& values) {
+            VectorBuilder::Carried next = run(values);
+            for (int i = 0; i < pointers; ++i) {
+              Value*& a = next[first_pointer + 1 + static_cast<size_t>(i)];
+              a = b_.offset_bytes(a, to_next_run_);
+            }
+            return next;
+          },
+          "runs");
+    }
     store(rows, carried);
   }
 
@@ -246,6 +266,8 @@ class GemmEmitter {
   Value* c_row_bytes_ = nullptr;
   Value* b_step_ = nullptr;
   Value* a_row_bytes_ = nullptr;
+  Value* runs_ = nullptr;
+  Value* to_next_run_ = nullptr;
   Value* ahead_ = nullptr;
   Value* a_step_ = nullptr;
 };

@@ -68,6 +68,17 @@ void gemm_elements(const GemmTile<T>& tile) {
 
 template <typename T, int rows, int column_vectors>
 void gemm_tile(const GemmTile<T>& tile) {
+  if (tile.runs > 1) {
+    GemmTile<T> run = tile;
+    run.runs = 1;
+    for (int64_t i = 0; i < tile.runs; ++i) {
+      gemm_tile<T, rows, column_vectors>(run);
+      run.a += tile.a_run_stride;
+      run.b += tile.k * tile.b_k_stride;
+      run.accumulate = 1;
+    }
+    return;
+  }
   if (tile.b_columns != 0 && tile.b_columns < column_vectors * VectorOf<T>::lanes) return gemm_elements(tile);
   if constexpr (rows > 1) {
     if (tile.rows < rows) return gemm_tile<T, rows - 1, column_vectors>(tile);
