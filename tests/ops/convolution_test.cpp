@@ -69,15 +69,23 @@ std::vector<double> expected_of(const Parameters& p, const std::vector<double>& 
   return result;
 }
 
+/// Sums of so many terms, in any order, are off by no more than a share of the terms' magnitudes.
 void check(const Parameters& p, Dtype dtype = float32) {
   const array input = make_numbers(p.input, dtype);
   const array weight = make_numbers(p.weight, dtype, 0.7);
   const array found = conv_general(input, weight, p.stride, p.padding_lo, p.padding_hi, p.kernel_dilation,
                                    p.input_dilation, p.groups, p.flip);
   const int64_t terms = element_count(p.weight) / std::max(1, p.weight[0].hint());
-  expect_array(found, result_shape(p), dtype, expected_of(p, doubles(input), doubles(weight)),
-               rounding_of(dtype) * static_cast<double>(8 + 4 * terms),
-               shape_to_string(p.input) + " * " + shape_to_string(p.weight));
+  ASSERT_EQ(found.shape(), result_shape(p));
+  ASSERT_EQ(found.dtype(), dtype);
+  const std::vector<double> expected = expected_of(p, doubles(input), doubles(weight));
+  const std::vector<double> magnitudes = expected_of(p, doubles(abs(input)), doubles(abs(weight)));
+  const std::vector<double> got = doubles(found);
+  const double share = rounding_of(dtype) * static_cast<double>(2 + terms);
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_NEAR(got[i], expected[i], share * magnitudes[i])
+        << shape_to_string(p.input) << " * " << shape_to_string(p.weight) << " at " << i;
+  }
 }
 
 TEST(Convolution, OneAxis) {
@@ -217,6 +225,29 @@ TEST(Convolution, LargeEnoughForManyBlocks) {
          .stride = {2},
          .padding_lo = {1},
          .padding_hi = {1}});
+}
+
+/// Channels enough that elements are multiplied where they lie: in groups, in steps, apart, flipped, beyond
+/// all ends, and along lines that are cut.
+TEST(Convolution, ManyChannels) {
+  check(
+      {.input = {2, 9, 20, 32}, .weight = {40, 3, 3, 16}, .padding_lo = {1}, .padding_hi = {1}, .groups = 2});
+  check({.input = {1, 11, 17, 16},
+         .weight = {5, 3, 2, 16},
+         .stride = {2, 1},
+         .padding_lo = {2, 0},
+         .padding_hi = {1, 3},
+         .kernel_dilation = {2, 3},
+         .flip = true});
+  check({.input = {1, 1500, 16}, .weight = {33, 3, 16}, .padding_lo = {1}, .padding_hi = {1}});
+  check({.input = {1, 1100, 16}, .weight = {8, 1, 16}});
+  check({.input = {2, 7, 9, 24},
+         .weight = {16, 3, 3, 24},
+         .padding_lo = {2},
+         .padding_hi = {2},
+         .input_dilation = {2}});
+  check({.input = {1, 2, 3, 5, 16}, .weight = {6, 3, 3, 3, 16}, .padding_lo = {4}, .padding_hi = {4}});
+  check({.input = {1, 6, 8, 16}, .weight = {3, 2, 2, 16}}, float64);
 }
 
 TEST(Convolution, ViewsAndNothing) {
