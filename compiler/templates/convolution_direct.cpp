@@ -210,6 +210,7 @@ class DirectConvolution {
     tile.a_row_stride = taps_.axes[2].in_step * problem_.channels;
     tile.a_k_stride = 1;
     tile.b_k_stride = kernel_.columns;
+    tile.b_run_stride = tile.k * tile.b_k_stride;
     tile.c_row_stride = result_step();
     tile.columns = columns(panel);
     const bool is_merged = taps_a_run_ == static_cast<int64_t>(across.size());

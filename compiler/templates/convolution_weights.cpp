@@ -5,6 +5,8 @@
 #include <vector>
 
 #include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/convolution_pack.h>
+#include <lazuli/compiler/templates/convolution_weights_direct.h>
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/packing.h>
@@ -122,18 +124,11 @@ void group_product(const ConvolutionProblem& problem, const InputPlaces& places,
       pack_panel(lane, lanes, k_first, k_count, width, panel);
     });
   };
-  const GemmKernel<T>& kernel = [&]() -> const GemmKernel<T>& {
-    if constexpr (std::is_same_v<T, float>) {
-      return kernels().gemm_float;
-    } else {
-      return kernels().gemm_double;
-    }
-  }();
   const int64_t columns = tap_count(problem) * channels;
   GemmOutput<T> out;
   out.c = weights + group * features * columns;
   out.c_row_stride = columns;
-  gemm<T>(kernel, features, columns, place_count(problem), pack_a, pack_b, out);
+  gemm<T>(gemm_kernel<T>(), features, columns, place_count(problem), pack_a, pack_b, out);
 }
 
 /// Features that each see one channel of their own: lanes are channels, and every thread has its images' or
@@ -198,6 +193,9 @@ void sum_weights(const ConvolutionProblem& problem, const std::byte* result, std
   T* const out = reinterpret_cast<T*>(weights);
   if (problem.channels == problem.groups && problem.features == problem.groups) {
     return depthwise_sums<T>(problem, places, reinterpret_cast<const T*>(result), out);
+  }
+  if (suits_direct_weights(problem)) {
+    return sum_weights_direct<T>(problem, reinterpret_cast<const T*>(result), out);
   }
   for (int64_t group = 0; group < problem.groups; ++group) {
     group_product<T>(problem, places, group, result, out);

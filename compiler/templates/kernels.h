@@ -18,10 +18,10 @@ struct GemmTile {
   const T* a = nullptr;
   int64_t a_row_stride = 0;
   int64_t a_k_stride = 0;
-  /// Where a is not packed, depths may come in several runs of k, so far apart in a, which follow each other
-  /// in b.
+  /// Where a is not packed, depths may come in several runs of k, so far apart in a and in b.
   int64_t runs = 1;
   int64_t a_run_stride = 0;
+  int64_t b_run_stride = 0;
   const T* b = nullptr;
   int64_t b_k_stride = 0;
   int64_t b_columns = 0;  ///< elements of b that can be read at each p; 0: those of a whole tile

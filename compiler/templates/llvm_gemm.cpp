@@ -90,8 +90,10 @@ class GemmEmitter {
       a_row_bytes_ = b_.times(b_.integer(offsetof(Fields, a_row_stride)), bytes_);
       a_step_ = b_.times(b_.integer(offsetof(Fields, a_k_stride)), bytes_);
       runs_ = b_.integer(offsetof(Fields, runs));
-      to_next_run_ = b_.ir.CreateSub(b_.times(b_.integer(offsetof(Fields, a_run_stride)), bytes_),
-                                     b_.ir.CreateMul(k_, a_step_));
+      a_to_next_run_ = b_.ir.CreateSub(b_.times(b_.integer(offsetof(Fields, a_run_stride)), bytes_),
+                                       b_.ir.CreateMul(k_, a_step_));
+      b_to_next_run_ = b_.ir.CreateSub(b_.times(b_.integer(offsetof(Fields, b_run_stride)), bytes_),
+                                       b_.ir.CreateMul(k_, b_step_));
       ahead_ = b_.pointer(offsetof(Fields, ahead));
       Value* is_null = b_.ir.CreateIsNull(ahead_);
       ahead_ = b_.ir.CreateSelect(is_null, a_, ahead_);  // what is there already
@@ -171,8 +173,9 @@ class GemmEmitter {
             VectorBuilder::Carried next = run(values);
             for (int i = 0; i < pointers; ++i) {
               Value*& a = next[first_pointer + 1 + static_cast<size_t>(i)];
-              a = b_.offset_bytes(a, to_next_run_);
+              a = b_.offset_bytes(a, a_to_next_run_);
             }
+            next[first_pointer] = b_.offset_bytes(next[first_pointer], b_to_next_run_);
             return next;
           },
           "runs");
@@ -267,7 +270,8 @@ class GemmEmitter {
   Value* b_step_ = nullptr;
   Value* a_row_bytes_ = nullptr;
   Value* runs_ = nullptr;
-  Value* to_next_run_ = nullptr;
+  Value* a_to_next_run_ = nullptr;
+  Value* b_to_next_run_ = nullptr;
   Value* ahead_ = nullptr;
   Value* a_step_ = nullptr;
 };

@@ -74,7 +74,7 @@ void gemm_tile(const GemmTile<T>& tile) {
     for (int64_t i = 0; i < tile.runs; ++i) {
       gemm_tile<T, rows, column_vectors>(run);
       run.a += tile.a_run_stride;
-      run.b += tile.k * tile.b_k_stride;
+      run.b += tile.b_run_stride;
       run.accumulate = 1;
     }
     return;

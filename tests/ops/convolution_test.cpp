@@ -188,7 +188,8 @@ TEST(Convolution, GradientOfTheWeightInManyBlocks) {
   };
   for (const Layer& at :
        {Layer{2, 30, 3, 20, 7, 2, 3, 1}, Layer{3, 17, 40, 33, 3, 1, 1, 1}, Layer{2, 12, 70, 70, 3, 1, 1, 70},
-        Layer{1, 19, 8, 8, 3, 2, 0, 8}, Layer{2, 9, 12, 18, 2, 1, 0, 3}}) {
+        Layer{1, 19, 8, 8, 3, 2, 0, 8}, Layer{2, 9, 12, 18, 2, 1, 0, 3}, Layer{2, 11, 16, 34, 3, 1, 2, 2},
+        Layer{1, 40, 9, 16, 5, 3, 2, 1}, Layer{1, 8, 20, 70, 3, 1, 0, 1}}) {
     const array x = make_numbers({at.batch, at.side, at.side, at.channels});
     const array w = make_numbers({at.features, at.kernel, at.kernel, at.channels / at.groups});
     const auto forward = [&](const std::vector<array>& in) {
