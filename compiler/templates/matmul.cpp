@@ -92,6 +92,58 @@ void small_product(const Product& product) {
   }
 }
 
+/// The operands and the result of the product after the one that is computed, fetched a part with each of its
+/// tiles.
+class NextProduct {
+ public:
+  /// Nothing is fetched where all operands are in a cache anyway.
+  NextProduct(const MatmulProblem& problem, int64_t tiles) {
+    const int64_t size = problem.a.dtype.size();
+    const auto lines = [size](int64_t rows, int64_t row_stride, int64_t columns, int64_t column_stride) {
+      return ceil_div(((rows - 1) * row_stride + (columns - 1) * column_stride + 1) * size, line_bytes);
+    };
+    a_lines_ = lines(problem.m, problem.a.row_stride, problem.k, problem.a.column_stride);
+    b_lines_ = lines(problem.k, problem.b.row_stride, problem.n, problem.b.column_stride);
+    // Shallow products are done before their result could be there.
+    constexpr int64_t deep = 64;
+    out_lines_ = problem.k >= deep ? lines(problem.m, problem.out_row_stride, problem.n, 1) : 0;
+    const int64_t all = a_lines_ + b_lines_ + out_lines_;
+    if (problem.batch * all * line_bytes <= cache_sizes().l2) a_lines_ = b_lines_ = out_lines_ = 0;
+    lines_a_tile_ = ceil_div(all, tiles);
+  }
+
+  void begin(const void* a, const void* b, void* out) {
+    a_ = static_cast<const std::byte*>(a);
+    b_ = static_cast<const std::byte*>(b);
+    out_ = static_cast<std::byte*>(out);
+    next_ = 0;
+  }
+  void fetch_some() {
+    const int64_t operands = a_lines_ + b_lines_;
+    const int64_t end = std::min(next_ + lines_a_tile_, operands + out_lines_);
+    for (; next_ < end; ++next_) {
+      if (next_ < a_lines_) {
+        __builtin_prefetch(a_ + next_ * line_bytes, 0, 2);
+      } else if (next_ < operands) {
+        __builtin_prefetch(b_ + (next_ - a_lines_) * line_bytes, 0, 2);
+      } else {
+        __builtin_prefetch(out_ + (next_ - operands) * line_bytes, 1, 2);
+      }
+    }
+  }
+
+ private:
+  static constexpr int64_t line_bytes = 64;
+  int64_t a_lines_ = 0;
+  int64_t b_lines_ = 0;
+  int64_t out_lines_ = 0;
+  int64_t lines_a_tile_ = 0;
+  const std::byte* a_ = nullptr;
+  const std::byte* b_ = nullptr;
+  std::byte* out_ = nullptr;
+  int64_t next_ = 0;
+};
+
 /// Products [begin, end) of a batch, where `reads_in_place` holds: nothing but tiles, with as little as can
 /// be between them, since a tiny product takes no longer than what prepares it.
 template <typename T>
@@ -104,10 +156,20 @@ void batch_in_place(const MatmulProblem& problem, int64_t begin, int64_t end) {
   tile.b_k_stride = problem.b.column_stride == 1 ? problem.b.row_stride : kernel.columns;
   tile.c_row_stride = problem.out_row_stride;
   alignas(64) T panel[small_depth * most_width];
+  const auto a_of = [&](int64_t i) {
+    return reinterpret_cast<const T*>(problem.a.data) + problem.a_batch[i];
+  };
+  const auto b_of = [&](int64_t i) {
+    return reinterpret_cast<const T*>(problem.b.data) + problem.b_batch[i];
+  };
+  const auto out_of = [&](int64_t i) { return reinterpret_cast<T*>(problem.out) + problem.out_batch[i]; };
+  NextProduct ahead(problem, ceil_div(problem.n, kernel.columns) * ceil_div(problem.m, kernel.rows));
   for (int64_t i = begin; i < end; ++i) {
-    const T* a = reinterpret_cast<const T*>(problem.a.data) + problem.a_batch[i];
-    const T* b = reinterpret_cast<const T*>(problem.b.data) + problem.b_batch[i];
-    T* out = reinterpret_cast<T*>(problem.out) + problem.out_batch[i];
+    const T* a = a_of(i);
+    const T* b = b_of(i);
+    T* out = out_of(i);
+    const int64_t next = std::min(i + 1, end - 1);
+    ahead.begin(a_of(next), b_of(next), out_of(next));
     for (int64_t j = 0; j < problem.n; j += kernel.columns) {
       tile.columns = std::min(kernel.columns, problem.n - j);
       tile.b_columns = tile.columns;
@@ -122,6 +184,7 @@ void batch_in_place(const MatmulProblem& problem, int64_t begin, int64_t end) {
         tile.rows = std::min(kernel.rows, problem.m - row);
         tile.a = a + row * problem.a.row_stride;
         tile.c = out + row * problem.out_row_stride + j;
+        ahead.fetch_some();
         kernel.run(tile);
       }
     }
@@ -132,11 +195,10 @@ void batch_in_place(const MatmulProblem& problem, int64_t begin, int64_t end) {
 /// them.
 template <typename T>
 bool reads_in_place(const MatmulProblem& problem) {
-  constexpr int64_t most_work = 32 * 32 * 32;
   const bool b_fits = problem.b.column_stride == 1 || (std::is_same_v<T, float> && problem.b.row_stride == 1);
   return is_native<T>(problem.a.dtype) && is_native<T>(problem.b.dtype) && is_native<T>(problem.out_dtype) &&
          b_fits && problem.take == nullptr && problem.alpha == 1 && problem.beta == 0 && problem.k > 0 &&
-         problem.k <= small_depth && problem.m * problem.n * problem.k <= most_work;
+         problem.k <= small_depth && problem.m * problem.n * problem.k <= small_work;
 }
 
 /// x (few rows) times weights: `swapped` where x is the right operand, so that results are columns.
