@@ -51,15 +51,21 @@ Differentials ScatterOperation::vjp(const Application& at, const Differentials& 
       break;
     }
     case ScatterMode::prod: {
-      // For each factor the product of the others, without dividing by zero; see the gradient of `prod`.
+      // For each factor the product of the others, without dividing by zero. Where just one of these is zero
+      // the product is, too, but not its derivative with respect to that one.
       const array zero(0, g.dtype());
       const auto safe = [&](const array& a) { return where(equal(a, zero), array(1, g.dtype()), a); };
       const auto is_zero = [&](const array& a) { return astype(equal(a, zero), int32); };
+      const auto if_zero = [&](const array& a) { return where(equal(a, zero), a, zero); };
       const array factors = scattered(ScatterMode::prod, safe(base), safe(updates), at.inputs);
       const array zeros = scattered(ScatterMode::add, is_zero(base), is_zero(updates), at.inputs);
+      const array sum_of_zeros = scattered(ScatterMode::add, if_zero(base), if_zero(updates), at.inputs);
       distribute([&](const array& own, const auto& place) {
         const array others = divide(place(multiply(g, conjugate(factors))), conjugate(safe(own)));
-        return where(equal(place(zeros), is_zero(own)), others, zero);
+        const array the_zero = conjugate(subtract(place(sum_of_zeros), if_zero(own)));
+        const array other_zeros = subtract(place(zeros), is_zero(own));
+        return where(equal(other_zeros, array(0)), others,
+                     where(equal(other_zeros, array(1)), multiply(others, the_zero), zero));
       });
       break;
     }

@@ -12,6 +12,10 @@ namespace {
 using ValueId = Graph::ValueId;
 using NodeId = Graph::NodeId;
 
+// How many earlier readers of an array a group is tried with: in long chains those far away need it, or are
+// needed.
+constexpr size_t most_tries = 16;
+
 class SiblingMerger {
  public:
   SiblingMerger(FusionUnits& units, FusionJoiner& joiner) : units_(units), joiner_(joiner) {}
@@ -24,7 +28,8 @@ class SiblingMerger {
     for (const auto& [value, readers] : find_readers()) {
       for (size_t i = 1; i < readers.size(); ++i) {
         // The first of the others that it can run with.
-        for (size_t j = 0; j < i && !merge(units_.find(readers[j]), units_.find(readers[i])); ++j) {
+        for (size_t j = i - std::min(i, most_tries); j < i; ++j) {
+          if (merge(units_.find(readers[j]), units_.find(readers[i]))) break;
         }
       }
     }

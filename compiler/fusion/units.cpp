@@ -132,12 +132,14 @@ bool FusionUnits::makes_cycle(uint32_t a, uint32_t b) {
 bool FusionUnits::reaches(uint32_t from, uint32_t target) {
   ++stamp_;
   visited_.resize(units_.size(), 0);
+  const NodeId first = units_[target].first;
   std::vector<uint32_t> stack{from};
   while (!stack.empty()) {
     const uint32_t unit = stack.back();
     stack.pop_back();
     if (unit == target) return true;
     if (visited_[unit] == stamp_) continue;
+    if (units_[unit].last < first && units_[unit].last <= grown_from_) continue;  // as above
     visited_[unit] = stamp_;
     for (uint32_t need : units_[unit].needs) stack.push_back(find(need));
   }

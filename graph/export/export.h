@@ -99,9 +99,9 @@ void export_function(const ExportCallback& callback, const ArgsKwargsFunction& f
 
 struct FunctionFile;
 
-/// A function from a file: cheap to copy. Its results are as lazy as the original's, and it can be compiled
-/// and transformed as that could. Throws std::invalid_argument `[import_function] ...` where no trace is for
-/// such arguments.
+/// A function from a file, cheap to copy and as lazy as the original. It can be compiled and transformed,
+/// too, but rules of its own (`custom_vjp`, `checkpoint`) stay behind: it has its operations' derivatives.
+/// Throws std::invalid_argument `[import_function] ...` where no trace is for such arguments.
 class ImportedFunction {
  public:
   std::vector<array> operator()(const std::initializer_list<array>& args) const {

@@ -273,5 +273,14 @@ TEST(Fusion, SumOfATransposeBesideItsOperand) {
   }
 }
 
+// Each step reads the same indices, and needs the one before.
+TEST(Fusion, LongChainsOfGathers) {
+  constexpr int steps = 6000;
+  const array next({1, 2, 3, 4, 0}, int32);
+  array x({0.0f, 10.0f, 20.0f, 30.0f, 40.0f});
+  for (int i = 0; i < steps; ++i) x = take(x, next, 0) + 1.0f;
+  EXPECT_EQ(test::values<float>(x), (std::vector<float>{6000, 6010, 6020, 6030, 6040}));
+}
+
 }  // namespace
 }  // namespace lazuli

@@ -130,6 +130,20 @@ TEST(Export, ShapelessTracesHoldForOtherExtents) {
   EXPECT_THROW(imported({make_numbers({4})}), std::invalid_argument);
 }
 
+TEST(Export, CustomTransformsStayBehind) {
+  const TemporaryFile file("custom");
+  const ArrayFunction f = custom_vjp(
+      [](Arrays in) { return std::vector<array>{in[0] * in[0]}; },
+      [](Arrays, Arrays cotangents, Arrays) { return std::vector<array>{cotangents[0] * 100.0f}; });
+  const array x = make({1, 2, 3}, {3});
+  expect_array(vjp(f, {x}, {ones({3})}).second[0], {3}, float32, {100, 100, 100});
+  export_function(file.path(), ArgsFunction([&](const Args& args) { return f(args); }), {x});
+  const ImportedFunction imported = import_function(file.path());
+  expect_array(imported({x})[0], {3}, float32, {1, 4, 9});
+  const ArrayFunction of_file = [&](Arrays in) { return imported(in); };
+  expect_array(vjp(of_file, {x}, {ones({3})}).second[0], {3}, float32, {2, 4, 6});
+}
+
 TEST(Export, SeveralTracesShareConstants) {
   const TemporaryFile file("several");
   const array weight = make_numbers({100, 100});
