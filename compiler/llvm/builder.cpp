@@ -297,10 +297,13 @@ Value* VectorBuilder::concatenate(Value* a, Value* b) {
 void VectorBuilder::transpose(llvm::MutableArrayRef<Value*> vectors) {
   // Interleaving the first half of the rows with the second, as often as halving leads to one row.
   const int lanes = static_cast<int>(vectors.size());
+  const int width = lanes_of(vectors[0]);
   llvm::SmallVector<int, 64> low, high;
-  for (int i = 0; i < lanes / 2; ++i) {
-    low.append({i, lanes + i});
-    high.append({lanes / 2 + i, lanes + lanes / 2 + i});
+  for (int tile = 0; tile < width; tile += lanes) {
+    for (int i = tile; i < tile + lanes / 2; ++i) {
+      low.append({i, width + i});
+      high.append({lanes / 2 + i, width + lanes / 2 + i});
+    }
   }
   for (int step = 1; step < lanes; step *= 2) {
     llvm::SmallVector<Value*, 64> mixed;

@@ -101,7 +101,8 @@ class VectorBuilder {
   llvm::Value* to_memory(Dtype t, llvm::Value* value);
   /// The same for several vectors that lie one after the other (a power of two of them), as one.
   llvm::Value* to_memory_joined(Dtype t, llvm::ArrayRef<llvm::Value*> values);
-  /// As many vectors as they have lanes (a power of two), as a matrix, transposed.
+  /// As many vectors (a power of two) as a square tile has rows: each holds a row of one tile or of several,
+  /// which are transposed in place.
   void transpose(llvm::MutableArrayRef<llvm::Value*> vectors);
   /// a, then b.
   llvm::Value* concatenate(llvm::Value* a, llvm::Value* b);

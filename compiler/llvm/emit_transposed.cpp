@@ -29,6 +29,12 @@ int64_t tiles_along(int64_t lanes, int64_t size) {
   return std::clamp<int64_t>(line_bytes / (lanes * size), 1, 4);
 }
 
+/// Tiles that one load reads of a row, where elements are small: a line would be gone from the first-level
+/// cache before the next tile came to it.
+int64_t tiles_a_load(const Target& target, int64_t lanes, int64_t size) {
+  return std::max<int64_t>(std::min<int64_t>(line_bytes, target.vector_bits / 8) / (lanes * size), 1);
+}
+
 }  // namespace
 
 /// Walks the outer points: blocks of rows where as many follow each other along the transposed dimension,
@@ -45,10 +51,11 @@ void KernelEmitter::emit_transposed_outer() {
     if (kernel_.accesses[a].kind == kir::Access::Kind::output) narrowest = std::min(narrowest, size);
   }
   const int64_t along = tiles_along(lanes, narrowest);
+  const int64_t tiles = tiles_a_load(b_.target(), lanes, widest);
   for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
     if (!schedule_.transposed[a]) continue;
     llvm::Type* element = b_.memory_type(kernel_.accesses[a].dtype);
-    transposed_[a] = b_.stack(element, lanes * lanes * along, 64);
+    transposed_[a] = b_.stack(element, lanes * tiles * lanes * along, 64);
   }
   Value* begin = b_.function().getArg(2);
   Value* end = b_.function().getArg(3);
@@ -73,7 +80,7 @@ void KernelEmitter::emit_transposed_outer() {
   ir.CreateCondBr(ir.CreateICmpSGT(rows, b_.i64(0)), many, one);
 
   ir.SetInsertPoint(many);
-  emit_transposed_rows(rows, static_cast<int>(along));
+  emit_transposed_rows(rows, static_cast<int>(along), static_cast<int>(tiles));
   Value* after_many = ir.CreateAdd(row, rows);
   llvm::BasicBlock* end_of_many = ir.GetInsertBlock();
   ir.CreateBr(latch);
@@ -94,8 +101,9 @@ void KernelEmitter::emit_transposed_outer() {
   pointers_ = saved;
 }
 
-/// Rows from the current point on, a multiple of the lanes, with so many tiles side by side.
-void KernelEmitter::emit_transposed_rows(Value* rows, int most_along) {
+/// Rows from the current point on, a multiple of the lanes, with so many tiles side by side and so many read
+/// by one load.
+void KernelEmitter::emit_transposed_rows(Value* rows, int most_along, int most_tiles) {
   const int lanes = schedule_.lanes;
   const int dim = schedule_.outer_dims.back();
   Value* begin = b_.function().getArg(4);
@@ -113,31 +121,36 @@ void KernelEmitter::emit_transposed_rows(Value* rows, int most_along) {
   };
   // As many tiles side by side as fill a line, then single ones.
   Value* wide = b_.ir.CreateAdd(begin, b_.ir.CreateAnd(size, b_.i64(-lanes * most_along)));
+  const auto tile_rows = [&](Value* column, Value* from, Value* to, int along, int tiles) {
+    b_.loop(
+        from, to, int64_t{lanes} * tiles,
+        [&](Value* row) {
+          for (int tile = 0; tile < along; ++tile) load_transposed_tiles(row, column, tile, along, tiles);
+          b_.loop(
+              b_.i64(0), b_.i64(int64_t{lanes} * tiles), 1,
+              [&](Value* n) {
+                at_row(b_.ir.CreateAdd(row, n), [&] {
+                  width_ = {lanes, along, nullptr};
+                  tile_row_ = n;
+                  at_position(schedule_.vector_dim, column, [&] {
+                    for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
+                    return Carried();
+                  });
+                  tile_row_ = nullptr;
+                  width_ = {};
+                });
+              },
+              "tile_rows");
+        },
+        "tiles");
+  };
+  Value* in_loads = b_.ir.CreateAnd(rows, b_.i64(-int64_t{lanes} * most_tiles));
   const auto columns = [&](Value* from, Value* to, int along) {
     b_.loop(
         from, to, int64_t{lanes} * along,
         [&](Value* column) {
-          b_.loop(
-              b_.i64(0), rows, lanes,
-              [&](Value* row) {
-                for (int tile = 0; tile < along; ++tile) load_transposed_tile(row, column, tile, along);
-                b_.loop(
-                    b_.i64(0), b_.i64(lanes), 1,
-                    [&](Value* n) {
-                      at_row(b_.ir.CreateAdd(row, n), [&] {
-                        width_ = {lanes, along, nullptr};
-                        tile_row_ = n;
-                        at_position(schedule_.vector_dim, column, [&] {
-                          for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
-                          return Carried();
-                        });
-                        tile_row_ = nullptr;
-                        width_ = {};
-                      });
-                    },
-                    "tile_rows");
-              },
-              "tiles");
+          tile_rows(column, b_.i64(0), in_loads, along, most_tiles);
+          if (most_tiles > 1) tile_rows(column, in_loads, rows, along, 1);
         },
         "columns");
   };
@@ -160,9 +173,9 @@ void KernelEmitter::emit_transposed_rows(Value* rows, int most_along) {
   index_[dim] = first;
 }
 
-/// Fills the buffers with tile `tile` of `along` side by side, the corner of the first of which is `row` rows
-/// from the current point, at `column`.
-void KernelEmitter::load_transposed_tile(Value* row, Value* column, int tile, int along) {
+/// Fills the buffers with tile `tile` of `along` side by side, and the `tiles` that follow each other down
+/// from it; the corner of the first is `row` rows from the current point, at `column`.
+void KernelEmitter::load_transposed_tiles(Value* row, Value* column, int tile, int along, int tiles) {
   const int lanes = schedule_.lanes;
   for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
     if (!schedule_.transposed[a]) continue;
@@ -175,16 +188,22 @@ void KernelEmitter::load_transposed_tile(Value* row, Value* column, int tile, in
     llvm::SmallVector<Value*, 64> vectors;
     Value* ahead = b_.ir.CreateMul(stride, b_.i64(int64_t{lanes} * along));
     for (int n = 0; n < lanes; ++n) {
-      vectors.push_back(b_.load_raw(element, from, lanes));
+      vectors.push_back(b_.load_raw(element, from, lanes * tiles));
       // No prefetcher of the processor's follows such strides.
       b_.prefetch(b_.offset_bytes(from, ahead), 2);
       from = b_.offset_bytes(from, stride);
     }
     b_.transpose(vectors);
     const int64_t tile_bytes = lanes * size;
-    for (int n = 0; n < lanes; ++n) {
-      b_.store_raw(vectors[static_cast<size_t>(n)],
-                   b_.offset_bytes(transposed_[a], (int64_t{n} * along + tile) * tile_bytes));
+    for (int down = 0; down < tiles; ++down) {
+      llvm::SmallVector<int, 64> part;
+      for (int i = 0; i < lanes; ++i) part.push_back(down * lanes + i);
+      for (int n = 0; n < lanes; ++n) {
+        Value* vector = vectors[static_cast<size_t>(n)];
+        if (tiles > 1) vector = b_.ir.CreateShuffleVector(vector, part);
+        const int64_t place = (int64_t{down} * lanes + n) * along + tile;
+        b_.store_raw(vector, b_.offset_bytes(transposed_[a], place * tile_bytes));
+      }
     }
   }
 }

@@ -104,8 +104,8 @@ class KernelEmitter {
 
   // emit_transposed.cpp
   void emit_transposed_outer();
-  void emit_transposed_rows(Value* rows, int most_along);
-  void load_transposed_tile(Value* row, Value* column, int tile, int along);
+  void emit_transposed_rows(Value* rows, int most_along, int most_tiles);
+  void load_transposed_tiles(Value* row, Value* column, int tile, int along, int tiles);
 
   // emit_access.cpp
   /// Where an access's elements lie for the step at hand: at `base`, plus `lane_stride` bytes a lane, plus
