@@ -192,7 +192,8 @@ void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, con
                PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out, GemmRows<T> rows_of_a) {
   // A row that is used for a few tiles only is read as fast where it lies.
   constexpr int64_t most_columns_in_place = 256;
-  const bool in_place = rows_of_a.data != nullptr && n <= most_columns_in_place;
+  const bool in_place =
+      rows_of_a.data != nullptr && rows_of_a.depth_stride == 1 && n <= most_columns_in_place;
   // Panels of b: `kc` depths after `kc` depths, as those of a.
   PackedRows<T> packed_b(n, k, cut.kc, kernel.columns);
   packed_b.pack(0, n, pack_b);
@@ -249,10 +250,41 @@ int64_t depth_parts(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel
   return std::clamp<int64_t>(k / fewest_depths, 1, threads);
 }
 
+/// Few results of many depths, from a left operand that lies in columns: those of a tile's rows are beside
+/// each other at every depth, and read where they are. What is added up stays in the second-level cache.
+template <typename T>
+void gemm_deep(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const T* columns_of_a,
+               int64_t depth_stride, PackPanels<T> pack_b, T* c) {
+  constexpr int64_t depths = 256;
+  const Scratch memory(static_cast<size_t>(depths * kernel.columns) * sizeof(T));
+  GemmTile<T> tile;
+  tile.a_row_stride = 1;
+  tile.a_k_stride = depth_stride;
+  tile.b = memory.as<T>();
+  tile.b_k_stride = kernel.columns;
+  tile.c_row_stride = n;
+  const int64_t rows = ceil_div(m, ceil_div(m, kernel.rows));
+  for (int64_t k_first = 0; k_first < k; k_first += depths) {
+    tile.k = std::min(depths, k - k_first);
+    tile.accumulate = k_first > 0;
+    for (int64_t j = 0; j < n; j += kernel.columns) {
+      tile.columns = std::min(kernel.columns, n - j);
+      pack_b(j, tile.columns, k_first, tile.k, kernel.columns, memory.as<T>());
+      for (int64_t i = 0; i < m; i += rows) {
+        tile.rows = std::min(rows, m - i);
+        tile.a = columns_of_a + k_first * depth_stride + i;
+        tile.c = c + i * n + j;
+        kernel.run(tile);
+      }
+    }
+  }
+}
+
 /// The products of `parts` parts of the depths, each in one thread, then their sum in order.
 template <typename T>
 void gemm_by_depth(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, int64_t parts,
-                   PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out) {
+                   PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out,
+                   GemmRows<T> rows_of_a) {
   const int64_t depths = round_up(ceil_div(k, parts), gemm_depth_unit);
   parts = ceil_div(k, depths);
   const Scratch memory(static_cast<size_t>(parts * m * n) * sizeof(T));
@@ -266,7 +298,12 @@ void gemm_by_depth(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k,
     GemmOutput<T> own;
     own.c = sums + part * m * n;
     own.c_row_stride = n;
-    gemm<T>(kernel, m, n, std::min(depths, k - begin), from_begin(pack_a), from_begin(pack_b), own);
+    const int64_t count = std::min(depths, k - begin);
+    if (rows_of_a.data != nullptr && rows_of_a.row_stride == 1) {
+      const T* const first = rows_of_a.data + begin * rows_of_a.depth_stride;
+      return gemm_deep<T>(kernel, m, n, count, first, rows_of_a.depth_stride, from_begin(pack_b), own.c);
+    }
+    gemm<T>(kernel, m, n, count, from_begin(pack_a), from_begin(pack_b), own);
   });
   for (int64_t part = 1; part < parts; ++part) {
     const T* const more = sums + part * m * n;
@@ -283,7 +320,7 @@ void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPane
           PackPanels<T> pack_b, const GemmOutput<T>& out, GemmRows<T> rows_of_a) {
   if (m == 0 || n == 0) return;
   if (const int64_t parts = depth_parts(m, n, k, kernel); parts > 1) {
-    return gemm_by_depth(kernel, m, n, k, parts, pack_a, pack_b, out);
+    return gemm_by_depth(kernel, m, n, k, parts, pack_a, pack_b, out, rows_of_a);
   }
   if (const Blocking cut = block(m, n, k, kernel); is_tall<T>(m, n, k, cut)) {
     return gemm_tall(kernel, m, n, k, cut, pack_a, pack_b, out, rows_of_a);

@@ -46,11 +46,12 @@ struct GemmOutput {
   const StoreBlock<T>* store = nullptr;  ///< used where `c` is null
 };
 
-/// The left operand where it lies in memory, in rows of the computing type; null where it doesn't.
+/// The left operand where it lies in memory, in rows or columns of the computing type; null where it doesn't.
 template <typename T>
 struct GemmRows {
   const T* data = nullptr;
   int64_t row_stride = 0;
+  int64_t depth_stride = 1;
 };
 
 /// out = a · b for an m × k and a k × n operand (T is float or double), by `kernel`. k may be zero. Where

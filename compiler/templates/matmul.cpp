@@ -259,8 +259,8 @@ void packed_product(const Product& product) {
     };
   };
   GemmRows<T> rows_of_a;
-  if (is_native<T>(product.a.dtype) && product.a.column_stride == 1) {
-    rows_of_a = {reinterpret_cast<const T*>(product.a.data), product.a.row_stride};
+  if (is_native<T>(product.a.dtype) && (product.a.column_stride == 1 || product.a.row_stride == 1)) {
+    rows_of_a = {reinterpret_cast<const T*>(product.a.data), product.a.row_stride, product.a.column_stride};
   }
   multiply_panels<T>(product, gemm_kernel<T>(), product.n, product.k, panels_of(a), panels_of(b), rows_of_a);
 }

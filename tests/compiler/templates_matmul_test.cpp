@@ -284,6 +284,30 @@ TEST_P(TemplateMatmulTest, LargeEnoughForBlocksAndThreads) {
   expect_matches_reference({.m = 70, .n = 81, .k = 290, .a = complex64, .b = complex64, .out = complex64});
 }
 
+/// Few results of many depths, which threads share, and many rows by few columns: left operands are read
+/// where they lie.
+TEST_P(TemplateMatmulTest, DeepAndTall) {
+  const int usual = num_threads();
+  for (const int threads : {1, 3}) {
+    set_num_threads(threads);
+    for (const Layout layout : {Layout::rows, Layout::columns}) {
+      expect_matches_reference(
+          {.m = 30, .n = 70, .k = 4100, .a_layout = Layout::columns, .b_layout = layout});
+      expect_matches_reference({.m = 17, .n = 33, .k = 3000, .out = bfloat16, .a_layout = layout});
+      expect_matches_reference({.m = 9001, .n = 35, .k = 300, .b_layout = layout});
+    }
+    expect_matches_reference({.m = 45,
+                              .n = 20,
+                              .k = 2500,
+                              .a = float64,
+                              .b = float64,
+                              .out = float64,
+                              .a_layout = Layout::columns});
+    expect_matches_reference({.m = 9001, .n = 35, .k = 40, .out = float16});
+  }
+  set_num_threads(usual);
+}
+
 TEST_P(TemplateMatmulTest, EveryPairOfDtypes) {
   for (const Dtype a : all_dtypes) {
     for (const Dtype b : all_dtypes) {
