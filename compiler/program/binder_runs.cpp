@@ -151,6 +151,9 @@ void Binder::write_kernel(const LoweredKernel& lowered) {
   if (const auto split = split_reduction(lowered.kernel, extents, strides, num_threads())) {
     return add_split_reduction(*split, strides, pointers);
   }
+  if (const auto split = split_variance(lowered.kernel, extents, strides)) {
+    return add_split_reduction(*split, strides, pointers);
+  }
   add_kernel(lowered.kernel, extents, strides, std::move(pointers), -1);
 }
 
@@ -205,15 +208,21 @@ void Binder::add_split_reduction(const SplitReduction& split, std::span<const st
   for (Dtype dtype : split.partial_dtypes) {
     partial.push_back(add_step_storage(split.parts * split.results * dtype.size()));
   }
+  binding_.counts_.push_back(split.counts);
+  const auto counts = static_cast<int64_t>(reinterpret_cast<intptr_t>(binding_.counts_.back().data()));
   const auto add_half = [&](const SplitReduction::Half& half, bool rest) {
     std::vector<KernelRun::Pointer> own;
     for (size_t i = 0; i < half.operands.size(); ++i) {
       const int operand = half.operands[i];
       const int64_t size = half.kernel.accesses[i].dtype.size();
-      if (operand >= 0) {
+      if (operand == SplitReduction::part_counts) {
+        own.push_back({-1, counts});
+        if (rest) own.back().offset += (split.parts - 1) * size;
+      } else if (operand >= 0) {
         own.push_back(pointers[static_cast<size_t>(operand)]);
         const int64_t stride = strides[static_cast<size_t>(operand)][static_cast<size_t>(split.split_dim)];
-        if (rest) own.back().offset += split.rest_offset * stride * size;
+        const bool moves = half.at_first.empty() || !half.at_first[i];
+        if (rest && moves) own.back().offset += split.rest_offset * stride * size;
       } else {
         own.push_back({partial[static_cast<size_t>(-1 - operand)], 0});
         if (rest) own.back().offset = (split.parts - 1) * split.results * size;

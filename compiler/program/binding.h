@@ -78,6 +78,7 @@ class Binding {
   std::vector<Run> runs_;
   std::vector<Location> outputs_;
   std::vector<std::unique_ptr<int64_t>> extents_;  // what kernels read as extents
+  std::vector<std::vector<int64_t>> counts_;       // and as the elements of a reduction's parts
   std::vector<MemoryPiece>
       pieces_;                // of temporaries and results, by the first step; steps are places in runs_
   std::vector<int> by_last_;  // the same, by the last

@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include <lazuli/compiler/program/split_reduction.h>
 #include <lazuli/lazuli.h>
@@ -109,6 +111,108 @@ TEST(SplitReduction, FindsTheFirstOfEqualPositions) {
       EXPECT_EQ(argmin(negative(x)).item<uint32_t>(), place) << size;
     }
   }
+}
+
+/// Mean and variance by one kernel, others by one each.
+std::vector<array> statistics(const array& x, const std::vector<int>& axes) {
+  std::vector<array> results{mean(x, axes), var(x, axes)};
+  eval(results);
+  for (array other : {std(x, axes, false, 1), var(x * x, axes, true)}) {
+    other.eval();
+    results.push_back(other);
+  }
+  return results;
+}
+
+TEST(SplitVariance, AgreesWithDoublePrecision) {
+  struct Case {
+    Shape shape;
+    std::vector<int> axes;
+  };
+  const std::vector<Case> cases{
+      {{1024, 256}, {0}},      {{1025, 257}, {0}},      {{40'000, 7}, {0}},
+      {{256, 1031}, {0}},      {{260, 5000}, {0}},      {{3, 700, 130}, {1}},
+      {{9, 100, 300}, {0, 1}}, {{300, 9, 100}, {0, 1}}, {{257, 20, 60}, {0}},
+  };
+  for (const auto& [shape, axes] : cases) {
+    for (const Dtype dtype : {float32, float16, bfloat16}) {
+      SCOPED_TRACE(shape_to_string(shape) + std::string(dtype_name(dtype)));
+      const array x = astype(random::normal(shape, float32, 3.0f, 0.5f, random::key(5)), dtype);
+      const std::vector<array> exact = statistics(astype(x, float64), axes);
+      for (const int threads : {1, 4}) {
+        const test::ThreadsScope scope(threads);
+        for (const array& input : {x, swapaxes(contiguous(swapaxes(x, 0, -1)), 0, -1)}) {
+          const std::vector<array> found = statistics(input, axes);
+          // Where a part's first element is an outlier, up to 128 units are lost.
+          const double tolerance = dtype == float32 ? 2e-5 : dtype == float16 ? 1e-3 : 2e-2;
+          for (size_t i = 0; i < found.size(); ++i) {
+            EXPECT_TRUE(allclose(astype(found[i], float64), exact[i], tolerance, 0.0).item<bool>()) << i;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(SplitVariance, LosesNothingFarFromZero) {
+  // Squares of the elements themselves would leave no digit; the first row lies apart from all others.
+  const array noise = random::normal({2000, 200}, float32, 0.0f, 1.0f, random::key(7));
+  const array first = astype(equal(reshape(arange(2000), {2000, 1}), array(0)), float32);
+  for (const float level : {0.0f, 1000.0f, -30'000.0f}) {
+    const array x = noise + array(level) + first * array(50.0f);
+    const array exact = var(astype(x, float64), 0);
+    // The mean itself is rounded, three times by 0.002 at most.
+    EXPECT_TRUE(allclose(astype(var(x, 0), float64), exact, 1e-5, 3.6e-5).item<bool>()) << level;
+  }
+  EXPECT_LT(max(var(full({2000, 200}, 0.1f), 0)).item<float>(), 1e-15f);
+}
+
+TEST(SplitVariance, KeepsNanAndInfinity) {
+  const array noise = random::normal({2000, 200}, float32, 0.0f, 1.0f, random::key(7));
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    for (const int place : {0, 70, 1999}) {
+      const array here = equal(reshape(arange(2000), {2000, 1}), array(place));
+      const array only = equal(arange(200), array(3));
+      const array v = var(where(logical_and(here, only), array(bad), noise), 0);
+      EXPECT_TRUE(array_equal(isnan(v), only).item<bool>()) << bad << " in row " << place;
+    }
+  }
+}
+
+TEST(SplitVariance, TakesSquaresAroundAnyCentre) {
+  const kir::Kernel kernel = kir::parse(R"(kernel reduce parallel
+a0 input float32 any any
+a1 input float32 zero any
+a2 output float32 zero any
+point_block
+block
+  %0 = load.float32 a0
+  %1 = reduce_sum.float32 %0
+point_block
+  %2 = load.float32 a1
+  %3 = max.float32 %1, %2
+block
+  %4 = load.float32 a0
+  %5 = sub.float32 %4, %3
+  %6 = mul.float32 %5, %5
+  %7 = reduce_sum.float32 %6
+point_block
+  store.float32 a2, %7
+)");
+  const std::vector<std::vector<int64_t>> strides{{600, 1}, {0, 1}, {0, 1}};
+  const std::vector<int64_t> small{200, 600}, large{1000, 600};
+  EXPECT_FALSE(split_variance(kernel, small, strides));
+  const auto split = split_variance(kernel, large, strides);
+  ASSERT_TRUE(split);
+  ASSERT_TRUE(split->rest);
+  for (const auto* half : {&split->first, &*split->rest, &split->second}) kir::verify(half->kernel);
+  EXPECT_EQ(split->counts, (std::vector<int64_t>{128, 128, 128, 128, 128, 128, 128, 104}));
+  // A mean that is used as the second pass's elements, or other elements there, is another thing.
+  kir::Kernel other = kernel;
+  other.instructions[4].op = kir::Opcode::load;
+  other.instructions[4].imm = 1;
+  other.accesses[1].strides[0] = kir::StrideClass::any;
+  EXPECT_FALSE(split_variance(other, large, strides));
 }
 
 TEST(SplitReduction, LeavesSmallWorkAlone) {
