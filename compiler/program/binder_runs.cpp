@@ -221,6 +221,7 @@ void Binder::add_split_reduction(const SplitReduction& split, std::span<const st
       } else if (operand >= 0) {
         own.push_back(pointers[static_cast<size_t>(operand)]);
         const int64_t stride = strides[static_cast<size_t>(operand)][static_cast<size_t>(split.split_dim)];
+        if (!half.moved.empty()) own.back().offset += half.moved[i] * stride * size;
         const bool moves = half.at_first.empty() || !half.at_first[i];
         if (rest && moves) own.back().offset += split.rest_offset * stride * size;
       } else {

@@ -24,6 +24,8 @@ struct SplitReduction {
     std::vector<int> operands;
     /// Which accesses stay at the first element even in `rest`; empty: none.
     std::vector<bool> at_first;
+    /// How many elements along the split dimension each access begins further on; empty: none.
+    std::vector<int64_t> moved;
   };
   Half first;
   /// The first half again for what is left over when the dimension is divided into equal parts, if anything

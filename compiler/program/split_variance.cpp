@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <map>
 
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
@@ -19,11 +21,18 @@ namespace {
 
 /// Fewer elements than this lie in the caches, where going over them twice costs little.
 constexpr int64_t least_elements = 1 << 18;
-/// Elements that a part sums up. Squares of distances from the first of them add up to at most so many times
-/// the squares of distances from their mean: what is lost when the one is taken from the other is no more
-/// than adding so many numbers loses anyway.
+/// Elements that a part sums up. Squares of distances from one of them add up to at most so many times the
+/// squares of distances from their mean, and that only where this one lies far from all others: so distances
+/// are taken from the average of a few. What is lost when the one sum is taken from the other is then little
+/// more than what adding loses anyway.
 constexpr int64_t part_size = 128;
 constexpr int64_t most_in_part = 1024;
+constexpr size_t samples = 4;
+
+uint64_t bits_of(double number, Dtype type) {
+  return type == float64 ? std::bit_cast<uint64_t>(number)
+                         : std::bit_cast<uint32_t>(static_cast<float>(number));
+}
 
 /// A kernel that sums up, uses the sum, and sums up the squares of what lies between the same elements and
 /// some value for all of them, such as their mean.
@@ -141,8 +150,10 @@ class VarianceSplitter {
       if (half.kernel.blocks.empty()) return;
       half.kernel.blocks.back().end = static_cast<uint32_t>(half.kernel.instructions.size());
     }
-    uint64_t access(Access access, std::vector<int64_t> strides, int operand, bool is_first = false) {
+    uint64_t access(Access access, std::vector<int64_t> strides, int operand, bool is_first = false,
+                    int64_t moved = 0) {
       half.at_first.push_back(is_first);
+      half.moved.push_back(moved);
       half.kernel.accesses.push_back(std::move(access));
       half.strides.push_back(std::move(strides));
       half.operands.push_back(operand);
@@ -194,11 +205,14 @@ class VarianceSplitter {
     draft.half.extents.assign(extents_.begin(), extents_.end());
     draft.half.extents[static_cast<size_t>(split_dim_)] = size;
     draft.half.extents.insert(draft.half.extents.begin(), parts);
-    // For each access, those to all elements, to a part's first, and to the first of all.
-    std::vector<uint64_t> all, own, first;
+    // For each access, those to all elements, to some of a part, and to the first of all.
+    std::vector<uint64_t> all, first;
+    std::array<std::vector<uint64_t>, samples> own;
     for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
       Access access = kernel_.accesses[a];
-      for (auto* accesses : {&all, &own, &first}) accesses->push_back(0);
+      all.push_back(0);
+      first.push_back(0);
+      for (std::vector<uint64_t>& accesses : own) accesses.push_back(0);
       if (access.kind != Access::Kind::input) continue;
       std::vector<int64_t> strides = strides_[a];
       strides.insert(strides.begin(), strides[static_cast<size_t>(split_dim_)] * size);
@@ -211,7 +225,10 @@ class VarianceSplitter {
       for (size_t d = 0; d < kernel_.dims.size(); ++d) {
         if (reduces(d)) stand_still(d + 1);
       }
-      own.back() = draft.access(access, strides, static_cast<int>(a));
+      for (size_t n = 0; n < samples; ++n) {
+        const int64_t moved = static_cast<int64_t>(n) * size / static_cast<int64_t>(samples);
+        own[n].back() = draft.access(access, strides, static_cast<int>(a), false, moved);
+      }
       stand_still(0);
       first.back() = draft.access(access, strides, static_cast<int>(a), true);
     }
@@ -228,15 +245,22 @@ class VarianceSplitter {
 
     const ValueId value = at(sum_).operands[0];
     draft.begin(false);
-    std::map<ValueId, ValueId> of_own, of_first, of_all;
-    const ValueId origin = copy(draft, value, own, of_own, 1);
-    for (const auto& [id, made] : of_own) {  // what is the same for all elements
-      if (!is_in(kernel_.blocks[first_pass_], id)) of_first.emplace(id, made);
-    }
-    of_all = of_first;
-    const ValueId start = copy(draft, value, first, of_first, 1);
+    std::map<ValueId, ValueId> shared;  // what is the same for all elements
+    const auto made_of = [&](const std::vector<uint64_t>& accesses) {
+      std::map<ValueId, ValueId> known = shared;
+      const ValueId made = copy(draft, value, accesses, known, 1);
+      for (const auto& [id, other] : known) {
+        if (!is_in(kernel_.blocks[first_pass_], id)) shared.emplace(id, other);
+      }
+      return made;
+    };
+    const ValueId start = made_of(first);
+    ValueId origin = made_of(own[0]);
+    for (size_t n = 1; n < samples; ++n) origin = draft.add(Opcode::add, type, {origin, made_of(own[n])});
+    const ValueId share = draft.add(Opcode::constant, type, {}, bits_of(1.0 / samples, type));
+    origin = draft.add(Opcode::mul, type, {origin, share});
     draft.begin(true);
-    const ValueId distance = draft.add(Opcode::sub, type, {copy(draft, value, all, of_all, 1), origin});
+    const ValueId distance = draft.add(Opcode::sub, type, {made_of(all), origin});
     const ValueId sum = draft.add(Opcode::reduce_sum, type, {distance});
     const ValueId square =
         draft.add(Opcode::reduce_sum, type, {draft.add(Opcode::mul, type, {distance, distance})});

@@ -143,7 +143,7 @@ TEST(SplitVariance, AgreesWithDoublePrecision) {
         const test::ThreadsScope scope(threads);
         for (const array& input : {x, swapaxes(contiguous(swapaxes(x, 0, -1)), 0, -1)}) {
           const std::vector<array> found = statistics(input, axes);
-          // Where a part's first element is an outlier, up to 128 units are lost.
+          // Where elements that distances are taken from are outliers, some units are lost.
           const double tolerance = dtype == float32 ? 2e-5 : dtype == float16 ? 1e-3 : 2e-2;
           for (size_t i = 0; i < found.size(); ++i) {
             EXPECT_TRUE(allclose(astype(found[i], float64), exact[i], tolerance, 0.0).item<bool>()) << i;
@@ -159,7 +159,8 @@ TEST(SplitVariance, LosesNothingFarFromZero) {
   const array noise = random::normal({2000, 200}, float32, 0.0f, 1.0f, random::key(7));
   const array first = astype(equal(reshape(arange(2000), {2000, 1}), array(0)), float32);
   for (const float level : {0.0f, 1000.0f, -30'000.0f}) {
-    const array x = noise + array(level) + first * array(50.0f);
+    array x = noise + array(level) + first * array(50.0f);
+    x.eval();
     const array exact = var(astype(x, float64), 0);
     // The mean itself is rounded, three times by 0.002 at most.
     EXPECT_TRUE(allclose(astype(var(x, 0), float64), exact, 1e-5, 3.6e-5).item<bool>()) << level;
