@@ -7,6 +7,7 @@
 
 #include <lazuli/compiler/operations.h>
 #include <lazuli/compiler/templates/fft.h>
+#include <lazuli/compiler/templates/fft_real.h>
 #include <lazuli/ops/creation.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
@@ -58,6 +59,44 @@ const OperationRegistration<FourierTransform> fourier_registration(
       return make_ref<FourierTransform>(r.name() == "ifft");
     });
 
+/// The first half of the transform of real rows along the last axis, and the element after it, not scaled.
+class RealFourierTransform final : public HostOperation {
+ public:
+  std::string_view name() const override { return "rfft"; }
+  bool needs_contiguous(int) const override { return true; }
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override {
+    ArraySpec result = inputs[0];
+    result.dtype = complex64;
+    result.shape.back() = result.shape.back() / 2 + 1;
+    return {result};
+  }
+
+  void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
+    const int64_t count = element_count(inputs[0].shape);
+    if (count == 0) return;
+    const int64_t length = inputs[0].shape.back().hint();
+    templates::real_fourier_transform(reinterpret_cast<const float*>(inputs[0].data),
+                                      reinterpret_cast<complex64_t*>(outputs[0].data), count / length,
+                                      length);
+  }
+
+  /// What is left out of the transform has no cotangent; the input has no imaginary part.
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>&) const override;
+  Differentials jvp(const Application&, const Differentials& tangents) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {*tangents[0]})};
+  }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>&, Dim) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {inputs[0]})};
+  }
+};
+
+const OperationRegistration<RealFourierTransform> real_fourier_registration(
+    "real_fourier_transform", 1, [](AttributeReader& r) -> Ref<const Operation> {
+      r.require(r.inputs()[0].dtype == float32 && !r.inputs()[0].shape.empty(), "operands");
+      return make_ref<RealFourierTransform>();
+    });
+
 array transformed(const array& a, int axis, bool inverse, StreamOrDevice s) {
   const StreamContext on(s);
   const array rows = moveaxis(a, axis, -1, s);
@@ -81,6 +120,19 @@ array resized(const array& a, int axis, Dim length, StreamOrDevice s) {
   Shape shape = a.shape();
   shape[static_cast<size_t>(axis)] = length - extent;
   return concatenate({a, zeros(shape, a.dtype(), s)}, axis, s);
+}
+
+Differentials RealFourierTransform::vjp(const Application& at, const Differentials& cotangents,
+                                        const std::vector<bool>&) const {
+  const int last = static_cast<int>(at.inputs[0].ndim()) - 1;
+  const array full = resized(*cotangents[0], last, at.inputs[0].shape().back(), {});
+  return {real(transformed(full, last, true, {}))};
+}
+
+array real_transformed(const array& a, int axis, StreamOrDevice s) {
+  const StreamContext on(s);
+  const array rows = moveaxis(a, axis, -1, s);
+  return moveaxis(lazuli::apply(make_ref<RealFourierTransform>(), {rows}), -1, axis, s);
 }
 
 /// Axes and the lengths of the transforms along them, as far as they are given.
@@ -133,9 +185,7 @@ array real_transform(const array& a, const std::vector<Extent>& extents, FFTNorm
   const Extent& last = extents.back();
   const array x = last.length ? resized(a, last.axis, *last.length, s) : a;
   const Dim length = x.shape()[static_cast<size_t>(last.axis)];
-  const array half = part(transformed(astype(astype(x, float32, s), complex64, s), last.axis, false, s),
-                          last.axis, 0, length / 2 + 1, s);
-  array result = half;
+  array result = real_transformed(astype(x, float32, s), last.axis, s);
   std::vector<Dim> lengths{length};
   for (size_t i = 0; i + 1 < extents.size(); ++i) {
     if (extents[i].length) result = resized(result, extents[i].axis, *extents[i].length, s);

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <complex>
+#include <cstdint>
+
+/// Discrete Fourier transforms of rows of real numbers, by complex ones of half the length where that is
+/// even.
+namespace lazuli::templates {
+
+/// The first length / 2 + 1 elements of each row's transform; the others are their conjugates. `in` is [rows,
+/// length], `out` [rows, length / 2 + 1].
+void real_fourier_transform(const float* in, std::complex<float>* out, int64_t rows, int64_t length);
+
+}  // namespace lazuli::templates
