@@ -43,6 +43,16 @@ void join(const float* from, int64_t count, bool inverse, Complex* to) {
   }
 }
 
+/// Short rows are transformed before the processor's own fetching has found them: those that this thread is
+/// likely to take next are asked for.
+void fetch_rows(const Complex* in, int64_t first, int64_t rows, int64_t length) {
+  constexpr int64_t most_bytes = 16 << 10;
+  constexpr int64_t line_elements = 64 / static_cast<int64_t>(sizeof(Complex));
+  const int64_t elements = std::min(fft_lanes, rows - first) * length;
+  if (elements * static_cast<int64_t>(sizeof(Complex)) > most_bytes) return;
+  for (int64_t i = 0; i < elements; i += line_elements) __builtin_prefetch(in + first * length + i, 0, 2);
+}
+
 /// Rows side by side, `fft_lanes` at a time.
 void transform_rows(const Complex* in, Complex* out, int64_t rows, int64_t length, bool inverse) {
   const std::shared_ptr<const FftPlan> plan = FftPlan::of(length);
@@ -57,6 +67,7 @@ void transform_rows(const Complex* in, Complex* out, int64_t rows, int64_t lengt
     // Real and imaginary parts are the columns of a matrix of floats, and rows of it transposed.
     const auto* const from = reinterpret_cast<const float*>(in + first * length);
     table.transpose(from, 2 * length, count, 2 * length, x, fft_lanes);
+    fetch_rows(in, first + num_threads() * fft_lanes, rows, length);
     const auto exchange = [&] {
       for (int64_t k = 0; inverse && k < length; ++k) {
         std::swap_ranges(x + k * fft_element, x + k * fft_element + fft_lanes,
