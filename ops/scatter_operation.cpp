@@ -113,7 +113,7 @@ class Walk {
            within_[0].extent == inputs_[0].shape.back().hint();
   }
 
-  /// Calls `f` for all slices, in row-major order of the updates.
+  /// Calls `f(slice, soon)` for all slices, in row-major order of the updates; `soon` is one that follows.
   template <typename F>
   void for_each_slice(F&& f) const {
     Slice chunk[chunk_size];
@@ -123,13 +123,14 @@ class Walk {
       for (int64_t begin = 0; begin < row; begin += chunk_size) {
         const int64_t count = std::min(chunk_size, row - begin);
         find(i, begin, chunk, count);
-        for (int64_t k = 0; k < count; ++k) f(chunk[k]);
+        for (int64_t k = 0; k < count; ++k) f(chunk[k], chunk[std::min(k + slices_ahead, count - 1)]);
       }
     }
   }
 
  private:
   static constexpr int64_t chunk_size = 512;
+  static constexpr int64_t slices_ahead = 2;
 
   /// `count` slices from `begin` on along the last of the dimensions across, in its row number `row`.
   void find(int64_t row, int64_t begin, Slice* slices, int64_t count) const {
@@ -194,16 +195,30 @@ void accumulate(Walk& walk, const T* updates, Acc* places, int64_t total) {
     Acc* to = places + slice.place;
     for (int64_t i = begin; i < end; ++i) add(to[i], from[i]);
   };
+  // Rows lie anywhere, and are too short for the processor to find out where they go on.
+  const auto fetch = [&](int64_t begin, int64_t end, const Slice& slice) {
+    constexpr int64_t line_bytes = 64;
+    for (int64_t i = begin; i < end; i += line_bytes / static_cast<int64_t>(sizeof(T))) {
+      __builtin_prefetch(updates + slice.update + i, 0, 2);
+    }
+    for (int64_t i = begin; i < end; i += line_bytes / static_cast<int64_t>(sizeof(Acc))) {
+      __builtin_prefetch(places + slice.place + i, 1, 2);
+    }
+  };
   if (walk.slices_are_rows() && size >= parts * shortest_run) {
     // A part of each row.
     parallel_for(parts, [&](int64_t part) {
-      walk.for_each_slice(
-          [&](const Slice& slice) { run(size * part / parts, size * (part + 1) / parts, slice); });
+      const int64_t begin = size * part / parts;
+      const int64_t end = size * (part + 1) / parts;
+      walk.for_each_slice([&](const Slice& slice, const Slice& soon) {
+        fetch(begin, end, soon);
+        run(begin, end, slice);
+      });
     });
   } else if (walk.slices_are_rows() && size > 1) {
     // Whole rows, each the next thread's.
     parallel_for(parts, [&](int64_t part) {
-      walk.for_each_slice([&](const Slice& slice) {
+      walk.for_each_slice([&](const Slice& slice, const Slice&) {
         if (parts == 1 || slice.place / size % parts == part) run(0, size, slice);
       });
     });
@@ -211,7 +226,7 @@ void accumulate(Walk& walk, const T* updates, Acc* places, int64_t total) {
     // Single elements, by blocks of places.
     walk.dissolve();
     parallel_for(parts, [&](int64_t part) {
-      walk.for_each_slice([&](const Slice& element) {
+      walk.for_each_slice([&](const Slice& element, const Slice&) {
         if (parts > 1 && element.place / owned_block % parts != part) return;
         add(places[element.place], updates[element.update]);
       });

@@ -9,6 +9,8 @@ void bench_elementwise(Table& table);
 void bench_reductions(Table& table);
 void bench_rows(Table& table);      ///< softmax and norms
 void bench_movement(Table& table);  ///< transposes, gathers, concatenation
+void bench_indexing(Table& table);  ///< gathers and scatters by index arrays, einsum
+void bench_random(Table& table);
 void bench_sorting(Table& table);
 void bench_cumulative(Table& table);
 void bench_convolution(Table& table);

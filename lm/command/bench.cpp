@@ -40,6 +40,8 @@ void run_kernels(const KernelBenchOptions& options) {
   bench::bench_reductions(table);
   bench::bench_rows(table);
   bench::bench_movement(table);
+  bench::bench_indexing(table);
+  bench::bench_random(table);
   bench::bench_sorting(table);
   bench::bench_linalg(table);
   bench::bench_cumulative(table);
