@@ -79,6 +79,9 @@ Shape along_axis_shape(const array& a, const array& indices, int axis, const cha
   index_others[axis] = 1;
   Shape shape = broadcast_shapes(others, index_others);
   shape[axis] = indices.shape()[axis];
+  if (a.shape()[axis] == 0 && element_count(shape) > 0) {
+    throw std::invalid_argument("[" + std::string(name) + "] indices along an axis without elements");
+  }
   return shape;
 }
 

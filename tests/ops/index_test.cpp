@@ -47,6 +47,15 @@ TEST(Index, AlongAnAxis) {
   expect_array(take_along_axis(counting({1, 4}), columns, 1), {3, 2}, float32, {3, 0, 1, 1, 3, 2});
   expect_error([&] { take_along_axis(a, make({1}, {1}, int32), 0); }, "[take_along_axis]");
   expect_error([&] { take_along_axis(a, zeros({3, 4}), 0); }, "[take_along_axis]");
+  const array nothing = zeros({3, 0});
+  expect_error([&] { take_along_axis(nothing, zeros({3, 1}, int32), 1); }, "[take_along_axis]");
+  expect_error([&] { put_along_axis(nothing, zeros({3, 1}, int32), array(1.0f), 1); }, "[put_along_axis]");
+  expect_error(
+      [&] {
+        scatter_add_axis(nothing, zeros({3, 1}, int32), array(1.0f), 1);
+      },
+      "[scatter_add_axis]");
+  EXPECT_EQ(take_along_axis(nothing, zeros({3, 0}, int32), 1).shape(), (Shape{3, 0}));
   expect_error([&] { take_along_axis(a, zeros({2, 1}, int32), 1); }, "[broadcast_shapes]");
 
   expect_array(put_along_axis(a, make({3, 0, -1}, {3, 1}, int32), array(-1.0f), 1), {3, 4}, float32,
