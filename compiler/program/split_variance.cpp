@@ -195,8 +195,9 @@ class VarianceSplitter {
   }
 
   /// Of each part the sum of distances from the first element of all, and that of squares of distances from
-  /// the part's own mean; both from distances from its first element, so that it is gone over once. (Sums of
-  /// the elements themselves would lose what parts differ by, where that is little beside them.)
+  /// the part's own mean; both from distances from the average of a few of its elements, so that it is gone
+  /// over once. (Sums of the elements themselves would lose what parts differ by, where that is little beside
+  /// them.)
   SplitReduction::Half make_first(int64_t parts, int64_t size) const {
     Draft draft;
     Kernel& kernel = draft.half.kernel;

@@ -6,20 +6,11 @@
 
 #include <lazuli/compiler/templates/convolution.h>
 #include <lazuli/compiler/templates/convolution_taps.h>
+#include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
 
 /// Panels of a convolution's weights, as `PackPanels` asks for them.
 namespace lazuli::templates {
-
-/// The tile by which products of T are computed.
-template <typename T>
-const GemmKernel<T>& gemm_kernel() {
-  if constexpr (std::is_same_v<T, float>) {
-    return kernels().gemm_float;
-  } else {
-    return kernels().gemm_double;
-  }
-}
 
 /// panel[c * width + i] = rows[i * stride + c]
 template <typename T>

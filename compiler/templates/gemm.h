@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/matmul.h>
@@ -10,6 +11,16 @@
 /// The blocked matrix product over packed panels, which knows neither where the operands come from nor where
 /// the result goes: both are holes, filled with functions.
 namespace lazuli::templates {
+
+/// The tile by which products of T are computed.
+template <typename T>
+const GemmKernel<T>& gemm_kernel() {
+  if constexpr (std::is_same_v<T, float>) {
+    return kernels().gemm_float;
+  } else {
+    return kernels().gemm_double;
+  }
+}
 
 /// Writes the panels of lanes [first, first + count) and depths [k_first, k_first + k_count), one panel for
 /// each `width` lanes, k_count * width elements after the one before. In a panel that begins at lane l,

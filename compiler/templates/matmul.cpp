@@ -40,15 +40,6 @@ bool is_native(Dtype dtype) {
   return dtype == (sizeof(T) == sizeof(float) ? float32 : float64);
 }
 
-template <typename T>
-const GemmKernel<T>& gemm_kernel() {
-  if constexpr (std::is_same_v<T, float>) {
-    return kernels().gemm_float;
-  } else {
-    return kernels().gemm_double;
-  }
-}
-
 /// A small product: a is read where it lies, b too where its rows are contiguous.
 template <typename T>
 void small_product(const Product& product) {
