@@ -10,6 +10,7 @@
 #include <llvm/Support/raw_ostream.h>
 
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
+#include <lazuli/compiler/llvm/code_passes.h>
 #include <lazuli/compiler/llvm/emitter.h>
 #include <lazuli/compiler/llvm/instructions.h>
 #include <lazuli/compiler/llvm/machine.h>
@@ -31,6 +32,7 @@ void generate_kernel(llvm::Module& module, const Target& target, const kir::Kern
   const kir::Kernel moved = move_bits(kernel);
   KernelEmitter emitter(*function, target, moved, options);
   emitter.emit();
+  if (emitter.addresses_are_simple()) keep_addresses(module);
   module.setModuleIdentifier(emitter.describe());
 }
 
@@ -83,6 +85,10 @@ std::string KernelEmitter::describe() const {
                      std::to_string(schedule_.lanes) + " lanes, unrolled";
   for (const int unroll : schedule_.unroll) text += " " + std::to_string(unroll);
   return text + (options_.streaming ? ", streaming, " : ", ") + target_.cpu;
+}
+
+bool KernelEmitter::addresses_are_simple() const {
+  return llvm::StringRef(target_.triple).starts_with("x86_64") && !schedule_.has_transposed();
 }
 
 void KernelEmitter::emit() {

@@ -25,6 +25,8 @@ class KernelEmitter {
   void emit();
   /// How the kernel is walked, in a line.
   std::string describe() const;
+  /// Whether the target's addressing modes do for all loops as they are: a position, scaled, from each pointer.
+  bool addresses_are_simple() const;
 
  private:
   using Value = llvm::Value;

@@ -16,6 +16,8 @@
 #include <llvm/Transforms/Scalar/EarlyCSE.h>
 #include <llvm/Transforms/Utils/Cloning.h>
 
+#include <lazuli/compiler/llvm/code_passes.h>
+
 namespace lazuli {
 
 namespace {
@@ -97,7 +99,8 @@ namespace {
 void emit(llvm::TargetMachine& machine, llvm::Module& module, llvm::raw_pwrite_stream& out,
           llvm::CodeGenFileType type) {
   auto passes = std::make_unique<llvm::legacy::PassManager>();
-  if (machine.addPassesToEmitFile(*passes, out, nullptr, type, /*DisableVerify=*/true)) {
+  CodePasses needed(*passes, module);
+  if (machine.addPassesToEmitFile(needed, out, nullptr, type, /*DisableVerify=*/true)) {
     throw std::runtime_error("LLVM cannot emit this kind of file for the target");
   }
   try {
