@@ -66,11 +66,8 @@ array cummin(const array& a, bool reverse, bool inclusive, StreamOrDevice s) {
 }
 
 array logcumsumexp(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  const StreamContext on(s);
   const Dtype dtype = at_least_float(real_only(a, "logcumsumexp").dtype());
-  const array x = astype(a, dtype == float16 || dtype == bfloat16 ? float32 : dtype, s);
-  const int from_end = normalize_axis(axis, a.ndim(), "logcumsumexp") - static_cast<int>(a.ndim());
-  return astype(log_cumulative_sum_exp(x, from_end, reverse, inclusive), dtype, s);
+  return scan(ScanKind::log_sum_exp, astype(a, dtype, s), axis, reverse, inclusive, "logcumsumexp", s);
 }
 array logcumsumexp(const array& a, bool reverse, bool inclusive, StreamOrDevice s) {
   return logcumsumexp(flatten(a, s), 0, reverse, inclusive, s);

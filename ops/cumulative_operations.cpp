@@ -53,7 +53,7 @@ array places_along(const Shape& shape, int axis) {
 }  // namespace
 
 std::string_view ScanOperation::name() const {
-  static constexpr std::string_view names[] = {"cumsum", "cumprod", "cummax", "cummin"};
+  static constexpr std::string_view names[] = {"cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"};
   return names[static_cast<size_t>(kind_)];
 }
 
@@ -86,6 +86,7 @@ Differentials ScanOperation::vjp(const Application& at, const Differentials& cot
   // Element i without itself is what element i - 1 is with itself, whose cotangent is therefore that of i.
   const array own = inclusive_ ? g : neighbours(g, axis_, !reverse_);
   if (kind_ == ScanKind::prod) return {cotangent_of_products(x, own)};
+  if (kind_ == ScanKind::log_sum_exp) return {cotangent_of_logarithms(x, own)};
   const array y =
       inclusive_ ? at.outputs[0] : lazuli::apply(make_ref<ScanOperation>(kind_, axis_, reverse_, true), {x});
   return {cotangent_of_extremes(x, y, own)};
@@ -97,6 +98,24 @@ array ScanOperation::cotangent_of_products(const array& x, const array& g) const
   const array before = lazuli::apply(make_ref<ScanOperation>(ScanKind::prod, axis_, reverse_, false), {x});
   const array behind = recurrence(conjugate(neighbours(x, axis_, !reverse_)), g, axis_, !reverse_);
   return multiply(conjugate(before), behind);
+}
+
+/// With y, the results with themselves: x[j] has the weight exp(x[j] - y[i]) in every y[i] from j on. The
+/// cotangent is exp(x[j] - y[j]) * r[j], where r[j] = g[j] + exp(y[j] - y[j + 1]) * r[j + 1]. No exponent is
+/// positive. Halves are computed in float32, as rounding y would change the weights.
+array ScanOperation::cotangent_of_logarithms(const array& x, const array& g) const {
+  const Dtype dtype = x.dtype() == float64 ? float64 : float32;
+  const array exact = astype(x, dtype);
+  const array y = lazuli::apply(make_ref<ScanOperation>(kind_, axis_, reverse_, true), {exact});
+  // Equal infinities have no distance; what is behind the last is as far away as can be, so that gradients of
+  // this gradient are finite, too. An element of minus infinity adds nothing.
+  const array zero(0, dtype);
+  const array behind = neighbours(y, axis_, !reverse_, std::numeric_limits<double>::infinity());
+  const array falls = exp(where(equal(y, behind), zero, subtract(y, behind)));
+  const array none(-std::numeric_limits<double>::infinity(), dtype);
+  const array weights = where(equal(exact, none), zero, exp(subtract(exact, y)));
+  const array sums = recurrence(falls, astype(g, dtype), axis_, !reverse_);
+  return astype(multiply(weights, sums), x.dtype());
 }
 
 /// All cotangents go to the element that was the extreme at that time: the last one met that equals it.
@@ -139,25 +158,6 @@ std::vector<array> LinearRecurrence::vmap(std::span<const array> inputs, const s
                                           Dim batch) const {
   return {lazuli::apply(Ref<const Operation>(this), {as_batched(inputs[0], batched[0], batch),
                                                      as_batched(inputs[1], batched[1], batch)})};
-}
-
-/// With the largest element so far, m: exp(y[i] - m[i]) is s[i] = exp(m[i - 1] - m[i]) * s[i - 1] + exp(x[i]
-/// - m[i]). No exponent is positive, and s is at least 1. What is subtracted cancels out, in derivatives too;
-/// where m is infinite, the exponentials say what comes of it.
-array log_cumulative_sum_exp(const array& x, int axis, bool reverse, bool inclusive) {
-  const array zero(0, x.dtype());
-  const array highest =
-      stop_gradient(lazuli::apply(make_ref<ScanOperation>(ScanKind::max, axis, reverse, true), {x}));
-  const array before = neighbours(highest, axis, reverse);
-  // Equal infinities have no distance.
-  const array falls = exp(where(equal(before, highest), zero, subtract(before, highest)));
-  const array shift = where(isfinite(highest), highest, zero);
-  const array sums = recurrence(falls, exp(subtract(x, shift)), axis, reverse);
-  const array is_none = equal(sums, zero);
-  const array known = add(shift, log(where(is_none, array(1, x.dtype()), sums)));
-  const double nothing = -std::numeric_limits<double>::infinity();
-  const array result = where(is_none, array(nothing, x.dtype()), known);
-  return inclusive ? result : neighbours(result, axis, reverse, nothing);
 }
 
 }  // namespace lazuli

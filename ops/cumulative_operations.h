@@ -23,6 +23,7 @@ class ScanOperation final : public HostOperation {
 
  private:
   array cotangent_of_products(const array& x, const array& g) const;
+  array cotangent_of_logarithms(const array& x, const array& g) const;
   array cotangent_of_extremes(const array& x, const array& y, const array& g) const;
 
   templates::ScanKind kind_;
@@ -50,9 +51,5 @@ class LinearRecurrence final : public HostOperation {
   int axis_;
   bool reverse_;
 };
-
-/// The logarithm of sums of exponentials of the elements so far along an axis counted from the end; `x` is
-/// real floating point.
-array log_cumulative_sum_exp(const array& x, int axis, bool reverse, bool inclusive);
 
 }  // namespace lazuli

@@ -179,11 +179,13 @@ const OperationRegistration<ScanOperation> scan_registration(
       const int axis = r.integer("axis", -static_cast<int>(input.shape.size()), -1);
       const bool reverse = r.boolean("reverse");
       const bool inclusive = r.boolean("inclusive");
-      for (const ScanKind kind : {ScanKind::sum, ScanKind::prod, ScanKind::max, ScanKind::min}) {
+      for (const ScanKind kind :
+           {ScanKind::sum, ScanKind::prod, ScanKind::max, ScanKind::min, ScanKind::log_sum_exp}) {
         Ref<const Operation> made = make_ref<ScanOperation>(kind, axis, reverse, inclusive);
         if (made->name() != r.name()) continue;
         const bool orders = kind == ScanKind::max || kind == ScanKind::min;
         r.require(!(orders && input.dtype == complex64), "dtypes");
+        r.require(kind != ScanKind::log_sum_exp || is_real_floating(input.dtype), "dtypes");
         return made;
       }
       throw std::runtime_error("there is no such kind");

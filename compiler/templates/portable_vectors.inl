@@ -15,6 +15,7 @@ typedef float FloatV __attribute__((vector_size(vector_bytes)));
 typedef double DoubleV __attribute__((vector_size(vector_bytes)));
 typedef int32_t IntV __attribute__((vector_size(vector_bytes)));
 typedef int64_t LongV __attribute__((vector_size(vector_bytes)));
+typedef uint64_t UlongV __attribute__((vector_size(vector_bytes)));
 typedef uint32_t UintV __attribute__((vector_size(vector_bytes)));
 typedef int8_t SignedByteV __attribute__((vector_size(vector_bytes / 4)));
 typedef uint16_t HalfV __attribute__((vector_size(vector_bytes / 2)));

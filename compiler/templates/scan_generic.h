@@ -29,7 +29,7 @@ A combined(A before, A next) {
   }
 }
 
-/// What combined with anything gives it back.
+/// What combined with anything gives it back: for max and log_sum_exp, the lowest.
 template <ScanKind kind, typename A>
 A identity_of() {
   using Limits = std::numeric_limits<A>;

@@ -49,10 +49,10 @@ struct ScanLoops {
   void (*pass_on)(A* carry, const A* own, A* before, int64_t columns) = nullptr;
 };
 
-/// By ScanKind: sum, prod, max, min.
+/// By ScanKind: sum, prod, max, min, and log_sum_exp, which integers have no loops for.
 template <typename T>
 struct ScanTable {
-  ScanLoops<T> loops[4];
+  ScanLoops<T> loops[5];
 };
 
 struct ScanKernels {

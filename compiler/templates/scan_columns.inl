@@ -1,0 +1,115 @@
+// Cumulative operations down columns; see scan_kernels.inl.
+
+/// Rows of exactly `groups` groups of vectors, whose carries stay in registers.
+template <typename Op, typename T, int groups, bool exclusive>
+void few_columns_loop(const T* in, T* out, int64_t rows, int64_t step, typename Elements<T>::A* carry,
+                      bool stream) {
+  using A = typename Elements<T>::A;
+  constexpr int64_t lanes = VectorOf<A>::lanes;
+  constexpr int group = Elements<T>::group;
+  constexpr int vectors = groups * group;
+  Vector<A> before[vectors];
+  for (int v = 0; v < vectors; ++v) before[v] = Elements<A>::load(carry + v * lanes);
+  stream = stream && is_aligned(out) && step % (group * lanes) == 0;
+  for (int64_t row = 0; row < rows; ++row, in += step, out += step) {
+    Vector<A> results[vectors];
+    for (int v = 0; v < vectors; ++v) {
+      const Vector<A> now = Op::vector(before[v], Elements<T>::load(in + v * lanes));
+      results[v] = exclusive ? before[v] : now;
+      before[v] = now;
+    }
+    for (int v = 0; v < vectors; v += group) store<T>(out + v * lanes, results + v, stream);
+  }
+  for (int v = 0; v < vectors; ++v) store<A>(carry + v * lanes, before + v, false);
+}
+
+template <typename Op, typename T, bool exclusive>
+void columns_loop(const T* in, T* out, int64_t rows, int64_t columns, int64_t step,
+                  typename Elements<T>::A* carry, bool stream, int64_t ahead) {
+  using A = typename Elements<T>::A;
+  constexpr int64_t lanes = VectorOf<A>::lanes;
+  constexpr int group = Elements<T>::group;
+  constexpr int64_t abreast = group * lanes;
+  if (columns == abreast) return few_columns_loop<Op, T, 1, exclusive>(in, out, rows, step, carry, stream);
+  if (columns == 2 * abreast)
+    return few_columns_loop<Op, T, 2, exclusive>(in, out, rows, step, carry, stream);
+  if (columns == 4 * abreast)
+    return few_columns_loop<Op, T, 4, exclusive>(in, out, rows, step, carry, stream);
+  for (int64_t row = 0; row < rows; ++row, in += step, out += step) {
+    const bool past_caches = stream && is_aligned(out);
+    int64_t j = 0;
+    for (; j + abreast <= columns; j += abreast) {
+      if (ahead != 0) __builtin_prefetch(in + j + ahead, 0, 2);
+      Vector<A> results[group];
+      for (int v = 0; v < group; ++v) {
+        const Vector<A> before = Elements<A>::load(carry + j + v * lanes);
+        const Vector<A> now = Op::vector(before, Elements<T>::load(in + j + v * lanes));
+        store<A>(carry + j + v * lanes, &now, false);
+        results[v] = exclusive ? before : now;
+      }
+      store<T>(out + j, results, past_caches);
+    }
+    for (; j < columns; j += lanes) {
+      const auto left = static_cast<int>(columns - j < lanes ? columns - j : lanes);
+      const Vector<A> before = load_part(carry + j, 0, left, A{});
+      const Vector<A> now = Op::vector(before, load_part(in + j, 0, left, A{}));
+      store_part(carry + j, now, 0, left);
+      store_part(out + j, exclusive ? before : now, 0, left);
+    }
+  }
+}
+
+template <typename Op, typename T>
+void columns_either(const T* in, T* out, int64_t rows, int64_t columns, int64_t step,
+                    typename Elements<T>::A* carry, ScanWalk walk) {
+  const auto loop = walk.exclusive ? columns_loop<Op, T, true> : columns_loop<Op, T, false>;
+  loop(in, out, rows, columns, step, carry, walk.stream, walk.ahead);
+}
+
+/// Combines `rows` rows with the carries, in one pass over these.
+template <typename Op, typename T, int rows>
+void combine_rows(const T* in, int64_t columns, int64_t step, typename Elements<T>::A* carry) {
+  using A = typename Elements<T>::A;
+  constexpr int64_t lanes = VectorOf<A>::lanes;
+  int64_t j = 0;
+  for (; j + lanes <= columns; j += lanes) {
+    Vector<A> sum = Elements<A>::load(carry + j);
+    LAZULI_UNROLL
+    for (int row = 0; row < rows; ++row) sum = Op::vector(sum, Elements<T>::load(in + row * step + j));
+    store<A>(carry + j, &sum, false);
+  }
+  if (j < columns) {
+    const auto left = static_cast<int>(columns - j);
+    Vector<A> sum = load_part(carry + j, 0, left, A{});
+    for (int row = 0; row < rows; ++row) {
+      sum = Op::vector(sum, load_part(in + row * step + j, 0, left, A{}));
+    }
+    store_part(carry + j, sum, 0, left);
+  }
+}
+
+template <typename Op, typename T>
+void column_totals_loop(const T* in, int64_t rows, int64_t columns, int64_t step,
+                        typename Elements<T>::A* carry) {
+  int64_t row = 0;
+  for (; row + 4 <= rows; row += 4) combine_rows<Op, T, 4>(in + row * step, columns, step, carry);
+  for (; row < rows; ++row) combine_rows<Op, T, 1>(in + row * step, columns, step, carry);
+}
+
+template <typename Op, typename A>
+void pass_on_loop(A* carry, const A* own, A* before, int64_t columns) {
+  constexpr int64_t lanes = VectorOf<A>::lanes;
+  int64_t j = 0;
+  for (; j + lanes <= columns; j += lanes) {
+    const Vector<A> so_far = Elements<A>::load(carry + j);
+    store<A>(before + j, &so_far, false);
+    const Vector<A> now = Op::vector(so_far, Elements<A>::load(own + j));
+    store<A>(carry + j, &now, false);
+  }
+  if (j < columns) {
+    const auto left = static_cast<int>(columns - j);
+    const Vector<A> so_far = load_part(carry + j, 0, left, A{});
+    store_part(before + j, so_far, 0, left);
+    store_part(carry + j, Op::vector(so_far, load_part(own + j, 0, left, A{})), 0, left);
+  }
+}
