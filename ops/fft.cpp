@@ -91,10 +91,63 @@ class RealFourierTransform final : public HostOperation {
   }
 };
 
+/// The real rows of a given length of which half the transform, and the element after it, is given along the
+/// last axis; divided by the length, or not scaled.
+class InverseRealFourierTransform final : public HostOperation {
+ public:
+  InverseRealFourierTransform(Dim length, bool divided) : length_(std::move(length)), divided_(divided) {}
+  std::string_view name() const override { return "irfft"; }
+  void attributes(AttributeWriter& writer) const override {
+    writer.write("length", Shape{length_});
+    writer.write("divided", divided_);
+  }
+  bool needs_contiguous(int) const override { return true; }
+  std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override {
+    ArraySpec result = inputs[0];
+    result.dtype = float32;
+    result.shape.back() = length_;
+    return {result};
+  }
+
+  void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
+    const int64_t count = element_count(outputs[0].shape);
+    if (count == 0) return;
+    const int64_t length = outputs[0].shape.back().hint();
+    templates::inverse_real_fourier_transform(reinterpret_cast<const complex64_t*>(inputs[0].data),
+                                              reinterpret_cast<float*>(outputs[0].data), count / length,
+                                              length, divided_ ? 1 / static_cast<float>(length) : 1);
+  }
+
+  /// All elements but the first, and the one at half an even length, stand for their conjugates, too.
+  Differentials vjp(const Application& at, const Differentials& cotangents,
+                    const std::vector<bool>&) const override;
+  Differentials jvp(const Application&, const Differentials& tangents) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {*tangents[0]})};
+  }
+  std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>&, Dim) const override {
+    return {lazuli::apply(Ref<const Operation>(this), {inputs[0]})};
+  }
+
+ private:
+  Dim length_;
+  bool divided_;
+};
+
 const OperationRegistration<RealFourierTransform> real_fourier_registration(
     "real_fourier_transform", 1, [](AttributeReader& r) -> Ref<const Operation> {
       r.require(r.inputs()[0].dtype == float32 && !r.inputs()[0].shape.empty(), "operands");
       return make_ref<RealFourierTransform>();
+    });
+
+const OperationRegistration<InverseRealFourierTransform> inverse_real_fourier_registration(
+    "inverse_real_fourier_transform", 1, [](AttributeReader& r) -> Ref<const Operation> {
+      const Shape length = r.shape("length");
+      const ArraySpec& half = r.inputs()[0];
+      r.require(half.dtype == complex64 && !half.shape.empty(), "operands");
+      r.require(
+          length.size() == 1 && length[0].hint() > 0 && half.shape.back().hint() == length[0].hint() / 2 + 1,
+          "lengths");
+      return make_ref<InverseRealFourierTransform>(length[0], r.boolean("divided"));
     });
 
 array transformed(const array& a, int axis, bool inverse, StreamOrDevice s) {
@@ -122,11 +175,31 @@ array resized(const array& a, int axis, Dim length, StreamOrDevice s) {
   return concatenate({a, zeros(shape, a.dtype(), s)}, axis, s);
 }
 
+/// Half a transform of rows of `length` along the last axis, with those elements times a factor that stand
+/// for their conjugates, too.
+array with_pairs_times(const array& half, float factor, const Dim& length) {
+  const int last = static_cast<int>(half.ndim()) - 1;
+  const Dim extent = half.shape().back();
+  const Dim end = (length + 1) / 2;
+  return concatenate({part(half, last, 0, 1, {}), multiply(part(half, last, 1, end, {}), array(factor)),
+                      part(half, last, end, extent, {})},
+                     last);
+}
+
+/// The adjoint leaves out the imaginary part of what the whole inverse transform would be: an element and its
+/// conjugate with half of it each.
 Differentials RealFourierTransform::vjp(const Application& at, const Differentials& cotangents,
                                         const std::vector<bool>&) const {
-  const int last = static_cast<int>(at.inputs[0].ndim()) - 1;
-  const array full = resized(*cotangents[0], last, at.inputs[0].shape().back(), {});
-  return {real(transformed(full, last, true, {}))};
+  const Dim length = at.inputs[0].shape().back();
+  return {lazuli::apply(make_ref<InverseRealFourierTransform>(length, false),
+                        {with_pairs_times(*cotangents[0], 0.5f, length)})};
+}
+
+Differentials InverseRealFourierTransform::vjp(const Application&, const Differentials& cotangents,
+                                               const std::vector<bool>&) const {
+  const array half = lazuli::apply(make_ref<RealFourierTransform>(), {*cotangents[0]});
+  const array all = with_pairs_times(half, 2.0f, length_);
+  return {divided_ ? multiply(all, extent_array({length_}, float32, true)) : all};
 }
 
 array real_transformed(const array& a, int axis, StreamOrDevice s) {
@@ -210,12 +283,14 @@ array real_inverse(const array& a, const std::vector<Extent>& extents, FFTNorm n
     throw std::invalid_argument("[" + std::string(name) +
                                 "] one element is no half of a result: give its length");
   }
-  lengths.push_back(length);
-  const array half = resized(x, axis, length / 2 + 1, s);
-  // The rest are the conjugates of these, backwards.
-  const array mirrored = conjugate(lazuli::flip(part(half, axis, 1, (length + 1) / 2, s), axis, s), s);
-  const array full = concatenate({half, mirrored}, axis, s);
-  return scaled(real(transformed(full, axis, true, s), s), lengths, true, norm, s);
+  const StreamContext on(s);
+  const array half = moveaxis(resized(x, axis, length / 2 + 1, s), axis, -1, s);
+  // The usual norm costs nothing along the last axis.
+  const bool divided = norm == FFTNorm::Backward;
+  const array rows = lazuli::apply(make_ref<InverseRealFourierTransform>(length, divided), {half});
+  if (!divided) lengths.push_back(length);
+  const array result = moveaxis(rows, -1, axis, s);
+  return lengths.empty() ? result : scaled(result, lengths, true, norm, s);
 }
 
 array shifted(const array& a, const std::vector<int>& axes, bool back, const char* name, StreamOrDevice s) {

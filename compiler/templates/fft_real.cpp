@@ -67,16 +67,46 @@ void put_together(const Complex* z, int64_t half, const Roots& roots, int64_t be
   }
 }
 
+/// Calls `f(begin, end)` for parts of 1, ..., pairs, ends included, side by side where these are many.
+template <typename F>
+void for_parts_of_pairs(int64_t pairs, const F& f) {
+  constexpr int64_t pairs_a_part = 16384;
+  if (pairs <= pairs_a_part) return f(1, pairs);
+  share_out(ceil_div(pairs, pairs_a_part), [&](int64_t part) {
+    const int64_t first = part * pairs_a_part;
+    f(first + 1, std::min(first + pairs_a_part, pairs));
+  });
+}
+
 void spectrum_of_halves(const Complex* z, int64_t half, const Roots& roots, Complex* out) {
   out[0] = {z[0].real() + z[0].imag(), 0};
   out[half] = {z[0].real() - z[0].imag(), 0};
-  constexpr int64_t pairs_a_part = 16384;
-  const int64_t pairs = half / 2;
-  if (pairs <= pairs_a_part) return put_together(z, half, roots, 1, pairs, out);
-  share_out(ceil_div(pairs, pairs_a_part), [&](int64_t part) {
-    const int64_t first = part * pairs_a_part;
-    put_together(z, half, roots, first + 1, std::min(first + pairs_a_part, pairs), out);
-  });
+  for_parts_of_pairs(half / 2,
+                     [&](int64_t begin, int64_t end) { put_together(z, half, roots, begin, end, out); });
+}
+
+// Backwards, Z[k] = E[k] + i O[k], of which twice as much is taken, as the row's own transform adds up twice
+// as many elements: S = X[k] + conj X[h - k] and D = (X[k] - conj X[h - k]) conj w^k give Z[k] = S + i D and
+// Z[h - k] = conj(S - i D). Of X[0] and X[h] only the real parts count.
+
+/// For k in [begin, end], at most half / 2.
+void take_apart(const Complex* in, int64_t half, const Roots& roots, float factor, int64_t begin, int64_t end,
+                Complex* z) {
+  for (int64_t k = begin; k <= end; ++k) {
+    const Complex a = in[k];
+    const Complex b = std::conj(in[half - k]);
+    const Complex difference(a.real() - b.real(), a.imag() - b.imag());
+    const Complex turned = product(difference, std::conj(roots[static_cast<size_t>(k)]));
+    const Complex sum(a.real() + b.real(), a.imag() + b.imag());
+    z[k] = {factor * (sum.real() - turned.imag()), factor * (sum.imag() + turned.real())};
+    z[half - k] = {factor * (sum.real() + turned.imag()), factor * (turned.real() - sum.imag())};
+  }
+}
+
+void halves_of_spectrum(const Complex* in, int64_t half, const Roots& roots, float factor, Complex* z) {
+  z[0] = {factor * (in[0].real() + in[half].real()), factor * (in[0].real() - in[half].real())};
+  for_parts_of_pairs(half / 2,
+                     [&](int64_t begin, int64_t end) { take_apart(in, half, roots, factor, begin, end, z); });
 }
 
 /// Calls `f(first, count)` for blocks of rows, side by side where there are enough for all threads.
@@ -116,6 +146,40 @@ void real_fourier_transform(const float* in, Complex* out, int64_t rows, int64_t
     for (int64_t i = 0; i < count; ++i) {
       spectrum_of_halves(z + i * half, half, *roots, out + (first + i) * (half + 1));
     }
+  });
+}
+
+void inverse_real_fourier_transform(const Complex* in, float* out, int64_t rows, int64_t length,
+                                    float factor) {
+  if (rows == 0 || length == 0) return;
+  const int64_t half = length / 2;
+  if (length % 2 == 1) {
+    for_each_block(rows, 2 * length, [&](int64_t first, int64_t count) {
+      const Scratch memory(static_cast<size_t>(2 * count * length) * sizeof(Complex));
+      auto* const x = memory.as<Complex>();
+      Complex* const y = x + count * length;
+      for (int64_t i = 0; i < count; ++i) {
+        const Complex* const from = in + (first + i) * (half + 1);
+        Complex* const row = x + i * length;
+        row[0] = from[0].real();
+        for (int64_t k = 1; k <= half; ++k) {
+          row[k] = from[k];
+          row[length - k] = std::conj(from[k]);
+        }
+      }
+      fourier_transform(x, y, count, length, true);
+      for (int64_t i = 0; i < count * length; ++i) out[first * length + i] = factor * y[i].real();
+    });
+    return;
+  }
+  const std::shared_ptr<const Roots> roots = roots_of(length);
+  for_each_block(rows, length, [&](int64_t first, int64_t count) {
+    const Scratch memory(static_cast<size_t>(count * half) * sizeof(Complex));
+    auto* const z = memory.as<Complex>();
+    for (int64_t i = 0; i < count; ++i) {
+      halves_of_spectrum(in + (first + i) * (half + 1), half, *roots, factor, z + i * half);
+    }
+    fourier_transform(z, reinterpret_cast<Complex*>(out + first * length), count, half, true);
   });
 }
 

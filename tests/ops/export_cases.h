@@ -106,7 +106,8 @@ inline std::vector<ExportCase> other_export_cases() {
       {"stop_gradient", [](Arrays a) { return std::vector<array>{stop_gradient(a[0]) * a[0]}; }, {x}},
       {"transforms_of_fourier",
        [](Arrays a) {
-         return std::vector<array>{fft::rfft(a[0]), fft::ifft(astype(a[0], complex64))};
+         return std::vector<array>{fft::rfft(a[0]), fft::ifft(astype(a[0], complex64)),
+                                   fft::irfft(astype(a[0], complex64))};
        },
        {single}},
       {"cumulative",

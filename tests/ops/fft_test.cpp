@@ -118,6 +118,50 @@ TEST(Fft, RealNumbers) {
   EXPECT_EQ(fft::irfft(make_complex({5})).shape(), (Shape{8}));
 }
 
+/// Of any half, with imaginary parts where a real row has none, and of many rows at once.
+TEST(Fft, InverseReal) {
+  for (const auto& [rows, n] : std::vector<std::pair<int, int>>{{3, 1},
+                                                                {3, 2},
+                                                                {3, 3},
+                                                                {3, 4},
+                                                                {2, 5},
+                                                                {9, 6},
+                                                                {3, 7},
+                                                                {2, 8},
+                                                                {17, 12},
+                                                                {2, 15},
+                                                                {3, 37},
+                                                                {40, 64},
+                                                                {2, 77},
+                                                                {3, 100},
+                                                                {9, 243},
+                                                                {2, 1000},
+                                                                {1, 2062},
+                                                                {700, 128},
+                                                                {1, 70000}}) {
+    const array half = make_complex({rows, n / 2 + 1});
+    const std::vector<Complex> given = complexes(half);
+    std::vector<double> expected;
+    // Of the longest row some elements only.
+    const int step = n > 10000 ? 4999 : 1;
+    for (int row = 0; row<rows; row += rows> 100 ? 99 : 1) {
+      const Complex* const x = given.data() + static_cast<size_t>(row) * static_cast<size_t>(n / 2 + 1);
+      for (int64_t j = 0; j < n; j += step) {
+        double sum = x[0].real();
+        for (int64_t k = 1; k <= n / 2; ++k) {
+          const double angle = 2 * std::numbers::pi * static_cast<double>(j * k % n) / n;
+          sum += (2 * k == n ? 1 : 2) * (x[k] * std::polar(1.0, angle)).real();
+        }
+        expected.push_back(sum / n);
+      }
+    }
+    const array found = fft::irfft(half, n, -1);
+    ASSERT_EQ(found.shape(), (Shape{rows, n}));
+    const array some = slice(found, {0, 0}, {rows, n}, {rows > 100 ? 99 : 1, step});
+    expect_array(some, some.shape(), float32, expected, 3e-6, std::to_string(n));
+  }
+}
+
 TEST(Fft, AxesAndLengths) {
   const array x = make_complex({3, 4, 5});
   for (const int axis : {0, 1, 2, -2}) {
