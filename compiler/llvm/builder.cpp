@@ -294,29 +294,6 @@ Value* VectorBuilder::concatenate(Value* a, Value* b) {
   return ir.CreateShuffleVector(a, b, order);
 }
 
-void VectorBuilder::transpose(llvm::MutableArrayRef<Value*> vectors) {
-  // Interleaving the first half of the rows with the second, as often as halving leads to one row.
-  const int lanes = static_cast<int>(vectors.size());
-  const int width = lanes_of(vectors[0]);
-  llvm::SmallVector<int, 64> low, high;
-  for (int tile = 0; tile < width; tile += lanes) {
-    for (int i = tile; i < tile + lanes / 2; ++i) {
-      low.append({i, width + i});
-      high.append({lanes / 2 + i, width + lanes / 2 + i});
-    }
-  }
-  for (int step = 1; step < lanes; step *= 2) {
-    llvm::SmallVector<Value*, 64> mixed;
-    for (int i = 0; i < lanes / 2; ++i) {
-      Value* a = vectors[static_cast<size_t>(i)];
-      Value* b = vectors[static_cast<size_t>(i + lanes / 2)];
-      mixed.push_back(ir.CreateShuffleVector(a, b, low));
-      mixed.push_back(ir.CreateShuffleVector(a, b, high));
-    }
-    std::copy(mixed.begin(), mixed.end(), vectors.begin());
-  }
-}
-
 Value* VectorBuilder::to_memory_joined(Dtype t, llvm::ArrayRef<Value*> values) {
   if (values.size() == 1) return to_memory(t, values[0]);
   if (values.size() > 2 || t != bfloat16) {

@@ -147,6 +147,8 @@ class VectorBuilder {
   llvm::BasicBlock* block(const char* name);
 
  private:
+  void transpose_narrow(llvm::MutableArrayRef<llvm::Value*> vectors);
+  void transpose_by_parts(llvm::MutableArrayRef<llvm::Value*> vectors, int part);
   bool can_mask(llvm::Type* element) const;
   unsigned mask_bits(int lanes) const;
 

@@ -162,6 +162,10 @@ void KernelEmitter::emit_load(ValueId id) {
   const Dtype dtype = kernel_.accesses[instruction.imm].dtype;
   const bool imaginary = instruction.op == Opcode::load_imag;
   const bool vector = schedule_.is_vector[id];
+  if (!tile_vectors_.empty() && schedule_.transposed[instruction.imm]) {
+    values_[id] = {{b_.from_memory(dtype, tile_vectors_[static_cast<size_t>(tile_vector_)])}, true};
+    return;
+  }
   const Place place = place_of(instruction, vector);
   if (!vector) {
     Value* pointer = b_.offset_bytes(place.base, imaginary ? 4 : 0);

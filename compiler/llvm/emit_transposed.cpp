@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <bit>
 
+#include <llvm/IR/Intrinsics.h>
+
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/llvm/emitter.h>
 
@@ -10,23 +12,34 @@ using kir::Block;
 using llvm::Value;
 
 // An input that lies in memory the other way round (a transposed view) is read a square tile at a time: as
-// many vectors along its own contiguous dimension as a vector has lanes, transposed in registers, and kept in
-// a buffer in the first-level cache, from which rows are then computed as if the input lay like the others.
-// Many tiles along the input's contiguous dimension follow each other, a page of it: memory is read in the
-// order it likes, and each page is looked up once. What is written goes a line here and a line there, which
-// costs less; narrow tiles are put side by side until they fill a line.
+// many vectors along its own contiguous dimension as a vector has lanes, transposed in registers. Rows are
+// then computed from those, or, where they would not stay in registers, from a buffer in the first-level
+// cache, as if the input lay like the others. Many tiles along the input's contiguous dimension follow each
+// other, and those beside them are asked for meanwhile, one row of the input after the other: memory is read
+// in the order it likes. What is written goes a line or two here and a line or two there, which costs less.
 
 namespace {
 
-/// Bytes along the input's contiguous dimension that are read before the next position along the vector
-/// dimension.
-constexpr int64_t bytes_abreast = 4096;
+/// Bytes along the input's contiguous dimension that are read before the next positions along the vector
+/// dimension. (With those to come, they stay in the second-level cache.)
+constexpr int64_t bytes_abreast = 2048;
+/// And of several runs of rows that follow each other in the input.
+constexpr int64_t runs_bytes = 8192;
 constexpr int64_t line_bytes = 64;
+/// Lines that are asked for in one step.
+constexpr int64_t lines_a_step = 4;
 
-/// Tiles along the vector dimension that are kept side by side, of a kernel that stores elements of `size`
-/// bytes.
-int64_t tiles_along(int64_t lanes, int64_t size) {
-  return std::clamp<int64_t>(line_bytes / (lanes * size), 1, 4);
+/// Instructions up to which rows are computed from registers.
+constexpr int little_work = 6;
+
+/// Binary places of a fraction of a row.
+constexpr int share_bits = 20;
+
+/// Tiles along the vector dimension that are taken side by side, of a kernel that stores elements of `size`
+/// bytes: a line, two where lines go past the caches.
+int64_t tiles_along(int64_t lanes, int64_t size, bool streaming) {
+  const int64_t bytes = streaming && size > 1 ? 2 * line_bytes : line_bytes;
+  return std::clamp<int64_t>(bytes / (lanes * size), 1, 4);
 }
 
 /// Tiles that one load reads of a row, where elements are small: a line would be gone from the first-level
@@ -50,7 +63,7 @@ void KernelEmitter::emit_transposed_outer() {
     if (schedule_.transposed[a]) widest = std::max(widest, size);
     if (kernel_.accesses[a].kind == kir::Access::Kind::output) narrowest = std::min(narrowest, size);
   }
-  const int64_t along = tiles_along(lanes, narrowest);
+  const int64_t along = tiles_along(lanes, narrowest, options_.streaming);
   const int64_t tiles = tiles_a_load(b_.target(), lanes, widest);
   for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
     if (!schedule_.transposed[a]) continue;
@@ -80,8 +93,18 @@ void KernelEmitter::emit_transposed_outer() {
   ir.CreateCondBr(ir.CreateICmpSGT(rows, b_.i64(0)), many, one);
 
   ir.SetInsertPoint(many);
-  emit_transposed_rows(rows, static_cast<int>(along), static_cast<int>(tiles));
-  Value* after_many = ir.CreateAdd(row, rows);
+  Value* runs = b_.i64(1);
+  if (schedule_.outer_dims.size() > 1) {
+    // Where a run of rows is all that there is along the dimension, several follow each other in the input.
+    const int outer = schedule_.outer_dims[schedule_.outer_dims.size() - 2];
+    Value* several = ir.CreateUDiv(b_.i64(runs_bytes / widest), rows);
+    several = b_.intrinsic(llvm::Intrinsic::smin, {several, ir.CreateSub(extents_[outer], index_[outer])});
+    several = b_.intrinsic(llvm::Intrinsic::smin, {several, ir.CreateUDiv(until_end, rows)});
+    several = b_.intrinsic(llvm::Intrinsic::smax, {several, runs});
+    runs = ir.CreateSelect(ir.CreateICmpEQ(rows, extents_[dim]), several, runs);
+  }
+  emit_transposed_rows(rows, runs, static_cast<int>(along), static_cast<int>(tiles));
+  Value* after_many = ir.CreateAdd(row, ir.CreateMul(rows, runs));
   llvm::BasicBlock* end_of_many = ir.GetInsertBlock();
   ir.CreateBr(latch);
 
@@ -101,9 +124,22 @@ void KernelEmitter::emit_transposed_outer() {
   pointers_ = saved;
 }
 
-/// Rows from the current point on, a multiple of the lanes, with so many tiles side by side and so many read
-/// by one load.
-void KernelEmitter::emit_transposed_rows(Value* rows, int most_along, int most_tiles) {
+/// Whether rows of a tile are computed from the registers in which it was transposed: where there is one such
+/// input, little is done with it, and what a vector stores is a line.
+bool KernelEmitter::computes_tiles_in_registers() const {
+  if (std::count(schedule_.transposed.begin(), schedule_.transposed.end(), true) != 1) return false;
+  for (const kir::Access& access : kernel_.accesses) {
+    const bool output = access.kind == kir::Access::Kind::output;
+    if (output && schedule_.lanes * access.dtype.size() < line_bytes) return false;
+  }
+  int work = 0;
+  for (const Block& block : kernel_.blocks) work += work_of(block);
+  return work <= little_work;
+}
+
+/// `runs` runs of `rows` rows (a multiple of the lanes) from the current point on, with so many tiles side by
+/// side and so many read by one load.
+void KernelEmitter::emit_transposed_rows(Value* rows, Value* runs, int most_along, int most_tiles) {
   const int lanes = schedule_.lanes;
   const int dim = schedule_.outer_dims.back();
   Value* begin = b_.function().getArg(4);
@@ -111,6 +147,22 @@ void KernelEmitter::emit_transposed_rows(Value* rows, int most_along, int most_t
   Value* size = b_.ir.CreateSub(end, begin);
   Value* whole = b_.ir.CreateAdd(begin, b_.ir.CreateAnd(size, b_.i64(-lanes)));
   Value* first = index_[dim];
+  const auto each_run = [&](llvm::function_ref<void(Value*)> body) {
+    if (schedule_.outer_dims.size() == 1) return body(b_.i64(0));
+    const int outer = schedule_.outer_dims[schedule_.outer_dims.size() - 2];
+    Value* first_run = index_[outer];
+    b_.loop(
+        b_.i64(0), runs, 1,
+        [&](Value* run) {
+          at_position(outer, run, [&] {
+            index_[outer] = b_.ir.CreateAdd(first_run, run);
+            body(run);
+            return Carried();
+          });
+        },
+        "runs");
+    index_[outer] = first_run;
+  };
   const auto at_row = [&](Value* row, llvm::function_ref<void()> body) {
     at_position(dim, row, [&] {
       index_[dim] = b_.ir.CreateAdd(first, row);
@@ -119,12 +171,21 @@ void KernelEmitter::emit_transposed_rows(Value* rows, int most_along, int most_t
       return Carried();
     });
   };
-  // As many tiles side by side as fill a line, then single ones.
+  // As many tiles side by side as make whole lines, then single ones.
   Value* wide = b_.ir.CreateAdd(begin, b_.ir.CreateAnd(size, b_.i64(-lanes * most_along)));
+  const bool straight = computes_tiles_in_registers();
   const auto tile_rows = [&](Value* column, Value* from, Value* to, int along, int tiles) {
     b_.loop(
         from, to, int64_t{lanes} * tiles,
         [&](Value* row) {
+          fetch_next_tiles(row, rows, int64_t{lanes} * along, int64_t{lanes} * tiles);
+          if (tiles == 1 && straight) {
+            // (A loop: side by side, tiles would compete for registers.)
+            b_.loop(
+                column, b_.ir.CreateAdd(column, b_.i64(int64_t{along} * lanes)), lanes,
+                [&](Value* at) { compute_tile(row, at, first); }, "side_by_side");
+            return;
+          }
           for (int tile = 0; tile < along; ++tile) load_transposed_tiles(row, column, tile, along, tiles);
           b_.loop(
               b_.i64(0), b_.i64(int64_t{lanes} * tiles), 1,
@@ -146,11 +207,15 @@ void KernelEmitter::emit_transposed_rows(Value* rows, int most_along, int most_t
   };
   Value* in_loads = b_.ir.CreateAnd(rows, b_.i64(-int64_t{lanes} * most_tiles));
   const auto columns = [&](Value* from, Value* to, int along) {
+    const std::vector<Value*> start = pointers_;
     b_.loop(
         from, to, int64_t{lanes} * along,
         [&](Value* column) {
-          tile_rows(column, b_.i64(0), in_loads, along, most_tiles);
-          if (most_tiles > 1) tile_rows(column, in_loads, rows, along, 1);
+          each_run([&](Value* run) {
+            find_next_tiles(start, {rows, runs, run, column, b_.i64(int64_t{lanes} * along)});
+            tile_rows(column, b_.i64(0), in_loads, along, most_tiles);
+            if (most_tiles > 1) tile_rows(column, in_loads, rows, along, 1);
+          });
         },
         "columns");
   };
@@ -158,43 +223,137 @@ void KernelEmitter::emit_transposed_rows(Value* rows, int most_along, int most_t
   if (most_along > 1) columns(wide, whole, 1);
   // Columns that do not fill a tile, lane by lane.
   b_.if_then(b_.ir.CreateICmpSLT(whole, end), [&] {
-    b_.loop(
-        b_.i64(0), rows, 1,
-        [&](Value* row) {
-          at_row(row, [&] {
-            emit_vector_range(whole, end, 1, {}, [&](const Carried&) {
-              for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
-              return Carried();
+    each_run([&](Value*) {
+      b_.loop(
+          b_.i64(0), rows, 1,
+          [&](Value* row) {
+            at_row(row, [&] {
+              emit_vector_range(whole, end, 1, {}, [&](const Carried&) {
+                for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
+                return Carried();
+              });
             });
-          });
-        },
-        "rest");
+          },
+          "rest");
+    });
   });
   index_[dim] = first;
+}
+
+/// Computes the tile whose corner is `row` rows from the current point, `first` along the transposed
+/// dimension, at `column`.
+void KernelEmitter::compute_tile(Value* row, Value* column, Value* first) {
+  const int dim = schedule_.outer_dims.back();
+  const auto transposed = std::find(schedule_.transposed.begin(), schedule_.transposed.end(), true);
+  tile_vectors_ =
+      load_transposed_vectors(static_cast<size_t>(transposed - schedule_.transposed.begin()), row, column, 1);
+  at_position(dim, row, [&] {
+    for (tile_vector_ = 0; tile_vector_ < schedule_.lanes; ++tile_vector_) {
+      index_[dim] = b_.ir.CreateAdd(first, b_.ir.CreateAdd(row, b_.i64(tile_vector_)));
+      for (const Block& block : kernel_.blocks) emit_level(block, 1);
+      width_ = {schedule_.lanes, 1, nullptr};
+      at_position(schedule_.vector_dim, column, [&] {
+        for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
+        return Carried();
+      });
+      width_ = {};
+      for (size_t a = 0; a < pointers_.size(); ++a) {
+        if (strides_[a][dim] != nullptr) pointers_[a] = b_.offset_bytes(pointers_[a], strides_[a][dim]);
+      }
+    }
+    return Carried();
+  });
+  tile_vectors_.clear();
+}
+
+/// Finds where the tiles begin that follow those at hand: in the next run of rows, else the next columns,
+/// else the first columns of the rows that follow. `start` is where the accesses stand at the first run.
+void KernelEmitter::find_next_tiles(const std::vector<Value*>& start, const TilesAtHand& hand) {
+  llvm::IRBuilder<>& ir = b_.ir;
+  Value* begin = b_.function().getArg(4);
+  Value* end = b_.function().getArg(5);
+  Value* next_run = ir.CreateAdd(hand.run, b_.i64(1));
+  Value* next_column = ir.CreateAdd(hand.column, hand.columns);
+  Value* same_columns = ir.CreateICmpSLT(next_run, hand.runs);
+  Value* same_rows = ir.CreateICmpSLE(ir.CreateAdd(next_column, hand.columns), end);
+  // Of those columns, what falls to each row at hand.
+  Value* wholes = ir.CreateShl(hand.columns, b_.i64(share_bits));
+  next_share_ = ir.CreateUDiv(ir.CreateAdd(wholes, ir.CreateSub(hand.rows, b_.i64(1))), hand.rows);
+  next_tiles_.assign(kernel_.accesses.size(), nullptr);
+  for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+    if (!schedule_.transposed[a]) continue;
+    const int64_t size = kernel_.accesses[a].dtype.size();
+    Value* stride = strides_[a][schedule_.vector_dim];
+    Value* place = ir.CreateMul(next_column, stride);
+    Value* rows_on = b_.times(ir.CreateMul(hand.rows, hand.runs), size);
+    place = ir.CreateSelect(same_rows, place, ir.CreateAdd(rows_on, ir.CreateMul(begin, stride)));
+    if (schedule_.outer_dims.size() > 1) {
+      Value* run_stride = strides_[a][schedule_.outer_dims[schedule_.outer_dims.size() - 2]];
+      Value* run_on = run_stride == nullptr ? b_.i64(0) : ir.CreateMul(next_run, run_stride);
+      place = ir.CreateSelect(same_columns, ir.CreateAdd(run_on, ir.CreateMul(hand.column, stride)), place);
+    }
+    next_tiles_[a] = b_.offset_bytes(start[a], place);
+  }
+}
+
+/// Asks for a share of the tiles to come, row by row of the input, while those at `row` of `rows` are
+/// computed: no prefetcher of the processor's follows such strides.
+void KernelEmitter::fetch_next_tiles(Value* row, Value* rows, int64_t columns, int64_t step) {
+  llvm::IRBuilder<>& ir = b_.ir;
+  const auto reached = [&](Value* rows_done) {
+    Value* share = ir.CreateLShr(ir.CreateMul(rows_done, next_share_), b_.i64(share_bits));
+    return b_.intrinsic(llvm::Intrinsic::smin, {share, b_.i64(columns)});
+  };
+  Value* from = reached(row);
+  Value* to = reached(ir.CreateAdd(row, b_.i64(step)));
+  for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+    if (!schedule_.transposed[a]) continue;
+    Value* bytes = b_.times(rows, kernel_.accesses[a].dtype.size());
+    b_.loop(
+        from, to, 1,
+        [&](Value* column) {
+          Value* place =
+              b_.offset_bytes(next_tiles_[a], ir.CreateMul(column, strides_[a][schedule_.vector_dim]));
+          b_.loop(
+              b_.i64(0), bytes, lines_a_step * line_bytes,
+              [&](Value* at) {
+                for (int64_t line = 0; line < lines_a_step; ++line) {
+                  b_.prefetch(b_.offset_bytes(place, ir.CreateAdd(at, b_.i64(line * line_bytes))), 2);
+                }
+              },
+              "lines_to_come");
+        },
+        "rows_to_come");
+  }
+}
+
+/// The vectors of `tiles` tiles that follow each other down from the one whose corner is `row` rows from the
+/// current point, at `column`.
+llvm::SmallVector<Value*, 64> KernelEmitter::load_transposed_vectors(size_t a, Value* row, Value* column,
+                                                                     int tiles) {
+  const int lanes = schedule_.lanes;
+  llvm::Type* element = b_.memory_type(kernel_.accesses[a].dtype);
+  Value* stride = strides_[a][schedule_.vector_dim];
+  Value* from = b_.offset_bytes(pointers_[a], b_.times(row, kernel_.accesses[a].dtype.size()));
+  from = b_.offset_bytes(from, b_.ir.CreateMul(column, stride));
+  llvm::SmallVector<Value*, 64> vectors;
+  for (int n = 0; n < lanes; ++n) {
+    vectors.push_back(b_.load_raw(element, from, lanes * tiles));
+    from = b_.offset_bytes(from, stride);
+  }
+  b_.transpose(vectors);
+  return vectors;
 }
 
 /// Fills the buffers with tile `tile` of `along` side by side, and the `tiles` that follow each other down
 /// from it; the corner of the first is `row` rows from the current point, at `column`.
 void KernelEmitter::load_transposed_tiles(Value* row, Value* column, int tile, int along, int tiles) {
   const int lanes = schedule_.lanes;
+  Value* first = b_.ir.CreateAdd(column, b_.i64(int64_t{tile} * lanes));
   for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
     if (!schedule_.transposed[a]) continue;
-    const int64_t size = kernel_.accesses[a].dtype.size();
-    llvm::Type* element = b_.memory_type(kernel_.accesses[a].dtype);
-    Value* stride = strides_[a][schedule_.vector_dim];
-    Value* from = b_.offset_bytes(pointers_[a], b_.times(row, size));
-    Value* first = b_.ir.CreateAdd(column, b_.i64(int64_t{tile} * lanes));
-    from = b_.offset_bytes(from, b_.ir.CreateMul(first, stride));
-    llvm::SmallVector<Value*, 64> vectors;
-    Value* ahead = b_.ir.CreateMul(stride, b_.i64(int64_t{lanes} * along));
-    for (int n = 0; n < lanes; ++n) {
-      vectors.push_back(b_.load_raw(element, from, lanes * tiles));
-      // No prefetcher of the processor's follows such strides.
-      b_.prefetch(b_.offset_bytes(from, ahead), 2);
-      from = b_.offset_bytes(from, stride);
-    }
-    b_.transpose(vectors);
-    const int64_t tile_bytes = lanes * size;
+    const auto vectors = load_transposed_vectors(a, row, first, tiles);
+    const int64_t tile_bytes = lanes * kernel_.accesses[a].dtype.size();
     for (int down = 0; down < tiles; ++down) {
       llvm::SmallVector<int, 64> part;
       for (int i = 0; i < lanes; ++i) part.push_back(down * lanes + i);

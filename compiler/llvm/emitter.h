@@ -106,7 +106,20 @@ class KernelEmitter {
 
   // emit_transposed.cpp
   void emit_transposed_outer();
-  void emit_transposed_rows(Value* rows, int most_along, int most_tiles);
+  /// Tiles side by side, down all rows of a run.
+  struct TilesAtHand {
+    Value* rows = nullptr;     ///< of a run
+    Value* runs = nullptr;     ///< that follow each other
+    Value* run = nullptr;      ///< of those, the one at hand
+    Value* column = nullptr;   ///< the first
+    Value* columns = nullptr;  ///< how many
+  };
+  void emit_transposed_rows(Value* rows, Value* runs, int most_along, int most_tiles);
+  void find_next_tiles(const std::vector<Value*>& start, const TilesAtHand& hand);
+  void fetch_next_tiles(Value* row, Value* rows, int64_t columns, int64_t step);
+  bool computes_tiles_in_registers() const;
+  void compute_tile(Value* row, Value* column, Value* first);
+  llvm::SmallVector<Value*, 64> load_transposed_vectors(size_t access, Value* row, Value* column, int tiles);
   void load_transposed_tiles(Value* row, Value* column, int tile, int along, int tiles);
 
   // emit_access.cpp
@@ -178,6 +191,10 @@ class KernelEmitter {
 
   // Of transposed inputs: tiles of each on the stack, and the row of them that is being computed.
   std::vector<llvm::AllocaInst*> transposed_;
+  llvm::SmallVector<Value*, 64> tile_vectors_;  // of the one input, where they stay in registers
+  int tile_vector_ = 0;                         // the one that is being computed with
+  std::vector<Value*> next_tiles_;              // where those to come begin
+  Value* next_share_ = nullptr;                 // columns of those for each row of those at hand, a fraction
   Value* tile_row_ = nullptr;
 
   /// Elements of a row to come.

@@ -102,9 +102,9 @@ TEST(Movement, FirstAndLastAxisSwapped) {
   for (const bool streaming : {false, true}) {
     const Compiled copy(copy_text("float32", " parallel parallel parallel", "unit any any", "any any unit"),
                         streaming);
-    for (const int64_t a : {1, 16, 35, 70}) {
-      for (const int64_t b : {1, 3}) {
-        for (const int64_t c : {16, 48}) {
+    for (const int64_t a : {1, 16, 35, 64, 70, 256}) {
+      for (const int64_t b : {1, 3, 20}) {
+        for (const int64_t c : {16, 48, 80}) {
           const Aligned<float> in(a * b * c), out(a * b * c);
           for (int64_t i = 0; i < a * b * c; ++i) in[i] = value<float>(i);
           const std::vector<Compiled::Binding> bindings = {{in.data(), {1, a, a * b}},
@@ -115,6 +115,61 @@ TEST(Movement, FirstAndLastAxisSwapped) {
           for (int64_t i = 0; i < a * b * c; ++i) {
             const int64_t from = i % c * a * b + i / c % b * a + i / (b * c);
             ASSERT_EQ(out[i], value<float>(from)) << a << ' ' << b << ' ' << c << " at " << i;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Movement, SumsWithTransposedMatrices) {
+  // One that lies the other way round is computed with from registers, two from buffers; each row has a
+  // number of its own, the runs along the first dimension share what does not move along it.
+  const std::string head = R"(kernel parallel parallel parallel
+a0 input float32 any any unit
+a1 input float32 zero unit any
+a2 input float32 any unit any
+a3 input float32 zero unit zero
+a4 output float32 any any unit
+block
+  %0 = load.float32 a0
+  %1 = load.float32 a1
+)";
+  const std::string one = R"(  %2 = load.float32 a3
+  %3 = add.float32 %0, %1
+  %4 = add.float32 %3, %2
+  store.float32 a4, %4)";
+  const std::string two = R"(  %2 = load.float32 a3
+  %3 = add.float32 %0, %1
+  %4 = add.float32 %3, %2
+  %5 = load.float32 a2
+  %6 = add.float32 %4, %5
+  store.float32 a4, %6)";
+  for (const bool streaming : {false, true}) {
+    for (const bool both : {false, true}) {
+      const Compiled sum(head + (both ? two : one), streaming);
+      for (const int64_t rows : {1, 16, 50, 64, 600}) {
+        for (const int64_t columns : {16, 48, 144}) {
+          const int64_t count = 5;
+          const int64_t size = rows * columns;
+          const Aligned<float> x(count * size), y(size), z(count * size), w(rows), out(count * size);
+          for (int64_t i = 0; i < count * size; ++i) x[i] = value<float>(i);
+          for (int64_t i = 0; i < count * size; ++i) z[i] = value<float>(i + 77);
+          for (int64_t i = 0; i < size; ++i) y[i] = value<float>(3 * i);
+          for (int64_t i = 0; i < rows; ++i) w[i] = value<float>(5 * i);
+          const std::vector<Compiled::Binding> bindings = {{x.data(), {size, columns, 1}},
+                                                           {y.data(), {0, 1, rows}},
+                                                           {z.data(), {size, 1, rows}},
+                                                           {w.data(), {0, 1, 0}},
+                                                           {out.data(), {size, columns, 1}}};
+          const int64_t cut = rows + rows / 3;
+          sum.run({count, rows, columns}, bindings, 0, columns, 0, cut);
+          sum.run({count, rows, columns}, bindings, 0, columns, cut, count * rows);
+          for (int64_t i = 0; i < count * size; ++i) {
+            const int64_t row = i / columns % rows;
+            const int64_t turned = i % columns * rows + row;
+            const float expected = x[i] + y[turned] + w[row] + (both ? z[i / size * size + turned] : 0.0f);
+            ASSERT_EQ(out[i], expected) << rows << " x " << columns << (both ? ", two" : "") << " at " << i;
           }
         }
       }
