@@ -57,11 +57,11 @@ array plain_softmax(const array& x) {
 }
 
 array plain_rms_norm(const array& x, const array& weight) {
-  return x * rsqrt(mean(square(x), -1, true) + array(1e-5f)) * weight;
+  return x * rsqrt(mean(square(x), -1, true) + array(1e-5f, x.dtype())) * weight;
 }
 
 array plain_layer_norm(const array& x, const array& weight, const array& bias) {
-  return (x - mean(x, -1, true)) * rsqrt(var(x, -1, true) + array(1e-5f)) * weight + bias;
+  return (x - mean(x, -1, true)) * rsqrt(var(x, -1, true) + array(1e-5f, x.dtype())) * weight + bias;
 }
 
 }  // namespace

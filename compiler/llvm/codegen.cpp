@@ -324,6 +324,8 @@ void KernelEmitter::emit_vector_loop() {
 void KernelEmitter::emit_row_block(size_t number_of_block) {
   const Block& block = kernel_.blocks[number_of_block];
   const int unroll = schedule_.unroll[number_of_block];
+  const bool distances = schedule_.makes_distances(number_of_block);
+  size_t own = 0;  // accumulators
   const std::function<Carried(size_t, const Carried&)> nest = [&](size_t n, const Carried& carried) {
     const int dim = schedule_.loops[n];
     const int level = 2 + static_cast<int>(n);
@@ -331,7 +333,9 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
       return emit_vector_range(b_.i64(0), extents_[dim], unroll, carried, [&](const Carried& state) {
         prefetch_next_row(number_of_block);
         emit_level(block, level);
-        return accumulate(block, state, unroll);
+        Carried next = accumulate(block, state, unroll);
+        if (distances) accumulate_distances(next, own, unroll);
+        return next;
       });
     }
     return b_.loop(
@@ -344,10 +348,18 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
         },
         "reduce");
   };
-  width_ = {schedule_.lanes, unroll, nullptr};
-  const Carried initial = initial_accumulators(block, unroll);
-  width_ = {};
-  finish_reductions(block, nest(0, initial), unroll);
+  const auto go_over = [&] {
+    width_ = {schedule_.lanes, unroll, nullptr};
+    Carried initial = initial_accumulators(block, unroll);
+    width_ = {};
+    own = initial.size();
+    if (distances) start_distances(initial, unroll);
+    const Carried result = nest(0, initial);
+    finish_reductions(block, result, unroll);
+    if (distances) keep_distances(result, own, unroll);
+  };
+  const bool made_before = schedule_.distances && schedule_.distances->block == number_of_block;
+  made_before ? finish_distances(go_over) : go_over();
 }
 
 void KernelEmitter::prefetch_next_row(size_t block) {

@@ -105,6 +105,16 @@ Value* KernelEmitter::beats(Opcode op, Dtype type, Value* candidate, Value* best
   return ir.CreateAnd(better, ir.CreateFCmpORD(best, best));
 }
 
+/// What a sum adds up, where that is a product of the same step: both are done by one instruction, and the
+/// product is only made where something else uses it.
+const Instruction* KernelEmitter::product_to_add(const Block& block, const Instruction& reduction) const {
+  const ValueId operand = reduction.operands[0];
+  if (reduction.op != Opcode::reduce_sum || !is_floating(reduction.type) || !target_.fma) return nullptr;
+  const Instruction& product = kernel_.instructions[operand];
+  return product.op == Opcode::mul && operand >= block.begin && schedule_.is_vector[operand] ? &product
+                                                                                             : nullptr;
+}
+
 /// One step of a block's reductions, which have `total_unroll` chains each. In a tail of rows, lanes that are
 /// off keep what they have; in columns each lane is a result of its own, and those that are off are never
 /// looked at.
@@ -126,11 +136,16 @@ KernelEmitter::Carried KernelEmitter::accumulate(const Block& block, const Carri
       position = index_[schedule_.loops[0]];  // the one reduce dimension
       if (rows) position = ir.CreateTrunc(ir.CreateUDiv(position, b_.i64(width_.lanes)), position_type());
     }
+    const Instruction* product = product_to_add(block, instruction);
     for (size_t u = 0; u < static_cast<size_t>(width_.unroll); ++u) {
-      Value* value = part(operand, static_cast<int>(u));
+      const int which = static_cast<int>(u);
+      Value* value = part(operand, which);
       Value*& best = next[at + u];
       if (position == nullptr) {
-        Value* combined = emit_binary(b_, combining_opcode(instruction.op), type, best, value);
+        Value* combined =
+            product != nullptr
+                ? b_.fma(part(product->operands[0], which), part(product->operands[1], which), best)
+                : emit_binary(b_, combining_opcode(instruction.op), type, best, value);
         best = mask == nullptr ? combined : ir.CreateSelect(mask, combined, best);
         continue;
       }

@@ -16,7 +16,8 @@ namespace lazuli {
 
 /// Emits one kernel into a function. The parts: loops and order (codegen.cpp), tiles of columns
 /// (emit_columns.cpp), inputs that lie the other way round (emit_transposed.cpp), loads and stores
-/// (emit_access.cpp), reductions (emit_reduction.cpp), rows of sums (emit_sums.cpp).
+/// (emit_access.cpp), reductions (emit_reduction.cpp), sums of distances from a mean (emit_distances.cpp),
+/// rows of sums (emit_sums.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -146,6 +147,16 @@ class KernelEmitter {
   void store_joined(const Place& place, Dtype dtype, kir::ValueId id);
   void store_lanes(const Place& place, int part, llvm::ArrayRef<Value*> values);
 
+  // emit_distances.cpp
+  void start_distances(Carried& accumulators, int unroll);
+  /// One step of the sums of distances from where they are taken for the time being; `at` is where their
+  /// accumulators begin.
+  void accumulate_distances(Carried& carried, size_t at, int total_unroll);
+  void keep_distances(const Carried& carried, size_t at, int unroll);
+  /// Puts the sums right, or goes over the row again.
+  void finish_distances(llvm::function_ref<void()> go_over_again);
+  Value* elements_of_lanes();
+
   // emit_sums.cpp
   void start_sums();
   void put_sums_in_order();
@@ -153,6 +164,7 @@ class KernelEmitter {
   // emit_reduction.cpp
   Carried initial_accumulators(const kir::Block& block, int unroll);
   Carried accumulate(const kir::Block& block, const Carried& carried, int total_unroll);
+  const kir::Instruction* product_to_add(const kir::Block& block, const kir::Instruction& reduction) const;
   void finish_reductions(const kir::Block& block, const Carried& carried, int unroll);
   llvm::Constant* identity(kir::Opcode op, Dtype type, int lanes) const;
   /// Whether candidate beats the best so far; later positions lose ties.
@@ -204,6 +216,11 @@ class KernelEmitter {
     int64_t size = 0;         ///< of an element
   };
   std::vector<RowAhead> rows_ahead_;
+
+  /// Of sums of distances: where they are taken from for the time being, a place for each lane; for each sum,
+  /// what it is so far, and what it grows by as that place moves.
+  Value* origin_ = nullptr;
+  std::vector<Value*> so_far_, growth_;
 
   std::vector<size_t> moving_;  // accesses whose pointers change from one outer point to the next
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
+#include <lazuli/compiler/llvm/distances.h>
 
 namespace lazuli {
 
@@ -37,6 +38,7 @@ class Scheduler {
     place_instructions();
     choose_lanes();
     find_parity();
+    schedule_.distances = find_distances(kernel_, schedule_);
     choose_unroll();
     plan_prefetch();
     return std::move(schedule_);
@@ -209,12 +211,28 @@ class Scheduler {
     int least = 4;
     for (size_t b = 0; b < blocks; ++b) {
       schedule_.unroll[b] = unroll_of(kernel_.blocks[b]);
+      if (schedule_.makes_distances(b)) schedule_.unroll[b] = std::min(schedule_.unroll[b], most_chains(b));
       if (schedule_.by_parity) schedule_.unroll[b] = std::max(schedule_.unroll[b], 2);
       least = std::min(least, schedule_.unroll[b]);
     }
     if (schedule_.form == Schedule::Form::elementwise) {
       std::fill(schedule_.unroll.begin(), schedule_.unroll.end(), least);
     }
+  }
+
+  bool asks_for_distances(size_t block) const {
+    return schedule_.distances && schedule_.distances->block == block;
+  }
+
+  /// Vectors a step for which all that is added up stays in registers.
+  int most_chains(size_t block) const {
+    const auto begin = kernel_.instructions.begin();
+    const kir::Block& own = kernel_.blocks[block];
+    const auto sums = std::count_if(begin + own.begin, begin + own.end,
+                                    [](const Instruction& instruction) { return is_reduce(instruction.op); });
+    const size_t chains = static_cast<size_t>(sums) + 2 * schedule_.distances->sums.size();
+    const size_t registers = target_.vector_bits >= 512 ? 24 : 12;
+    return registers >= 4 * chains ? 4 : registers >= 2 * chains ? 2 : 1;
   }
 
   /// The pass that reads a row first waits for memory, others run in the caches: the next one (or, of what
@@ -227,7 +245,7 @@ class Scheduler {
     std::vector<size_t> passes;
     size_t busy = SIZE_MAX;
     for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
-      if (!kernel_.blocks[b].per_element) continue;
+      if (!kernel_.blocks[b].per_element || asks_for_distances(b)) continue;
       passes.push_back(b);
       if (busy == SIZE_MAX && passes.size() > 1 && vector_work(kernel_.blocks[b]) > busy_step) busy = b;
     }

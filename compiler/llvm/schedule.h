@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <lazuli/compiler/kernel_ir/kernel.h>
@@ -47,6 +48,22 @@ struct Schedule {
   /// the second the others: a shift and a mask unpack them, with no lane moved. Where nothing tells the order
   /// of lanes; scratch rows and rows of sums are then in that order too.
   bool by_parity = false;
+
+  /// Sums over a row of squares of distances from a centre (and of products of distances with other values),
+  /// where the centre is known only after a pass before: that pass can make them from distances from any
+  /// other value, and they are put right when the centre is known.
+  struct Distances {
+    size_t made_in = 0;         ///< the block of the pass before
+    size_t block = 0;           ///< the block that asks for them, and for nothing else
+    kir::ValueId distance = 0;  ///< value - centre
+    kir::ValueId value = 0;
+    kir::ValueId centre = 0;
+    std::vector<kir::ValueId> sums;   ///< the block's reductions
+    size_t square = 0;                ///< which of them adds up squares of distances
+    bool reads_what_is_made = false;  ///< by the pass before, element by element
+  };
+  std::optional<Distances> distances;
+  bool makes_distances(size_t block) const { return distances && distances->made_in == block; }
 
   /// Of rows that are gone over more than once, for each block the inputs whose next row is fetched
   /// meanwhile.
