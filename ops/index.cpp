@@ -5,9 +5,11 @@
 #include <stdexcept>
 #include <string>
 
+#include <lazuli/ops/creation.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/pieces.h>
 #include <lazuli/ops/scatter_operation.h>
 #include <lazuli/ops/shape.h>
 
@@ -237,6 +239,8 @@ array scatter(const array& a, const std::vector<array>& indices, const array& up
   std::vector<array> operands{a, astype(updates, a.dtype(), s)};
   operands.insert(operands.end(), indices.begin(), indices.end());
   if (mode) {
+    // One zero that is repeated: zeros need not be in memory before others are added to them.
+    if (is_lazy_zeros(a)) operands[0] = broadcast_to(zeros({}, a.dtype(), s), a.shape(), s);
     return lazuli::apply(make_ref<ScatterOperation>(*mode, std::move(to.map), std::move(to.dynamic)),
                          std::move(operands));
   }

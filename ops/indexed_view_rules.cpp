@@ -163,7 +163,8 @@ Differentials IndexedView::vjp(const Application& at, const Differentials& cotan
     return std::all_of(index.map.begin(), index.map.end(),
                        [](const IndexTerm& term) { return term.dim < 0; });
   });
-  const array base = zeros(input, g.dtype());
+  // One zero that is repeated, where sums are made: they need not be in memory before.
+  const array base = is_injective ? zeros(input, g.dtype()) : broadcast_to(zeros({}, g.dtype()), input);
   const std::vector<array> operands = joined({base, g}, index_operands(at.inputs, 1));
   std::vector<DynamicIndex> indices = renumbered(dynamic_, 1);
   result[0] =

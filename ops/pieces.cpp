@@ -51,8 +51,7 @@ std::optional<Pieces> pieces_of(array a) {
     const Operation* operation = lazy_producer(a);
     if (operation == nullptr) return std::nullopt;
     if (operation->name() == "constant") {
-      const array zero = zeros(a.shape(), a.dtype());
-      if (result.pieces.empty() || !operation->equals(*lazy_producer(zero))) return std::nullopt;
+      if (result.pieces.empty() || !is_lazy_zeros(a)) return std::nullopt;
       result.base = a;
       return result;
     }
@@ -74,6 +73,12 @@ Dim end_of(const Piece& piece, int axis) {
 }
 
 }  // namespace
+
+bool is_lazy_zeros(const array& a) {
+  const Operation* operation = lazy_producer(a);
+  if (operation == nullptr || operation->name() != "constant") return false;
+  return operation->equals(*lazy_producer(zeros(a.shape(), a.dtype())));
+}
 
 std::optional<array> sum_of_pieces(const array& a, const array& b) {
   const std::optional<Pieces> left = pieces_of(a);

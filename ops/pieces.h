@@ -10,4 +10,7 @@ namespace lazuli {
 /// side by side: put together, rather than added. Nothing where they are something else.
 std::optional<array> sum_of_pieces(const array& a, const array& b);
 
+/// Whether an array is zeros that nobody has computed yet.
+bool is_lazy_zeros(const array& a);
+
 }  // namespace lazuli

@@ -7,6 +7,8 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/thread_pool.h>
 #include <lazuli/ops/indexed_view.h>
+#include <lazuli/ops/scatter_rows.h>
+#include <lazuli/ops/strided_copy.h>
 
 namespace lazuli {
 
@@ -14,8 +16,8 @@ namespace {
 
 // Below this many elements one thread does it all.
 constexpr int64_t small_work = 8192;
-// A thread's own part of every row is at least as long.
-constexpr int64_t shortest_run = 64;
+// From so many elements on, rows are put into the order of their places.
+constexpr int64_t shortest_sorted_row = 16;
 // Places are dealt out to threads in blocks of a cache line or so.
 constexpr int64_t owned_block = 16;
 
@@ -113,7 +115,7 @@ class Walk {
            within_[0].extent == inputs_[0].shape.back().hint();
   }
 
-  /// Calls `f(slice, soon)` for all slices, in row-major order of the updates; `soon` is one that follows.
+  /// Calls `f(slice)` for all slices, in row-major order of the updates.
   template <typename F>
   void for_each_slice(F&& f) const {
     Slice chunk[chunk_size];
@@ -123,14 +125,13 @@ class Walk {
       for (int64_t begin = 0; begin < row; begin += chunk_size) {
         const int64_t count = std::min(chunk_size, row - begin);
         find(i, begin, chunk, count);
-        for (int64_t k = 0; k < count; ++k) f(chunk[k], chunk[std::min(k + slices_ahead, count - 1)]);
+        for (int64_t k = 0; k < count; ++k) f(chunk[k]);
       }
     }
   }
 
  private:
   static constexpr int64_t chunk_size = 512;
-  static constexpr int64_t slices_ahead = 2;
 
   /// `count` slices from `begin` on along the last of the dimensions across, in its row number `row`.
   void find(int64_t row, int64_t begin, Slice* slices, int64_t count) const {
@@ -164,25 +165,6 @@ class Walk {
   std::vector<std::pair<int, int64_t>> dynamic_strides_;
 };
 
-template <ScatterMode mode, typename T>
-T combine(T a, T b) {
-  if constexpr (mode == ScatterMode::max) {
-    return a > b || a != a ? a : b;
-  } else if constexpr (mode == ScatterMode::min) {
-    return a < b || a != a ? a : b;
-  } else if constexpr (std::is_same_v<T, bool>) {
-    return mode == ScatterMode::add ? a || b : a && b;
-  } else if constexpr (std::is_integral_v<T>) {
-    // As unsigned numbers of at least 32 bits, which wrap around.
-    using U = std::common_type_t<std::make_unsigned_t<T>, uint32_t>;
-    const U x = static_cast<U>(a);
-    const U y = static_cast<U>(b);
-    return static_cast<T>(mode == ScatterMode::add ? x + y : x * y);
-  } else {
-    return mode == ScatterMode::add ? a + b : a * b;
-  }
-}
-
 /// Accumulates updates of type T into places of type Acc. Threads share the work so that each has places of
 /// its own, and goes through the updates in order.
 template <ScatterMode mode, typename T, typename Acc>
@@ -195,30 +177,10 @@ void accumulate(Walk& walk, const T* updates, Acc* places, int64_t total) {
     Acc* to = places + slice.place;
     for (int64_t i = begin; i < end; ++i) add(to[i], from[i]);
   };
-  // Rows lie anywhere, and are too short for the processor to find out where they go on.
-  const auto fetch = [&](int64_t begin, int64_t end, const Slice& slice) {
-    constexpr int64_t line_bytes = 64;
-    for (int64_t i = begin; i < end; i += line_bytes / static_cast<int64_t>(sizeof(T))) {
-      __builtin_prefetch(updates + slice.update + i, 0, 2);
-    }
-    for (int64_t i = begin; i < end; i += line_bytes / static_cast<int64_t>(sizeof(Acc))) {
-      __builtin_prefetch(places + slice.place + i, 1, 2);
-    }
-  };
-  if (walk.slices_are_rows() && size >= parts * shortest_run) {
-    // A part of each row.
-    parallel_for(parts, [&](int64_t part) {
-      const int64_t begin = size * part / parts;
-      const int64_t end = size * (part + 1) / parts;
-      walk.for_each_slice([&](const Slice& slice, const Slice& soon) {
-        fetch(begin, end, soon);
-        run(begin, end, slice);
-      });
-    });
-  } else if (walk.slices_are_rows() && size > 1) {
+  if (walk.slices_are_rows() && size > 1) {
     // Whole rows, each the next thread's.
     parallel_for(parts, [&](int64_t part) {
-      walk.for_each_slice([&](const Slice& slice, const Slice&) {
+      walk.for_each_slice([&](const Slice& slice) {
         if (parts == 1 || slice.place / size % parts == part) run(0, size, slice);
       });
     });
@@ -226,7 +188,7 @@ void accumulate(Walk& walk, const T* updates, Acc* places, int64_t total) {
     // Single elements, by blocks of places.
     walk.dissolve();
     parallel_for(parts, [&](int64_t part) {
-      walk.for_each_slice([&](const Slice& element, const Slice&) {
+      walk.for_each_slice([&](const Slice& element) {
         if (parts > 1 && element.place / owned_block % parts != part) return;
         add(places[element.place], updates[element.update]);
       });
@@ -234,31 +196,57 @@ void accumulate(Walk& walk, const T* updates, Acc* places, int64_t total) {
   }
 }
 
+/// Whether a tensor's elements are one and the same in memory.
+bool is_uniform(const TensorView& tensor) {
+  for (size_t d = 0; d < tensor.shape.size(); ++d) {
+    if (tensor.shape[d].hint() > 1 && tensor.strides[d] != 0) return false;
+  }
+  return true;
+}
+
 template <ScatterMode mode>
-void scatter_into(Walk& walk, const TensorView& base, const TensorView& updates, const TensorView& out) {
+void scatter_into(Walk& walk, const TensorView& given, const TensorView& updates, const TensorView& out) {
+  std::vector<std::byte> storage;
+  const bool all_alike = is_uniform(given);
+  const TensorView base = all_alike ? given : as_row_major(given, storage);
   const int64_t count = element_count(out.shape);
   const int64_t total = element_count(updates.shape);
   dispatch_dtype(out.dtype, [&]<typename T>(std::type_identity<T>) {
     const T* from = reinterpret_cast<const T*>(base.data);
     T* to = reinterpret_cast<T*>(out.data);
     const T* values = reinterpret_cast<const T*>(updates.data);
+    constexpr bool is_half = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
+    using Acc = std::conditional_t<is_half, float, T>;
     const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(num_threads(), count / small_work));
     const auto for_parts = [&](auto&& f) {
       parallel_for(parts, [&](int64_t part) { f(count * part / parts, count * (part + 1) / parts); });
     };
-    if constexpr (std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>) {
+    const auto copy_base = [&](auto* places) {
+      for_parts([&](int64_t begin, int64_t end) {
+        if (all_alike) {
+          std::fill(places + begin, places + end, *from);
+        } else {
+          std::copy(from + begin, from + end, places + begin);
+        }
+      });
+    };
+    if constexpr (std::is_same_v<T, complex64_t> && (mode == ScatterMode::max || mode == ScatterMode::min)) {
+      throw std::logic_error("[scatter] complex numbers have no order");
+    } else if (const int64_t size = walk.slice_size();
+               total > 0 && walk.slices_are_rows() && size >= shortest_sorted_row) {
+      const RowsByPlace order = rows_by_place(count / size, walk.slice_count(), [&](auto&& f) {
+        walk.for_each_slice([&](const Slice& slice) { f(slice.place / size, slice.update); });
+      });
+      combine_rows<mode, T, Acc>(order, from, all_alike, values, to, size);
+    } else if constexpr (is_half) {
       std::vector<float> places(static_cast<size_t>(count));
-      for_parts(
-          [&](int64_t begin, int64_t end) { std::copy(from + begin, from + end, places.data() + begin); });
+      copy_base(places.data());
       if (total > 0) accumulate<mode, T, float>(walk, values, places.data(), total);
       for_parts([&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) to[i] = static_cast<T>(places[static_cast<size_t>(i)]);
       });
-    } else if constexpr (std::is_same_v<T, complex64_t> &&
-                         (mode == ScatterMode::max || mode == ScatterMode::min)) {
-      throw std::logic_error("[scatter] complex numbers have no order");
     } else {
-      for_parts([&](int64_t begin, int64_t end) { std::copy(from + begin, from + end, to + begin); });
+      copy_base(to);
       if (total > 0) accumulate<mode, T, T>(walk, values, to, total);
     }
   });

@@ -17,7 +17,8 @@ class ScatterOperation final : public HostOperation {
   std::string_view name() const override;
   void attributes(AttributeWriter& writer) const override;
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override { return {inputs[0]}; }
-  bool needs_contiguous(int operand) const override { return operand < 2; }
+  /// The base may be one element that is repeated, which needs no memory of its own.
+  bool needs_contiguous(int operand) const override { return operand == 1; }
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
 
   Differentials vjp(const Application& at, const Differentials& cotangents,

@@ -1,6 +1,10 @@
 #include <lazuli/ops/strided_copy.h>
 
+#include <algorithm>
 #include <cstring>
+
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli {
 
@@ -26,6 +30,29 @@ TensorView with_unit_stride(const TensorView& tensor, std::vector<std::byte>& st
   TensorView copy = tensor;
   copy.data = storage.data();
   copy.strides = row_major_strides(tensor.shape);
+  return copy;
+}
+
+TensorView as_row_major(const TensorView& tensor, std::vector<std::byte>& storage) {
+  const Strides dense = row_major_strides(tensor.shape);
+  bool is_dense = true;
+  for (size_t d = 0; d < dense.size(); ++d) {
+    is_dense = is_dense && (tensor.shape[d].hint() <= 1 || tensor.strides[d] == dense[d]);
+  }
+  if (is_dense) return tensor;
+  TensorView copy = tensor;
+  copy.strides = dense;
+  const int64_t size = static_cast<int64_t>(tensor.dtype.size());
+  storage.resize(static_cast<size_t>(element_count(tensor.shape) * size));
+  copy.data = storage.data();
+  const int64_t rows = tensor.shape[0].hint();
+  const int64_t parts = std::min<int64_t>(rows, num_threads());
+  parallel_for(parts, [&](int64_t part) {
+    for (int64_t row = rows * part / parts; row < rows * (part + 1) / parts; ++row) {
+      copy_rows(tensor, 1, tensor.data + row * tensor.strides[0] * size,
+                storage.data() + row * dense[0] * size);
+    }
+  });
   return copy;
 }
 
