@@ -18,7 +18,7 @@ std::optional<Expression> expand_by_table(Opcode op, Expression x, bool rounded)
       if (rounded) return short_sigmoid_by_table(x);
       return {};
     case Opcode::erf:
-      return erf_by_table(x);
+      return rounded ? short_erf_by_table(x) : erf_by_table(x);
     default:
       return {};
   }

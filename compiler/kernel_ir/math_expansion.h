@@ -54,6 +54,7 @@ Expression short_erf_plus_1(Expression x);
 // Those of float32 that look tables up (math_by_table.cpp).
 Expression exp_by_table(Expression x);
 Expression erf_by_table(Expression x);
+Expression short_erf_by_table(Expression x);
 Expression short_exp_by_table(Expression x);
 Expression short_sigmoid_by_table(Expression x);
 
