@@ -1,11 +1,15 @@
 #include <lazuli/compiler/templates/attention.h>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/attention_block.h>
+#include <lazuli/compiler/templates/attention_pairs.h>
+#include <lazuli/compiler/templates/attention_panels.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
 #include <lazuli/compiler/thread_pool.h>
@@ -114,13 +118,17 @@ void attention(const AttentionProblem& problem) {
   const bool sinks = problem.sinks != nullptr;
 
   if (tasks.splits == 1) {
-    return share_out(tasks.blocks, [&](int64_t index) {
-      const AttentionBlock block = block_of(problem, tasks, index);
-      const Scratch memory(static_cast<size_t>(size) * sizeof(float));
-      const AttentionState state = state_in(memory.as<float>(), block.rows(), values_stride);
-      attend(problem, block, sinks, state);
-      store_attention(problem, block, state);
-    });
+    const bool keeps = tasks.query_blocks > 1 && attention_takes_pairs(problem, false);
+    return share_out_with<std::optional<AttentionPanels>>(
+        tasks.blocks,
+        [&] { return keeps ? std::optional<AttentionPanels>(std::in_place, problem) : std::nullopt; },
+        [&](int64_t index, std::optional<AttentionPanels>& panels) {
+          const AttentionBlock block = block_of(problem, tasks, index);
+          const Scratch memory(static_cast<size_t>(size) * sizeof(float));
+          const AttentionState state = state_in(memory.as<float>(), block.rows(), values_stride);
+          attend(problem, block, sinks, state, panels ? &*panels : nullptr);
+          store_attention(problem, block, state);
+        });
   }
 
   const Scratch memory(static_cast<size_t>(size * tasks.blocks * tasks.splits) * sizeof(float));
@@ -135,7 +143,7 @@ void attention(const AttentionProblem& problem) {
     const int64_t begin = block.key_begin;
     block.key_begin = begin + keys * split / tasks.splits;
     block.key_end = begin + keys * (split + 1) / tasks.splits;
-    attend(problem, block, sinks && split == 0, state_of(index, split, block.rows()));
+    attend(problem, block, sinks && split == 0, state_of(index, split, block.rows()), nullptr);
   });
   parallel_for(tasks.blocks, [&](int64_t index) {
     const AttentionBlock block = block_of(problem, tasks, index);

@@ -29,12 +29,14 @@ float read_real(const std::byte* data, Dtype dtype) {
 
 class BlockWorker {
  public:
-  BlockWorker(const AttentionProblem& problem, const AttentionBlock& block, const AttentionState& state)
+  BlockWorker(const AttentionProblem& problem, const AttentionBlock& block, const AttentionState& state,
+              AttentionPanels* panels)
       : problem_(problem),
         block_(block),
         state_(state),
         table_(kernels()),
         rows_(block.rows()),
+        rows_at_once_(rows_),
         keys_(problem.keys, block.batch, block.kv_head),
         values_(problem.values, block.batch, block.kv_head),
         few_rows_(rows_ <= attention_vector_rows),
@@ -48,7 +50,9 @@ class BlockWorker {
         scores_(queries_ + queries_size()),
         packed_keys_(scores_ + scores_size()),
         packed_values_(packed_keys_ + keys_size()) {
-    if (pairs_) pair_products_.emplace(problem, block, state, few_rows_);
+    if (!pairs_) return;
+    pair_products_.emplace(problem, block, state, few_rows_, panels);
+    rows_at_once_ = pair_products_->rows_at_once();
   }
 
   void run(bool with_sinks) {
@@ -58,16 +62,16 @@ class BlockWorker {
     for (int64_t key = block_.key_begin; key < block_.key_end; key += tile) {
       const int64_t count = std::min(tile, block_.key_end - key);
       if (pairs_) {
-        pair_products_->score(key, count, scores_);
-      } else if (few_rows_) {
+        attend_pairs(key, count);
+        continue;
+      }
+      if (few_rows_) {
         score_few_rows(key, count);
       } else {
         score_tiles(key, count);
       }
       for (int64_t row = 0; row < rows_; ++row) soften(row, key, count);
-      if (pairs_) {
-        pair_products_->sum(key, count);
-      } else if (few_rows_) {
+      if (few_rows_) {
         sum_few_rows(key, count);
       } else {
         sum_tiles(key, count);
@@ -88,7 +92,16 @@ class BlockWorker {
     return std::clamp<int64_t>(ahead_bytes / row_bytes, 32, key_tile);
   }
 
-  float* scores(int64_t row) const { return scores_ + row * key_tile; }
+  void attend_pairs(int64_t key, int64_t count) {
+    pair_products_->take(key, count);
+    for (int64_t first = 0; first < rows_; first += rows_at_once_) {
+      pair_products_->score(first, scores_);
+      for (int64_t row = first; row < std::min(first + rows_at_once_, rows_); ++row) soften(row, key, count);
+      pair_products_->sum(first);
+    }
+  }
+
+  float* scores(int64_t row) const { return scores_ + row % rows_at_once_ * key_tile; }
   float* sums(int64_t row) const { return state_.values + row * state_.values_stride; }
 
   void start(bool with_sinks) {
@@ -277,6 +290,7 @@ class BlockWorker {
   const AttentionState& state_;
   const Kernels& table_;
   int64_t rows_;
+  int64_t rows_at_once_;  ///< whose scores are in memory
   HeadRows keys_;
   HeadRows values_;
   bool few_rows_;
@@ -298,8 +312,8 @@ int64_t attention_values_stride(const AttentionProblem& problem) {
 }
 
 void attend(const AttentionProblem& problem, const AttentionBlock& block, bool with_sinks,
-            const AttentionState& state) {
-  BlockWorker(problem, block, state).run(with_sinks);
+            const AttentionState& state, AttentionPanels* panels) {
+  BlockWorker(problem, block, state, panels).run(with_sinks);
 }
 
 void store_attention(const AttentionProblem& problem, const AttentionBlock& block,

@@ -54,9 +54,12 @@ struct AttentionState {
 /// Floats between rows of `AttentionState::values`: value_dim, padded to whole tiles.
 int64_t attention_values_stride(const AttentionProblem& problem);
 
-/// Starts the state (with the sinks if `with_sinks`) and takes in the block's keys.
+class AttentionPanels;
+
+/// Starts the state (with the sinks if `with_sinks`) and takes in the block's keys. With `panels`, which are
+/// null otherwise, keys and values that are packed stay there for other blocks.
 void attend(const AttentionProblem& problem, const AttentionBlock& block, bool with_sinks,
-            const AttentionState& state);
+            const AttentionState& state, AttentionPanels* panels);
 
 /// Divides by the sums and writes the block's rows to the output.
 void store_attention(const AttentionProblem& problem, const AttentionBlock& block,

@@ -27,7 +27,7 @@ bool attention_takes_pairs(const AttentionProblem& problem, bool few_rows) {
 }
 
 AttentionPairs::AttentionPairs(const AttentionProblem& problem, const AttentionBlock& block,
-                               const AttentionState& state, bool few_rows)
+                               const AttentionState& state, bool few_rows, AttentionPanels* kept)
     : problem_(problem),
       block_(block),
       state_(state),
@@ -39,16 +39,18 @@ AttentionPairs::AttentionPairs(const AttentionProblem& problem, const AttentionB
       keys_(problem.keys, block.batch, block.kv_head),
       values_(problem.values, block.batch, block.kv_head),
       memory_(
-          static_cast<size_t>(round_up(rows_, kernel_.rows) * (round_up(query_pairs_, 16) + key_tile / 2) +
-                              kernel_.rows * key_tile / 2 +
-                              std::max(kernel_.columns * query_pairs_,
-                                       round_up(problem.value_dim, kernel_.columns) * key_tile / 2)) *
+          static_cast<size_t>(
+              round_up(rows_, kernel_.rows) * round_up(query_pairs_, 16) + rows_at_once() * key_tile / 2 +
+              kernel_.rows * key_tile / 2 +
+              (few_rows ? 0 : attention_key_panels_size(problem) + attention_value_panels_size(problem))) *
           sizeof(float)),
       queries_(memory_.as<float>()),
       weights_(
           reinterpret_cast<uint16_t*>(queries_ + round_up(rows_, kernel_.rows) * round_up(query_pairs_, 16))),
-      weight_panel_(reinterpret_cast<float*>(weights_ + round_up(rows_, kernel_.rows) * key_tile)),
-      panels_(weight_panel_ + kernel_.rows * key_tile / 2) {
+      weight_panel_(reinterpret_cast<float*>(weights_ + rows_at_once() * key_tile)),
+      panels_(weight_panel_ + kernel_.rows * key_tile / 2),
+      kept_(few_rows ? nullptr : kept) {
+  if (kept_ != nullptr) kept_->turn_to(block.batch, block.kv_head);
   const Scratch copied(few_rows ? 0 : static_cast<size_t>(rows_ * problem.head_dim) * sizeof(uint16_t));
   uint16_t* const rows = few_rows ? reinterpret_cast<uint16_t*>(queries_) : copied.as<uint16_t>();
   for (int64_t row = 0; row < rows_; ++row) {
@@ -61,12 +63,31 @@ AttentionPairs::AttentionPairs(const AttentionProblem& problem, const AttentionB
                       problem.head_dim, 0, rows_, 0, query_pairs_, kernel_.rows, queries_);
 }
 
-void AttentionPairs::score(int64_t key, int64_t count, float* scores) {
-  few_rows_ ? score_few_rows(key, count, scores) : score_tiles(key, count, scores);
+void AttentionPairs::take(int64_t key, int64_t count) {
+  key_ = key;
+  count_ = count;
+  if (few_rows_) return;
+  if (keeps(key)) {
+    const int64_t tile = key / key_tile;
+    key_panels_ = kept_->keys(tile);
+    value_panels_ = kept_->values(tile);
+    value_pairs_ = ceil_div(kept_->keys_in(tile), 2);
+    return;
+  }
+  float* const values = panels_ + attention_key_panels_size(problem_);
+  pack_attention_keys(problem_, keys_, key, count, panels_);
+  pack_attention_values(problem_, values_, key, count, values);
+  value_pairs_ = ceil_div(count, 2);
+  key_panels_ = panels_;
+  value_panels_ = values;
 }
 
-void AttentionPairs::sum(int64_t key, int64_t count) {
-  few_rows_ ? sum_few_rows(key, count) : sum_tiles(key, count);
+void AttentionPairs::score(int64_t row, float* scores) {
+  few_rows_ ? score_few_rows(scores) : score_tiles(row, scores);
+}
+
+void AttentionPairs::sum(int64_t row) {
+  few_rows_ ? sum_few_rows() : sum_tiles(row);
 }
 
 float AttentionPairs::set_weights(int64_t row, const float* s, int64_t count, float scale, float largest) {
@@ -80,83 +101,76 @@ void AttentionPairs::clear_weights(int64_t row, int64_t count) {
 
 // As with other dtypes, keys and values of few rows are fetched in turns.
 
-void AttentionPairs::score_few_rows(int64_t key, int64_t count, float* scores) const {
+void AttentionPairs::score_few_rows(float* scores) const {
   for (int64_t row = 0; row < rows_; row += max_vector_rows) {
     DotRows<float> dot;
     dot.k = query_pairs_;
     dot.x = queries_ + row * query_pairs_;
     dot.x_row_stride = query_pairs_;
     dot.x_rows = std::min(max_vector_rows, rows_ - row);
-    dot.w = keys_.at(key);
+    dot.w = keys_.at(key_);
     dot.w_row_stride = keys_.stride / 2;
-    dot.w_rows = count;
+    dot.w_rows = count_;
     dot.out = scores + row * key_tile;
     dot.out_x_stride = key_tile;
     dot.out_w_stride = 1;
-    if (row == 0 && values_.stride == problem_.value_dim) dot.ahead = values_.at(key);
+    if (row == 0 && values_.stride == problem_.value_dim) dot.ahead = values_.at(key_);
     table_.dot_pairs(dot);
   }
 }
 
-void AttentionPairs::sum_few_rows(int64_t key, int64_t count) const {
+void AttentionPairs::sum_few_rows() const {
   for (int64_t row = 0; row < rows_; row += max_vector_rows) {
     AxpyRows<float> axpy;
-    axpy.k = count / 2;
+    axpy.k = count_ / 2;
     axpy.x = reinterpret_cast<const float*>(weights(row));
     axpy.x_row_stride = key_tile / 2;
     axpy.x_k_stride = 1;
     axpy.x_rows = std::min(max_vector_rows, rows_ - row);
-    axpy.w = values_.at(key);
+    axpy.w = values_.at(key_);
     axpy.w_row_stride = values_.stride;
     axpy.columns = problem_.value_dim;
     axpy.y = sums(row);
     axpy.y_row_stride = state_.values_stride;
-    if (row == 0 && keys_.stride == problem_.head_dim && key + count < block_.key_end) {
-      axpy.ahead = keys_.at(key + count);
+    if (row == 0 && keys_.stride == problem_.head_dim && key_ + count_ < block_.key_end) {
+      axpy.ahead = keys_.at(key_ + count_);
     }
     if (axpy.k > 0) table_.axpy_pairs(axpy);
-    if (count % 2 == 0) continue;
+    if (count_ % 2 == 0) continue;
     float last[max_vector_rows];
     for (int64_t r = 0; r < axpy.x_rows; ++r) {
-      last[r] = half_detail::bfloat16_bits_to_float(weights(row + r)[count - 1]);
+      last[r] = half_detail::bfloat16_bits_to_float(weights(row + r)[count_ - 1]);
     }
     axpy.k = 1;
     axpy.x = last;
     axpy.x_row_stride = 1;
-    axpy.w = values_.at(key + count - 1);
+    axpy.w = values_.at(key_ + count_ - 1);
     axpy.ahead = nullptr;
     table_.axpy_rows[static_cast<size_t>(Storage::bfloat16)](axpy);
   }
 }
 
-void AttentionPairs::score_tiles(int64_t key, int64_t count, float* scores) const {
-  const LanesView lanes{keys_.data, bfloat16, keys_.stride, 1};
+void AttentionPairs::score_tiles(int64_t row, float* scores) const {
   GemmTile<float> tile;
   tile.k = query_pairs_;
+  tile.rows = std::min(kernel_.rows, rows_ - row);
+  tile.a = queries_ + row * query_pairs_;
   tile.a_row_stride = 1;
   tile.a_k_stride = kernel_.rows;
-  tile.b = panels_;
   tile.b_k_stride = kernel_.columns;
   tile.c_row_stride = key_tile;
-  for (int64_t j = 0; j < count; j += kernel_.columns) {
-    tile.columns = std::min(kernel_.columns, count - j);
-    pack_bfloat16_pairs(lanes, problem_.head_dim, key + j, tile.columns, 0, query_pairs_, kernel_.columns,
-                        panels_);
-    for (int64_t row = 0; row < rows_; row += kernel_.rows) {
-      tile.rows = std::min(kernel_.rows, rows_ - row);
-      tile.a = queries_ + row * query_pairs_;
-      tile.c = scores + row * key_tile + j;
-      kernel_.run(tile);
-    }
+  for (int64_t j = 0; j < count_; j += kernel_.columns) {
+    tile.columns = std::min(kernel_.columns, count_ - j);
+    tile.b = key_panels_ + j * query_pairs_;
+    tile.c = scores + j;
+    kernel_.run(tile);
   }
 }
 
-void AttentionPairs::sum_tiles(int64_t key, int64_t count) const {
-  const int64_t pairs = ceil_div(count, 2);
-  const LanesView lanes{values_.at(key), bfloat16, 1, values_.stride};
-  pack_bfloat16_pairs(lanes, count, 0, problem_.value_dim, 0, pairs, kernel_.columns, panels_);
+void AttentionPairs::sum_tiles(int64_t row) const {
   GemmTile<float> tile;
-  tile.k = pairs;
+  tile.k = ceil_div(count_, 2);
+  tile.rows = std::min(kernel_.rows, rows_ - row);
   tile.a = weight_panel_;
   tile.a_row_stride = 1;
   tile.a_k_stride = kernel_.rows;
@@ -164,15 +178,12 @@ void AttentionPairs::sum_tiles(int64_t key, int64_t count) const {
   tile.c_row_stride = state_.values_stride;
   tile.accumulate = 1;
   tile.columns = kernel_.columns;
-  for (int64_t row = 0; row < rows_; row += kernel_.rows) {
-    tile.rows = std::min(kernel_.rows, rows_ - row);
-    table_.transpose(reinterpret_cast<const float*>(weights(row)), key_tile / 2, tile.rows, pairs,
-                     weight_panel_, kernel_.rows);
-    for (int64_t j = 0; j < problem_.value_dim; j += kernel_.columns) {
-      tile.b = panels_ + j * pairs;
-      tile.c = sums(row) + j;
-      kernel_.run(tile);
-    }
+  table_.transpose(reinterpret_cast<const float*>(weights(row)), key_tile / 2, tile.rows, tile.k,
+                   weight_panel_, kernel_.rows);
+  for (int64_t j = 0; j < problem_.value_dim; j += kernel_.columns) {
+    tile.b = value_panels_ + j * value_pairs_;
+    tile.c = sums(row) + j;
+    kernel_.run(tile);
   }
 }
 

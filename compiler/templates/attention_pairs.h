@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <lazuli/compiler/templates/attention_block.h>
+#include <lazuli/compiler/templates/attention_panels.h>
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/scratch.h>
 
@@ -18,23 +19,32 @@ bool attention_takes_pairs(const AttentionProblem& problem, bool few_rows);
 class AttentionPairs {
  public:
   AttentionPairs(const AttentionProblem& problem, const AttentionBlock& block, const AttentionState& state,
-                 bool few_rows);
+                 bool few_rows, AttentionPanels* kept);
 
-  /// scores[row][j] = query row · key (key + j), not scaled; rows are `attention_key_tile` apart.
-  void score(int64_t key, int64_t count, float* scores);
+  /// Rows whose scores, weights and sums are made in turn, so that these stay in the first-level cache. All
+  /// rows if there are few.
+  int64_t rows_at_once() const { return few_rows_ ? rows_ : kernel_.rows; }
+
+  /// Goes on to keys [key, key + count), the next tile.
+  void take(int64_t key, int64_t count);
+  /// scores[r][j] = query (row + r) · key (key + j), not scaled, for `rows_at_once` rows from `row`, a
+  /// multiple of these; they are `attention_key_tile` apart.
+  void score(int64_t row, float* scores);
   /// Sets a row's weights to exp(scale * s - largest), and returns their sum.
   float set_weights(int64_t row, const float* s, int64_t count, float scale, float largest);
   void clear_weights(int64_t row, int64_t count);
-  /// Adds the values of keys [key, key + count) by the weights to the state.
-  void sum(int64_t key, int64_t count);
+  /// Adds the values of the tile by the weights to the state of `rows_at_once` rows from `row`.
+  void sum(int64_t row);
 
  private:
-  void score_few_rows(int64_t key, int64_t count, float* scores) const;
-  void score_tiles(int64_t key, int64_t count, float* scores) const;
-  void sum_few_rows(int64_t key, int64_t count) const;
-  void sum_tiles(int64_t key, int64_t count) const;
+  void score_few_rows(float* scores) const;
+  void score_tiles(int64_t row, float* scores) const;
+  void sum_few_rows() const;
+  void sum_tiles(int64_t row) const;
 
-  uint16_t* weights(int64_t row) const { return weights_ + row * attention_key_tile; }
+  /// Whether the tile that begins with a key is one of those that are kept.
+  bool keeps(int64_t key) const { return kept_ != nullptr && key % attention_key_tile == 0; }
+  uint16_t* weights(int64_t row) const { return weights_ + row % rows_at_once() * attention_key_tile; }
   float* sums(int64_t row) const { return state_.values + row * state_.values_stride; }
 
   const AttentionProblem& problem_;
@@ -51,7 +61,13 @@ class AttentionPairs {
   float* queries_;  ///< pairs, row after row or in panels of the kernel's rows
   uint16_t* weights_;
   float* weight_panel_;
-  float* panels_;  ///< of keys, then of values
+  float* panels_;          ///< of keys, then of values, where they are not kept
+  AttentionPanels* kept_;  ///< those of the head, or null
+  int64_t key_ = 0;        ///< the tile
+  int64_t count_ = 0;
+  const float* key_panels_ = nullptr;
+  const float* value_panels_ = nullptr;
+  int64_t value_pairs_ = 0;  ///< rows of a panel of values
 };
 
 }  // namespace lazuli::templates

@@ -277,6 +277,28 @@ TEST_P(TemplateAttentionTest, HeadDimensions) {
   }
 }
 
+/// Many blocks of queries, which share what is packed of keys and values: several heads and batch entries one
+/// after the other, whole tiles of keys and parts of one, windows that begin within a tile.
+TEST_P(TemplateAttentionTest, Bfloat16BlocksShareKeysAndValues) {
+  for (const int64_t keys : {1, 127, 129, 256, 389}) {
+    for (const int64_t window : {0, 50, 200}) {
+      for (const bool causal : {false, true}) {
+        expect_matches_reference({.batch = 2,
+                                  .heads = 4,
+                                  .kv_heads = 2,
+                                  .query_length = 330,
+                                  .key_length = keys,
+                                  .head_dim = 34,
+                                  .value_dim = 40,
+                                  .dtype = bfloat16,
+                                  .out_dtype = bfloat16,
+                                  .causal = causal,
+                                  .window = window});
+      }
+    }
+  }
+}
+
 TEST_P(TemplateAttentionTest, Dtypes) {
   for (const Dtype dtype : {float16, bfloat16, float32}) {
     for (const Dtype out : {float16, bfloat16, float32}) {
