@@ -4,6 +4,7 @@
 // types.
 
 #include <array>
+#include <functional>
 #include <cstdint>
 
 #include <llvm/ADT/STLFunctionalExtras.h>
@@ -39,6 +40,8 @@ class VectorBuilder {
   VectorBuilder(llvm::Function& function, const Target& target);
 
   llvm::IRBuilder<> ir;
+  /// Where set, minima and maxima leave out the repair of a NaN of their first operand, which goes here.
+  std::function<void(llvm::Value*)> unrepaired;
 
   const Target& target() const { return target_; }
   llvm::Function& function() const { return function_; }

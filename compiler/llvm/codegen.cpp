@@ -313,9 +313,14 @@ KernelEmitter::Carried KernelEmitter::emit_vector_range(Value* begin, Value* end
 
 void KernelEmitter::emit_vector_loop() {
   find_rows_ahead();
+  const bool repairs_later = repairs_extrema_later();
   emit_vector_range(b_.function().getArg(4), b_.function().getArg(5), schedule_.unroll[0], {},
                     [&](const Carried&) {
                       fetch_rows_ahead();
+                      if (repairs_later && width_.tail == nullptr) {
+                        emit_level_with_late_repairs(kernel_.blocks[0], schedule_.vector_level);
+                        return Carried();
+                      }
                       for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
                       return Carried();
                     });

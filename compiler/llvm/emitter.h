@@ -26,7 +26,8 @@ class KernelEmitter {
   void emit();
   /// How the kernel is walked, in a line.
   std::string describe() const;
-  /// Whether the target's addressing modes do for all loops as they are: a position, scaled, from each pointer.
+  /// Whether the target's addressing modes do for all loops as they are: a position, scaled, from each
+  /// pointer.
   bool addresses_are_simple() const;
 
  private:
@@ -98,6 +99,11 @@ class KernelEmitter {
   void store_accumulators(const kir::Block& block, const Carried& carried);
   Value* tile_load(const TileBuffer& buffer, llvm::Type* type, int which);
   void tile_store(const TileBuffer& buffer, Value* value, int which);
+
+  // emit_extrema.cpp
+  /// Whether steps leave NaN lost by minima and maxima to a second form of themselves.
+  bool repairs_extrema_later() const;
+  void emit_level_with_late_repairs(const kir::Block& block, int level);
 
   // emit_ahead.cpp
   /// Finds what the loads of a row some rows further on will read, for `fetch_rows_ahead`.

@@ -134,6 +134,10 @@ bool is_nonzero_constant(Value* value) {
 /// `value`, but `other` where that is NaN, by an instruction for such repairs; null where there is none.
 Value* emit_nan_of(const Emission& e, Value* other, Value* value) {
   if (!e.b.target().avx512 || e.type != float32 || VectorBuilder::lanes_of(value) != 16) return nullptr;
+  if (e.b.unrepaired != nullptr) {
+    e.b.unrepaired(other);
+    return value;
+  }
   llvm::IRBuilder<>& ir = e.ir();
   constexpr uint64_t quiet_for_nan = 0x22;  // of the responses by class, those to quiet and signalling NaN
   Value* responses = llvm::ConstantInt::get(VectorBuilder::widen(ir.getInt32Ty(), 16), quiet_for_nan);

@@ -170,6 +170,54 @@ TEST(SixteenBits, ScaledAndStoredAsTheInterpreterDoes) {
   }
 }
 
+/// NaN lost by minima and maxima is seen to for a whole step: infinities and NaN of every operand, at every
+/// length, also where the result takes the place of an input.
+TEST(SixteenBits, ExtremaKeepNan) {
+  for (const Dtype dtype : {Dtype(float16), Dtype(bfloat16)}) {
+    const std::string name(dtype_name(dtype));
+    const std::string text = "kernel parallel\na0 input " + name + " unit\na1 input " + name +
+                             " unit\na2 output " + name + R"( unit
+block
+  %0 = load.float32 a0
+  %1 = load.float32 a1
+  %2 = mul.float32 %0, %1
+  %3 = max.float32 %2, %0
+  %4 = sub.float32 %1, %3
+  %5 = min.float32 %4, %0
+  %6 = add.float32 %5, %1
+  %7 = max.float32 %6, %3
+  %8 = max.float32 %7, %1
+  store.float32 a2, %8)";
+    const std::vector<uint16_t> x = all_values();
+    std::vector<uint16_t> y(x.size()), expected(x.size());
+    for (size_t i = 0; i < y.size(); ++i) y[i] = static_cast<uint16_t>(i * 40503);
+    for (size_t i = 0; i < y.size(); i += 5) y[i] = 0x3c00;  // finite beside each NaN as well
+    const auto n = static_cast<int64_t>(x.size());
+    std::byte* pointers[] = {reinterpret_cast<std::byte*>(const_cast<uint16_t*>(x.data())),
+                             reinterpret_cast<std::byte*>(y.data()),
+                             reinterpret_cast<std::byte*>(expected.data())};
+    const int64_t strides[] = {1, 1, 1};
+    InterpretedKernel(kir::parse(text)).run({&n, pointers, strides}, nullptr, 0, 1, 0, n);
+    const Compiled kernel(text);
+    for (const size_t count :
+         {x.size(), size_t{0}, size_t{1}, size_t{31}, size_t{32}, size_t{33}, size_t{100}}) {
+      for (const bool in_place : {false, true}) {
+        std::vector<uint16_t> source = x, made(x.size());
+        std::vector<uint16_t>& result = in_place ? source : made;
+        kernel.run({static_cast<int64_t>(count)},
+                   {{source.data(), {1}}, {y.data(), {1}}, {result.data(), {1}}});
+        for (size_t i = 0; i < count; ++i) {
+          if (std::isnan(widen(expected[i], dtype))) {
+            ASSERT_TRUE(std::isnan(widen(result[i], dtype))) << x[i] << " " << y[i];
+          } else {
+            ASSERT_EQ(result[i], expected[i]) << x[i] << " " << y[i];
+          }
+        }
+      }
+    }
+  }
+}
+
 /// What one pass leaves in a scratch row, the next finds in its place, at every length.
 TEST(SixteenBits, RowsKeepTheirOrderInScratch) {
   const Compiled kernel(R"(kernel parallel reduce
