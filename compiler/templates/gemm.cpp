@@ -147,32 +147,46 @@ struct Task {
 template <typename T, typename Finish>
 void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKernel<T>& kernel,
               const PackedRows<T>& packed_a, PackPanels<T> pack_b, T* packed_b, Finish&& finish) {
-  const int64_t b_panels = ceil_div(task.columns, kernel.columns);
   GemmTile<T> tile;
   tile.a_row_stride = 1;
   tile.a_k_stride = kernel.rows;
   tile.b_k_stride = kernel.columns;
   tile.c_row_stride = task.c_row_stride;
-  for (int64_t k_first = 0; k_first < k; k_first += cut.kc) {
+  int64_t k_first = 0;
+  const auto run_panels = [&](int64_t column, int64_t columns, const T* panels, int64_t row,
+                              int64_t row_end) {
+    for (int64_t j = 0; j < columns; j += kernel.columns) {
+      tile.b = panels + j * tile.k;
+      tile.columns = std::min(kernel.columns, columns - j);
+      for (int64_t i = row; i < row_end; i += kernel.rows) {
+        tile.a = packed_a.panel((task.row + i) / kernel.rows, k_first);
+        tile.rows = std::min(kernel.rows, task.rows - i);
+        tile.c = task.c + i * task.c_row_stride + column + j;
+        kernel.run(tile);
+      }
+    }
+  };
+  for (; k_first < k; k_first += cut.kc) {
     tile.k = std::min(cut.kc, k - k_first);
     tile.accumulate = k_first > 0;
     const int64_t columns_at_once = gemm_panels_at_once * kernel.columns;
+    if (task.rows <= cut.mc) {
+      // All rows are multiplied by panels as they come: these are in the nearest caches then.
+      for (int64_t j = 0; j < task.columns; j += columns_at_once) {
+        const int64_t columns = std::min(columns_at_once, task.columns - j);
+        pack_b(task.column + j, columns, k_first, tile.k, kernel.columns, packed_b);
+        run_panels(j, columns, packed_b, 0, task.rows);
+      }
+      if (k_first + tile.k == k) finish(0, task.rows);
+      continue;
+    }
     for (int64_t j = 0; j < task.columns; j += columns_at_once) {
       pack_b(task.column + j, std::min(columns_at_once, task.columns - j), k_first, tile.k, kernel.columns,
              packed_b + j * tile.k);
     }
     for (int64_t block_row = 0; block_row < task.rows; block_row += cut.mc) {
       const int64_t block_end = std::min(block_row + cut.mc, task.rows);
-      for (int64_t j = 0; j < b_panels; ++j) {
-        tile.b = packed_b + j * kernel.columns * tile.k;
-        tile.columns = std::min(kernel.columns, task.columns - j * kernel.columns);
-        for (int64_t i = block_row; i < block_end; i += kernel.rows) {
-          tile.a = packed_a.panel((task.row + i) / kernel.rows, k_first);
-          tile.rows = std::min(kernel.rows, task.rows - i);
-          tile.c = task.c + i * task.c_row_stride + j * kernel.columns;
-          kernel.run(tile);
-        }
-      }
+      run_panels(0, task.columns, packed_b, block_row, block_end);
       if (k_first + tile.k == k) finish(block_row, block_end - block_row);
     }
   }
