@@ -97,6 +97,8 @@ void KernelEmitter::emit() {
   start_sums();
   if (schedule_.has_transposed()) {
     emit_transposed_outer();
+  } else if (takes_short_rows_together()) {
+    emit_short_rows_outer();
   } else {
     emit_outer();
   }

@@ -68,6 +68,10 @@ llvm::Constant* KernelEmitter::identity(Opcode op, Dtype type, int lanes) const 
   }
 }
 
+Value* KernelEmitter::combine(Opcode op, Dtype type, Value* left, Value* right) {
+  return emit_binary(b_, combining_opcode(op), type, left, right);
+}
+
 /// Where a lane counts its steps. In rows a step is a vector, so that 32 bits are enough; in columns it is a
 /// position.
 llvm::Type* KernelEmitter::position_type() const {

@@ -129,6 +129,14 @@ class KernelEmitter {
   llvm::SmallVector<Value*, 64> load_transposed_vectors(size_t access, Value* row, Value* column, int tiles);
   void load_transposed_tiles(Value* row, Value* column, int tile, int along, int tiles);
 
+  // emit_short_rows.cpp
+  /// Whether there is code for many short rows at once.
+  bool takes_short_rows_together() const;
+  void emit_short_rows_outer();
+  void emit_short_rows();
+  Value* combine_rows(kir::ValueId id, llvm::SmallVector<Value*, 16> vectors);
+  bool store_row_results(const std::vector<std::pair<kir::ValueId, Value*>>& results);
+
   // emit_access.cpp
   /// Where an access's elements lie for the step at hand: at `base`, plus `lane_stride` bytes a lane, plus
   /// what a dynamic index adds lane by lane.
@@ -172,6 +180,8 @@ class KernelEmitter {
   Carried accumulate(const kir::Block& block, const Carried& carried, int total_unroll);
   const kir::Instruction* product_to_add(const kir::Block& block, const kir::Instruction& reduction) const;
   void finish_reductions(const kir::Block& block, const Carried& carried, int unroll);
+  /// Two values put together as a reduction does.
+  Value* combine(kir::Opcode op, Dtype type, Value* left, Value* right);
   llvm::Constant* identity(kir::Opcode op, Dtype type, int lanes) const;
   /// Whether candidate beats the best so far; later positions lose ties.
   Value* beats(kir::Opcode op, Dtype type, Value* candidate, Value* best);
