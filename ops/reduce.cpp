@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <lazuli/ops/creation.h>
 #include <lazuli/ops/cumulative.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
@@ -195,8 +196,40 @@ array sum(const array& a, int axis, bool keepdims, StreamOrDevice s) {
   return sum(a, Axes{axis}, keepdims, s);
 }
 
+namespace {
+
+/// Products of complex numbers, as the last of cumulative ones.
+array complex_prod(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
+  const StreamContext on(s);
+  Axes reduced = normalize_axes(axes, a.ndim(), "prod");
+  if (reduced.empty()) return a;
+  std::sort(reduced.begin(), reduced.end());
+  Axes order;
+  Shape shape;
+  for (int d = 0; d < static_cast<int>(a.ndim()); ++d) {
+    if (std::find(reduced.begin(), reduced.end(), d) != reduced.end()) continue;
+    order.push_back(d);
+    shape.push_back(a.shape()[static_cast<size_t>(d)]);
+  }
+  const int kept = static_cast<int>(order.size());
+  order.insert(order.end(), reduced.begin(), reduced.end());
+  const bool is_empty = std::any_of(reduced.begin(), reduced.end(),
+                                    [&](int axis) { return a.shape()[static_cast<size_t>(axis)] == 0; });
+  array result = ones(shape, complex64);
+  if (!is_empty) {
+    // From the end to the first: that one's place is known for any length.
+    const array products = cumprod(flatten(transpose(a, order), kept, -1), -1, true);
+    Shape stop = products.shape();
+    stop.back() = 1;
+    result = squeeze(slice(products, Shape(products.ndim(), Dim(0)), stop), -1);
+  }
+  return keepdims ? expand_dims(result, reduced) : result;
+}
+
+}  // namespace
+
 array prod(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
-  require_real(a, "prod");
+  if (a.dtype() == complex64) return complex_prod(a, axes, keepdims, s);
   const Dtype dtype = sum_dtype(a.dtype());
   return reduce(Opcode::reduce_prod, astype(a, dtype, s), axes, keepdims, dtype, "prod", s);
 }
@@ -298,14 +331,14 @@ array mean(const array& a, int axis, bool keepdims, StreamOrDevice s) {
 }
 
 array var(const array& a, const Axes& axes, bool keepdims, int ddof, StreamOrDevice s) {
-  require_real(a, "var");
   const Dtype dtype = at_least_float(a.dtype());
+  const Dtype counted = dtype == complex64 ? float32 : wide(dtype);
   const array x = astype(a, wide(dtype), s);
   const array distance = subtract(x, mean(x, axes, true, s), s);
   const array total = sum(square(distance, s), axes, keepdims, s);
-  array count = element_count_of(a, axes, x.dtype(), false, "var");
+  array count = element_count_of(a, axes, counted, false, "var");
   if (ddof != 0) {
-    count = maximum(subtract(count, array(ddof, x.dtype()), s), array(0, x.dtype()), s);
+    count = maximum(subtract(count, array(ddof, counted), s), array(0, counted), s);
   }
   return astype(divide(total, count, s), dtype, s);
 }

@@ -44,7 +44,7 @@ inline array sum(const array& a, StreamOrDevice s = {}) {
 array sum(const array& a, const std::vector<int>& axes, bool keepdims = false, StreamOrDevice s = {});
 array sum(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
 
-/// The product, with the dtypes of `sum`. Not available for complex64 yet.
+/// The product, with the dtypes of `sum`.
 array prod(const array& a, bool keepdims, StreamOrDevice s = {});
 inline array prod(const array& a, StreamOrDevice s = {}) {
   return prod(a, false, s);
@@ -82,7 +82,8 @@ inline array mean(const array& a, StreamOrDevice s = {}) {
 array mean(const array& a, const std::vector<int>& axes, bool keepdims = false, StreamOrDevice s = {});
 array mean(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
 
-/// The mean squared distance from the mean, where N elements count as N - ddof (real).
+/// The mean squared distance from the mean, where N elements count as N - ddof; of complex64, the squares of
+/// the distances are complex.
 array var(const array& a, bool keepdims, int ddof = 0, StreamOrDevice s = {});
 inline array var(const array& a, StreamOrDevice s = {}) {
   return var(a, false, 0, s);

@@ -221,7 +221,51 @@ TEST(Reduce, ComplexSums) {
   expect_array(imag(sum(z, 0)), {2}, float32, {6, 10});
   expect_array(imag(mean(z, 1)), {2}, float32, {2, 6});
   expect_error([&] { max(z); }, "[max]");
-  expect_error([&] { prod(z); }, "[prod]");
+  expect_error([&] { softmax(z); }, "[softmax]");
+}
+
+TEST(Reduce, ComplexProducts) {
+  const auto expect_parts = [](const array& found, const Shape& shape, const std::vector<double>& re,
+                               const std::vector<double>& im) {
+    EXPECT_EQ(found.dtype(), complex64);
+    expect_array(real(found), shape, float32, re, 1e-6);
+    expect_array(imag(found), shape, float32, im, 1e-6);
+  };
+  const array z = view(counting({2, 4}), complex64);  // 0+1i, 2+3i; 4+5i, 6+7i
+  expect_parts(prod(z), {}, {-83}, {-196});
+  expect_parts(prod(z, 0), {2}, {-5, -9}, {4, 32});
+  expect_parts(prod(z, -1, true), {2, 1}, {-3, -11}, {2, 58});
+  expect_parts(prod(z, {0, 1}, true), {1, 1}, {-83}, {-196});
+  expect_parts(prod(transpose(z), 0), {2}, {-3, -11}, {2, 58});
+  expect_parts(prod(zeros({2, 0}, complex64), 1), {2}, {1, 1}, {0, 0});
+  expect_parts(prod(zeros({0, 2}, complex64), 1), {0}, {}, {});
+  expect_error([&] { prod(z, 2); }, "[prod]");
+  // Zeros are right, in gradients too.
+  const auto part = [](const array& a) { return real(prod(a)); };
+  const array with_zero = view(make({0, 0, 2, 3, 1, -1}, {6}), complex64);
+  const array gradient = grad(std::function<array(const array&)>(part))(with_zero);
+  expect_parts(gradient, {3}, {5, 0, 0}, {-1, 0, 0});
+  const CompiledFunction f =
+      compile([](const std::vector<array>& in) { return std::vector<array>{prod(in[0], 0)}; });
+  for (const int n : {1, 3, 7}) {
+    const array x = view(make_numbers({n, 4}), complex64);
+    const array found = f({x})[0];
+    expect_parts(found, {2}, doubles(real(prod(x, 0))), doubles(imag(prod(x, 0))));
+  }
+}
+
+TEST(Reduce, ComplexVariances) {
+  const array z = view(counting({2, 4}), complex64);  // 0+1i, 2+3i; 4+5i, 6+7i: apart by multiples of 1+i
+  expect_array(real(var(z, 0)), {2}, float32, {0, 0}, 1e-6);
+  expect_array(imag(var(z, 0)), {2}, float32, {8, 8}, 1e-6);
+  expect_array(imag(var(z, 1, true, 1)), {2, 1}, float32, {4, 4}, 1e-6);
+  EXPECT_EQ(var(z).dtype(), complex64);
+  expect_array(real(std(z, 0)), {2}, float32, {2, 2}, 1e-6);
+  expect_array(imag(std(z, 0)), {2}, float32, {2, 2}, 1e-6);
+  // Rows that are long enough for kernels of their own.
+  const array rows = view(make_numbers({3, 2048}), complex64);
+  const array distance = rows - mean(rows, 1, true);
+  expect_array(imag(var(rows, 1)), {3}, float32, doubles(imag(mean(distance * distance, 1))), 1e-5);
 }
 
 TEST(Reduce, Softmax) {
