@@ -52,7 +52,9 @@ void KernelEmitter::find_rows_ahead() {
   }
   llvm::IRBuilder<>& ir = b_.ir;
   Value* row_bytes = b_.times(extents_[schedule_.vector_dim], widest);
-  Value* rows = ir.CreateUDiv(b_.i64(bytes_ahead), row_bytes);
+  // (By a shift: a division at each row would take as long as a short row.)
+  Value* places = b_.intrinsic(llvm::Intrinsic::ctlz, {ir.CreateOr(row_bytes, b_.i64(1)), ir.getFalse()});
+  Value* rows = ir.CreateLShr(b_.i64(bytes_ahead), ir.CreateSub(b_.i64(63), places));
   rows = b_.intrinsic(llvm::Intrinsic::smax, {rows, b_.i64(1)});
   // Not past the last row, whose index could not be read.
   Value* left = ir.CreateSub(ir.CreateSub(extents_[dim], b_.i64(1)), index_[dim]);

@@ -307,6 +307,13 @@ class Scheduler {
     return work <= 12 ? 4 : work <= long_step ? 2 : 1;
   }
 
+  /// Whether an access finds each lane by an index of its own, not all of them by the same.
+  bool picks_lanes(const Instruction& instruction) const {
+    const auto& operands = instruction.operands;
+    return std::any_of(operands.begin() + first_dynamic_operand(instruction.op), operands.end(),
+                       [&](kir::ValueId id) { return schedule_.is_vector[id]; });
+  }
+
   /// Vector instructions of a block, those in wider types counted by the registers they take.
   int vector_work(const kir::Block& block) const {
     int work = 0;
@@ -318,7 +325,7 @@ class Scheduler {
       if (is_load(instruction.op) || is_store(instruction.op)) {
         const Access& access = kernel_.accesses[instruction.imm];
         const bool gathered =
-            access.strides[schedule_.vector_dim] == StrideClass::any || access.dynamic_indices > 0;
+            access.strides[schedule_.vector_dim] == StrideClass::any || picks_lanes(instruction);
         if (gathered) cost += long_step;  // lanes are moved one by one: that is long enough
       }
       work += cost;

@@ -222,7 +222,8 @@ block
   store.float32 a2, %1)",
                         streaming);
     for (const int64_t rows : {1, 2, 100}) {
-      for (const int64_t columns : {16, 64, 1040, 4096}) {
+      for (const int64_t columns : {1, 16, 64, 70, 300, 1040, 2500, 4096}) {
+        if (streaming && columns % 16 != 0) continue;
         const int64_t table_rows = 9;
         const Aligned<float> table(table_rows * columns), out(rows * columns);
         std::vector<int64_t> picks;
