@@ -47,7 +47,8 @@ array scaled(const array& x, const array& power, const std::optional<array>& wei
 }
 
 /// The operands are x, then weight and bias where they are there.
-struct LayerNorm {
+struct Norm {
+  bool centres;  ///< subtracts the mean first
   bool has_weight;
   bool has_bias;
   float eps;
@@ -55,30 +56,56 @@ struct LayerNorm {
   StreamOrDevice s;
 
   Dtype wide_dtype() const { return dtype == float64 ? float64 : float32; }
-  array centred(const array& wide) const { return subtract(wide, mean(wide, -1, true, s), s); }
+  array centred(const array& x) const {
+    const array wide = astype(x, wide_dtype(), s);
+    return centres ? subtract(wide, mean(wide, -1, true, s), s) : wide;
+  }
   array power(const array& centred) const { return mean(square(centred, s), -1, true, s); }
 
   array value(const std::vector<array>& in) const {
-    const array x = centred(astype(in[0], wide_dtype(), s));
+    const array x = centred(in[0]);
     const std::optional<array> weight = has_weight ? std::optional(in[1]) : std::nullopt;
     const std::optional<array> bias = has_bias ? std::optional(in.back()) : std::nullopt;
     return scaled(x, power(x), weight, bias, eps, dtype, s);
   }
 
-  /// That of the operations above, with what they show to be zero (the mean of what is centred) left out, and
-  /// with averages of the cotangent itself, which are known as soon as a row has been read.
+  /// That of the operations above, with what they show to be zero (the mean of what is centred) left out,
+  /// with averages of the cotangent itself, which are known as soon as a row has been read, and with as few
+  /// operations an element as can be: what is the same for a row is multiplied first.
   std::vector<array> gradient(const std::vector<array>& in, const array& cotangent) const {
-    const array x = centred(astype(in[0], wide_dtype(), s));
+    const array x = centred(in[0]);
     const array scale = rsqrt(add(power(x), array(eps, wide_dtype()), s), s);
     const array g = astype(cotangent, wide_dtype(), s);
-    const array weighted = has_weight ? multiply(g, astype(in[1], wide_dtype(), s), s) : g;
-    const array level = mean(weighted, -1, true, s);
-    const array slope = multiply(mean(multiply(weighted, x, s), -1, true, s), square(scale, s), s);
-    const array of_x = multiply(subtract(subtract(weighted, level, s), multiply(x, slope, s), s), scale, s);
+    const array g_scaled = multiply(g, scale, s);
+    array weighted = g, of_x = g_scaled;
+    if (has_weight) {
+      const array weight = astype(in[1], wide_dtype(), s);
+      weighted = multiply(g, weight, s);
+      of_x = multiply(g_scaled, weight, s);
+    }
+    if (centres) of_x = subtract(of_x, multiply(mean(weighted, -1, true, s), scale, s), s);
+    const array cube = multiply(square(scale, s), scale, s);
+    const array slope = multiply(mean(multiply(weighted, x, s), -1, true, s), cube, s);
+    of_x = subtract(of_x, multiply(x, slope, s), s);
     std::vector<array> result{astype(of_x, in[0].dtype(), s)};
-    if (has_weight) result.push_back(summed(multiply(g, multiply(x, scale, s), s), in[1].dtype()));
+    if (has_weight) result.push_back(summed(multiply(g_scaled, x, s), in[1].dtype()));
     if (has_bias) result.push_back(summed(g, in.back().dtype()));
     return result;
+  }
+
+  array operator()(const array& x, const std::optional<array>& weight,
+                   const std::optional<array>& bias) const {
+    std::vector<array> operands{x};
+    if (weight) operands.push_back(*weight);
+    if (bias) operands.push_back(*bias);
+    const auto of = [norm = *this](const std::vector<array>& in) {
+      return std::vector<array>{norm.value(in)};
+    };
+    const auto gradient_of = [norm = *this](const std::vector<array>& in,
+                                            const std::vector<array>& cotangents, const std::vector<array>&) {
+      return norm.gradient(in, cotangents[0]);
+    };
+    return custom_vjp(of, gradient_of)(operands)[0];
   }
 
   /// Over all axes but the last.
@@ -94,8 +121,7 @@ struct LayerNorm {
 array rms_norm(const array& x, const std::optional<array>& weight, float eps, StreamOrDevice s) {
   require_floating(x.dtype(), "rms_norm");
   const Dtype dtype = norm_dtype(x, weight, x.dtype(), "weight", "rms_norm");
-  const array wide = astype(x, dtype == float64 ? float64 : float32, s);
-  return scaled(wide, mean(square(wide, s), -1, true, s), weight, std::nullopt, eps, dtype, s);
+  return Norm{false, weight.has_value(), false, eps, dtype, s}(x, weight, std::nullopt);
 }
 
 array layer_norm(const array& x, const std::optional<array>& weight, const std::optional<array>& bias,
@@ -103,14 +129,7 @@ array layer_norm(const array& x, const std::optional<array>& weight, const std::
   require_floating(x.dtype(), "layer_norm");
   Dtype dtype = norm_dtype(x, weight, x.dtype(), "weight", "layer_norm");
   dtype = norm_dtype(x, bias, dtype, "bias", "layer_norm");
-  std::vector<array> operands{x};
-  if (weight) operands.push_back(*weight);
-  if (bias) operands.push_back(*bias);
-  const LayerNorm norm{weight.has_value(), bias.has_value(), eps, dtype, s};
-  const auto value = [norm](const std::vector<array>& in) { return std::vector<array>{norm.value(in)}; };
-  const auto gradient = [norm](const std::vector<array>& in, const std::vector<array>& cotangents,
-                               const std::vector<array>&) { return norm.gradient(in, cotangents[0]); };
-  return custom_vjp(value, gradient)(operands)[0];
+  return Norm{true, weight.has_value(), bias.has_value(), eps, dtype, s}(x, weight, bias);
 }
 
 namespace {
