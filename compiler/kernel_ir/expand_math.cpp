@@ -53,6 +53,18 @@ ValueId erf_plus_1(const Kernel& kernel, const std::vector<uint32_t>& uses, cons
   return no_value;
 }
 
+/// For each instruction, whether it has one value for all elements of a row: a result of a reduction, or what
+/// is made of such outside the passes over elements.
+std::vector<bool> same_in_row(const Kernel& kernel) {
+  std::vector<bool> same(kernel.instructions.size(), false);
+  for (const Block& block : kernel.blocks) {
+    for (uint32_t i = block.begin; i < block.end; ++i) {
+      same[i] = !block.per_element || is_reduce(kernel.instructions[i].op);
+    }
+  }
+  return same;
+}
+
 /// Storing rounds: what was rounded to the same dtype before need not have been.
 void skip_rounding(const Kernel& kernel, Instruction& store) {
   const Instruction& value = kernel.instructions[store.operands[0]];
@@ -63,6 +75,7 @@ void skip_rounding(const Kernel& kernel, Instruction& store) {
 Kernel expand_all(const Kernel& kernel, MathForm form) {
   const std::vector<bool> rounded = rounded_to_16_bits(kernel);
   const std::vector<uint32_t> uses = count_uses(kernel);
+  const std::vector<bool> same = same_in_row(kernel);
   std::vector<ValueId> arguments(kernel.instructions.size(), no_value);  // of erf, in the new kernel
   return rebuild(kernel, [&](Builder& builder, Instruction instruction, uint32_t i) {
     const auto value = [&](ValueId id) { return Expression(builder, Value{id, no_value, instruction.type}); };
@@ -71,6 +84,10 @@ Kernel expand_all(const Kernel& kernel, MathForm form) {
       return math::short_erf_plus_1(value(arguments[id])).value();
     }
     if (instruction.op == Opcode::store) skip_rounding(builder.kernel(), instruction);
+    if (instruction.op == Opcode::div && instruction.type == float32 && rounded[i] && !same[i] &&
+        same[kernel.instructions[i].operands[1]]) {
+      return math::short_divide(value(instruction.operands[0]), value(instruction.operands[1])).value();
+    }
     if (!is_math(instruction.op)) return builder.append(std::move(instruction));
     const Expression a = value(instruction.operands[0]);
     if (instruction.op == Opcode::erf) arguments[i] = a.value().id;

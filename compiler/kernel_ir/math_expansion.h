@@ -45,6 +45,8 @@ Expression erfinv(Expression x);
 
 // For float32 values that are rounded to float16 or bfloat16 before anybody sees them (math_short.cpp).
 Expression short_exp(Expression x);
+/// a / b by the reciprocal of b, which is worth it where b is the same for many a.
+Expression short_divide(Expression a, Expression b);
 Expression short_sigmoid(Expression x);
 Expression short_tanh(Expression x);
 Expression short_erf(Expression x);

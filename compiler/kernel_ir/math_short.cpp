@@ -54,6 +54,13 @@ Expression erf_exponent(Expression a) {
 
 }  // namespace
 
+Expression short_divide(Expression a, Expression b) {
+  // Of what is beyond these the reciprocal would overflow, or be subnormal and lose digits.
+  const Expression size = abs(b);
+  const Expression scale = select(size > 0x1p64, 0x1p-64, select(size < 0x1p-64, 0x1p64, b.like(1)));
+  return a * (b.like(1) / (b * scale)) * scale;
+}
+
 Expression short_exp(Expression x) {
   return exp2_after_half(fma(x, std::numbers::log2e, x.like(-0.5)));
 }

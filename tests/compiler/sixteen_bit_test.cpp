@@ -12,8 +12,10 @@
 #include <lazuli/array/half.h>
 #include <lazuli/compiler/interpreter/interpreter.h>
 #include <lazuli/compiler/kernel_ir/precision.h>
+#include <lazuli/lazuli.h>
 
 #include "support/compiled_kernel.h"
+#include "support/settings_scope.h"
 
 /// Kernels on float16 and bfloat16: short functions, and how values are packed.
 namespace lazuli {
@@ -313,6 +315,44 @@ block
   };
   EXPECT_TRUE(rounded(kernel("div"))[1]);
   EXPECT_FALSE(rounded(kernel("sub"))[1]);
+}
+
+/// Whether one is the other or next to it, or both are no number.
+bool is_next_to(uint16_t a, uint16_t b, Dtype dtype) {
+  const float x = widen(a, dtype), y = widen(b, dtype);
+  if (std::isnan(x) || std::isnan(y)) return std::isnan(x) && std::isnan(y);
+  if (std::isinf(x) || std::isinf(y) || x == 0 || y == 0) return a == b;
+  return std::abs(static_cast<int>(a) - static_cast<int>(b)) <= 1;
+}
+
+/// A row is divided by what is found of it by its reciprocal, which no number may overflow.
+TEST(SixteenBits, DivisionOfARowByOneOfItsValues) {
+  for (const Dtype dtype : {bfloat16, float16}) {
+    const std::vector<uint16_t> values = all_values(every_value);
+    const int size = static_cast<int>(values.size());
+    const array x = view(array(values.begin(), Shape{1, size}), dtype);
+    for (const float divisor : {1.0f, 3.0f, -7.0f, 1e-3f, 6e4f, 1e-7f, 0x1p-126f, 0x1p-133f, 0x1.8p127f, 0.0f,
+                                -0.0f, INFINITY, -INFINITY, NAN}) {
+      for (const JitMode mode : {JitMode::off, JitMode::sync}) {
+        const test::JitModeScope jit(mode);
+        auto function = compile(
+            [](const std::vector<array>& in) { return std::vector<array>{in[0] / max(in[1], -1, true)}; });
+        const array row = full({1, size}, divisor, dtype);
+        std::vector<array> result = function({x, row});
+        const array bits = view(result[0], uint16);
+        eval(bits, row);
+        const float rounded = widen(view(row, uint16).data<uint16_t>()[0], dtype);
+        int wrong = 0;
+        for (size_t i = 0; i < values.size(); ++i) {
+          const float quotient = widen(values[i], dtype) / rounded;
+          const uint16_t expected = dtype == float16 ? half_detail::float_to_float16_bits(quotient)
+                                                     : half_detail::float_to_bfloat16_bits(quotient);
+          wrong += is_next_to(bits.data<uint16_t>()[i], expected, dtype) ? 0 : 1;
+        }
+        EXPECT_EQ(wrong, 0) << dtype_name(dtype) << " by " << divisor << ", mode " << static_cast<int>(mode);
+      }
+    }
+  }
 }
 
 }  // namespace
