@@ -81,7 +81,7 @@ struct Norm {
     if (has_weight) {
       const array weight = astype(in[1], wide_dtype(), s);
       weighted = multiply(g, weight, s);
-      of_x = multiply(g_scaled, weight, s);
+      of_x = multiply(weighted, scale, s);
     }
     if (centres) of_x = subtract(of_x, multiply(mean(weighted, -1, true, s), scale, s), s);
     const array cube = multiply(square(scale, s), scale, s);
