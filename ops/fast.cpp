@@ -76,19 +76,14 @@ struct Norm {
     const array x = centred(in[0]);
     const array scale = rsqrt(add(power(x), array(eps, wide_dtype()), s), s);
     const array g = astype(cotangent, wide_dtype(), s);
-    const array g_scaled = multiply(g, scale, s);
-    array weighted = g, of_x = g_scaled;
-    if (has_weight) {
-      const array weight = astype(in[1], wide_dtype(), s);
-      weighted = multiply(g, weight, s);
-      of_x = multiply(weighted, scale, s);
-    }
-    if (centres) of_x = subtract(of_x, multiply(mean(weighted, -1, true, s), scale, s), s);
+    const array weighted = has_weight ? multiply(g, astype(in[1], wide_dtype(), s), s) : g;
+    // Level first: what is the same everywhere has no gradient, to the last bit.
+    const array slanted = centres ? subtract(weighted, mean(weighted, -1, true, s), s) : weighted;
     const array cube = multiply(square(scale, s), scale, s);
     const array slope = multiply(mean(multiply(weighted, x, s), -1, true, s), cube, s);
-    of_x = subtract(of_x, multiply(x, slope, s), s);
+    const array of_x = subtract(multiply(slanted, scale, s), multiply(x, slope, s), s);
     std::vector<array> result{astype(of_x, in[0].dtype(), s)};
-    if (has_weight) result.push_back(summed(multiply(g_scaled, x, s), in[1].dtype()));
+    if (has_weight) result.push_back(summed(multiply(multiply(g, scale, s), x, s), in[1].dtype()));
     if (has_bias) result.push_back(summed(g, in.back().dtype()));
     return result;
   }
