@@ -23,6 +23,11 @@ namespace {
 /// Instructions of a block at each element up to which this pays.
 constexpr int little_work = 4;
 
+/// How far ahead rows are asked for, a line of every so many rows: that gets the processor's own prefetchers
+/// past the ends of pages, which they do not cross. (Every line, or every other one, is no faster than none.)
+constexpr int64_t bytes_ahead = 8 << 10;
+constexpr size_t rows_a_prefetch = 4;
+
 }  // namespace
 
 bool KernelEmitter::takes_short_rows_together() const {
@@ -132,6 +137,7 @@ void KernelEmitter::emit_short_rows() {
           width_ = {};
           emit_level(block, 1);
           width_ = width;
+          if (row % rows_a_prefetch == 0) fetch_short_rows();
           emit_level(block, schedule_.vector_level);
           const auto own = next.begin() + row * reductions;
           const Carried added = accumulate(block, Carried(own, own + reductions), 1);
@@ -140,18 +146,35 @@ void KernelEmitter::emit_short_rows() {
         return next;
       });
 
-  std::vector<std::pair<ValueId, Value*>> results;
+  RowResults results;
   for (ValueId id = block.begin; id < block.end; ++id) {
     if (!is_reduce(kernel_.instructions[id].op)) continue;
     llvm::SmallVector<Value*, 16> vectors;
     for (size_t row = 0; row < lanes; ++row) vectors.push_back(sums[row * reductions + results.size()]);
-    results.emplace_back(id, combine_rows(id, vectors));
+    results.emplace(id, combine_rows(id, vectors));
   }
-  if (store_row_results(results)) return;
-  each_row([&](size_t row) {
-    for (const auto& [id, vector] : results) set_scalar(id, b_.lane(vector, static_cast<int>(row)));
-    for (const Block& each : kernel_.blocks) emit_level(each, 1);
-  });
+  const auto one_by_one = [&] {
+    each_row([&](size_t row) {
+      for (const auto& [id, vector] : results) set_scalar(id, b_.lane(vector, static_cast<int>(row)));
+      for (const Block& each : kernel_.blocks) emit_level(each, 1);
+    });
+  };
+  Value* dense = row_results_are_dense(results);
+  if (dense == nullptr) return one_by_one();
+  b_.if_then(dense, [&] { store_row_results(results); });
+  b_.if_then(b_.ir.CreateNot(dense), one_by_one);
+}
+
+/// Asks for what inputs hold some rows on from the step at hand.
+void KernelEmitter::fetch_short_rows() {
+  for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+    const kir::Access& access = kernel_.accesses[a];
+    const bool moves =
+        access.strides[static_cast<size_t>(schedule_.outer_dims.back())] != kir::StrideClass::zero;
+    const bool along = access.strides[static_cast<size_t>(schedule_.vector_dim)] == kir::StrideClass::unit;
+    if (access.kind != kir::Access::Kind::input || !moves || !along) continue;
+    b_.prefetch(b_.offset_bytes(pointers_[a], bytes_ahead), 2);
+  }
 }
 
 /// The lanes of each vector put together by a reduction, in one vector: halves meet halves, as where a vector
@@ -177,31 +200,31 @@ Value* KernelEmitter::combine_rows(ValueId id, llvm::SmallVector<Value*, 16> vec
   return vectors[0];
 }
 
-/// Stores results as vectors where nothing else is left to do and they follow each other. False if not.
-bool KernelEmitter::store_row_results(const std::vector<std::pair<ValueId, Value*>>& results) {
+/// Whether results follow each other in memory, where all that is left to do is to store them; null where
+/// there is more.
+Value* KernelEmitter::row_results_are_dense(const RowResults& results) {
   const int dim = schedule_.outer_dims.back();
-  const auto result_of = [&](ValueId id) {
-    return std::find_if(results.begin(), results.end(),
-                        [&](const auto& result) { return result.first == id; });
-  };
-  const auto each_instruction = [&](llvm::function_ref<bool(const Instruction&)> visit) {
-    for (size_t n = 1; n < kernel_.blocks.size(); ++n) {
-      for (ValueId id = kernel_.blocks[n].begin; id < kernel_.blocks[n].end; ++id) {
-        if (!visit(kernel_.instructions[id])) return false;
-      }
+  Value* dense = b_.ir.getTrue();
+  for (size_t n = 1; n < kernel_.blocks.size(); ++n) {
+    for (ValueId id = kernel_.blocks[n].begin; id < kernel_.blocks[n].end; ++id) {
+      const Instruction& instruction = kernel_.instructions[id];
+      if (instruction.op != Opcode::store || !results.contains(instruction.operands[0])) return nullptr;
+      Value* stride = strides_[instruction.imm][static_cast<size_t>(dim)];
+      if (stride == nullptr) return nullptr;
+      const int64_t size = kernel_.accesses[instruction.imm].dtype.size();
+      dense = b_.ir.CreateAnd(dense, b_.ir.CreateICmpEQ(stride, b_.i64(size)));
     }
-    return true;
-  };
-  const bool only_stores = each_instruction([&](const Instruction& instruction) {
-    return instruction.op == Opcode::store && result_of(instruction.operands[0]) != results.end() &&
-           kernel_.accesses[instruction.imm].strides[static_cast<size_t>(dim)] == kir::StrideClass::unit;
-  });
-  if (!only_stores) return false;
-  return each_instruction([&](const Instruction& instruction) {
-    b_.store(kernel_.accesses[instruction.imm].dtype, result_of(instruction.operands[0])->second,
-             pointers_[instruction.imm]);
-    return true;
-  });
+  }
+  return dense;
+}
+
+void KernelEmitter::store_row_results(const RowResults& results) {
+  for (size_t n = 1; n < kernel_.blocks.size(); ++n) {
+    for (ValueId id = kernel_.blocks[n].begin; id < kernel_.blocks[n].end; ++id) {
+      const Instruction& store = kernel_.instructions[id];
+      b_.store(kernel_.accesses[store.imm].dtype, results.at(store.operands[0]), pointers_[store.imm]);
+    }
+  }
 }
 
 }  // namespace lazuli

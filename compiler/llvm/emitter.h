@@ -2,6 +2,7 @@
 
 // Private to code generation: this header shows LLVM's types.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -134,8 +135,12 @@ class KernelEmitter {
   bool takes_short_rows_together() const;
   void emit_short_rows_outer();
   void emit_short_rows();
+  void fetch_short_rows();
   Value* combine_rows(kir::ValueId id, llvm::SmallVector<Value*, 16> vectors);
-  bool store_row_results(const std::vector<std::pair<kir::ValueId, Value*>>& results);
+  /// For each reduction a vector of results, one for each row.
+  using RowResults = std::map<kir::ValueId, Value*>;
+  Value* row_results_are_dense(const RowResults& results);
+  void store_row_results(const RowResults& results);
 
   // emit_access.cpp
   /// Where an access's elements lie for the step at hand: at `base`, plus `lane_stride` bytes a lane, plus
