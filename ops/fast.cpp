@@ -90,6 +90,7 @@ struct Norm {
 
   array operator()(const array& x, const std::optional<array>& weight,
                    const std::optional<array>& bias) const {
+    const StreamContext on(s);
     std::vector<array> operands{x};
     if (weight) operands.push_back(*weight);
     if (bias) operands.push_back(*bias);

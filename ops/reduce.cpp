@@ -1,6 +1,7 @@
 #include <lazuli/ops/reduce.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -10,6 +11,7 @@
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
 #include <lazuli/ops/extent_source.h>
+#include <lazuli/ops/index.h>
 #include <lazuli/ops/indexed_view.h>
 #include <lazuli/ops/shape.h>
 #include <lazuli/ops/stored_operations.h>
@@ -198,27 +200,30 @@ array sum(const array& a, int axis, bool keepdims, StreamOrDevice s) {
 
 namespace {
 
+/// The array with `axes` moved behind all others and made one.
+array with_reduced_last(const array& a, Axes& axes) {
+  std::sort(axes.begin(), axes.end());
+  Axes order;
+  for (int d = 0; d < static_cast<int>(a.ndim()); ++d) {
+    if (std::find(axes.begin(), axes.end(), d) == axes.end()) order.push_back(d);
+  }
+  const int kept = static_cast<int>(order.size());
+  order.insert(order.end(), axes.begin(), axes.end());
+  return flatten(transpose(a, order), kept, -1);
+}
+
 /// Products of complex numbers, as the last of cumulative ones.
 array complex_prod(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
   const StreamContext on(s);
   Axes reduced = normalize_axes(axes, a.ndim(), "prod");
   if (reduced.empty()) return a;
-  std::sort(reduced.begin(), reduced.end());
-  Axes order;
-  Shape shape;
-  for (int d = 0; d < static_cast<int>(a.ndim()); ++d) {
-    if (std::find(reduced.begin(), reduced.end(), d) != reduced.end()) continue;
-    order.push_back(d);
-    shape.push_back(a.shape()[static_cast<size_t>(d)]);
-  }
-  const int kept = static_cast<int>(order.size());
-  order.insert(order.end(), reduced.begin(), reduced.end());
-  const bool is_empty = std::any_of(reduced.begin(), reduced.end(),
-                                    [&](int axis) { return a.shape()[static_cast<size_t>(axis)] == 0; });
+  const array rows = with_reduced_last(a, reduced);
+  Shape shape = rows.shape();
+  shape.pop_back();
   array result = ones(shape, complex64);
-  if (!is_empty) {
+  if (rows.shape().back() != 0) {
     // From the end to the first: that one's place is known for any length.
-    const array products = cumprod(flatten(transpose(a, order), kept, -1), -1, true);
+    const array products = cumprod(rows, -1, true);
     Shape stop = products.shape();
     stop.back() = 1;
     result = squeeze(slice(products, Shape(products.ndim(), Dim(0)), stop), -1);
@@ -254,18 +259,44 @@ array count_nonzero(const array& a, int axis, bool keepdims, StreamOrDevice s) {
 
 namespace {
 
+/// The first place of the greatest or least complex number: they are ordered by their real parts, then by
+/// their imaginary ones. What is no number comes before all others.
+array complex_position(bool greatest, const array& a, int axis, bool keepdims) {
+  const auto best_of = [&](const array& x) { return greatest ? max(x, axis, true) : min(x, axis, true); };
+  const float worst =
+      greatest ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
+  const array re = real(a), im = imag(a);
+  const array first = equal(re, best_of(re));
+  const array second = equal(im, best_of(where(first, im, array(worst))));
+  const array rank = where(isnan(a), array(2), where(logical_and(first, second), array(1), array(0)));
+  return argmax(rank, axis, keepdims);
+}
+
+array complex_extreme(bool greatest, const array& a, Axes axes, bool keepdims) {
+  if (axes.empty()) return a;
+  const array rows = with_reduced_last(a, axes);
+  const array result = squeeze(take_along_axis(rows, complex_position(greatest, rows, -1, true), -1), -1);
+  return keepdims ? expand_dims(result, axes) : result;
+}
+
 array extreme(Opcode op, const array& a, const Axes& axes, bool keepdims, const char* name,
               StreamOrDevice s) {
-  require_real(a, name);
-  const Axes where = normalize_axes(axes, a.ndim(), name);
-  require_elements(a, where, name);
-  return reduce(op, a, where, keepdims, a.dtype(), name, s);
+  const Axes reduced = normalize_axes(axes, a.ndim(), name);
+  require_elements(a, reduced, name);
+  if (a.dtype() == complex64) {
+    const StreamContext on(s);
+    return complex_extreme(op == Opcode::reduce_max, a, reduced, keepdims);
+  }
+  return reduce(op, a, reduced, keepdims, a.dtype(), name, s);
 }
 
 array position(Opcode op, const array& a, int axis, bool keepdims, const char* name, StreamOrDevice s) {
-  require_real(a, name);
   axis = normalize_axis(axis, a.ndim(), name);
   require_elements(a, {axis}, name);
+  if (a.dtype() == complex64) {
+    const StreamContext on(s);
+    return complex_position(op == Opcode::reduce_argmax, a, axis, keepdims);
+  }
   return astype(reduce(op, a, {axis}, keepdims, int64, name, s), uint32, s);
 }
 

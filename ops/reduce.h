@@ -52,7 +52,8 @@ inline array prod(const array& a, StreamOrDevice s = {}) {
 array prod(const array& a, const std::vector<int>& axes, bool keepdims = false, StreamOrDevice s = {});
 array prod(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
 
-/// The largest element, NaN if any is NaN; throws where there is none. Not available for complex64 yet.
+/// The largest element, NaN if any is NaN; throws where there is none. Complex numbers are ordered by their
+/// real parts, then by their imaginary ones; of equal ones the first takes the gradient.
 array max(const array& a, bool keepdims, StreamOrDevice s = {});
 inline array max(const array& a, StreamOrDevice s = {}) {
   return max(a, false, s);
@@ -102,7 +103,7 @@ array std(const array& a, const std::vector<int>& axes, bool keepdims = false, i
 array std(const array& a, int axis, bool keepdims = false, int ddof = 0, StreamOrDevice s = {});
 
 /// The position, uint32, of the first smallest element (the first NaN, if any), along an axis or among all in
-/// row-major order; throws where there is none. Real.
+/// row-major order; throws where there is none. Complex numbers as for `max`.
 array argmin(const array& a, bool keepdims, StreamOrDevice s = {});
 inline array argmin(const array& a, StreamOrDevice s = {}) {
   return argmin(a, false, s);

@@ -190,6 +190,7 @@ TEST_F(StreamTest, OperationsOfAllKindsRunWhereTheyAreTold) {
       {"conv1d", conv1d(full({1, 8, 2}, 1.0f), full({3, 2, 2}, 1.0f), 1, 0, 1, 1, s)},
       {"einsum", einsum("ij,kj->ik", {x, x}, s)},
       {"rms_norm", fast::rms_norm(x, std::nullopt, 1e-5f, s)},
+      {"layer_norm", fast::layer_norm(x, std::nullopt, std::nullopt, 1e-5f, s)},
       {"scatter_add", scatter_add(x, array({0}), ones({1, 1, 6}), 0, s)},
   };
   for (const auto& [name, result] : results) EXPECT_EQ(result.node()->stream, s.index) << name;

@@ -220,7 +220,6 @@ TEST(Reduce, ComplexSums) {
   expect_array(real(sum(z)), {}, float32, {12});
   expect_array(imag(sum(z, 0)), {2}, float32, {6, 10});
   expect_array(imag(mean(z, 1)), {2}, float32, {2, 6});
-  expect_error([&] { max(z); }, "[max]");
   expect_error([&] { softmax(z); }, "[softmax]");
 }
 
@@ -287,6 +286,71 @@ TEST(Reduce, Softmax) {
   expect_array(softmax(make({-infinity, 0, 0}, {3})), {3}, float32, {0, 0.5, 0.5});
   expect_array(softmax(make({1000, 1000}, {2})), {2}, float32, {0.5, 0.5});
   expect_array(softmax(make({1, 1, 1, 1}, {2, 2}), 0), {2, 2}, float32, {0.5, 0.5, 0.5, 0.5});
+}
+
+/// By real parts, then by imaginary ones; no number comes before all.
+TEST(Reduce, ExtremesOfComplexNumbers) {
+  using Complex = std::complex<float>;
+  const float nan = std::nanf(""), infinity = std::numeric_limits<float>::infinity();
+  const auto before = [](Complex a, Complex b) {
+    const bool a_is_nan = std::isnan(a.real()) || std::isnan(a.imag());
+    const bool b_is_nan = std::isnan(b.real()) || std::isnan(b.imag());
+    if (a_is_nan || b_is_nan) return a_is_nan && !b_is_nan;
+    return a.real() != b.real() ? a.real() > b.real() : a.imag() > b.imag();
+  };
+  const auto after = [](Complex a, Complex b) {
+    const bool a_is_nan = std::isnan(a.real()) || std::isnan(a.imag());
+    const bool b_is_nan = std::isnan(b.real()) || std::isnan(b.imag());
+    if (a_is_nan || b_is_nan) return a_is_nan && !b_is_nan;
+    return a.real() != b.real() ? a.real() < b.real() : a.imag() < b.imag();
+  };
+  const std::vector<std::vector<Complex>> rows{
+      {{1, 2}, {1, 3}, {1, -1}, {0, 9}},
+      {{-infinity, -infinity}, {-infinity, -infinity}, {-infinity, -infinity}, {-infinity, -infinity}},
+      {{infinity, -infinity}, {infinity, 0}, {2, infinity}, {infinity, 0}},
+      {{5, 0}, {7, nan}, {9, 0}, {nan, 1}},
+      {{0, 0}, {0, 0}, {0, -0.0f}, {0, 0}},
+  };
+  std::vector<complex64_t> flat;
+  std::vector<double> greatest, least;
+  for (const std::vector<Complex>& row : rows) {
+    for (const Complex& value : row) flat.emplace_back(value);
+    const auto first = [&](const auto& wins) {
+      size_t best = 0;
+      for (size_t i = 1; i < row.size(); ++i) best = wins(row[i], row[best]) ? i : best;
+      return static_cast<double>(best);
+    };
+    greatest.push_back(first(before));
+    least.push_back(first(after));
+  }
+  const array x(flat.begin(), {5, 4}, complex64);
+  for (const bool compiled : {false, true}) {
+    const auto all = [](const std::vector<array>& in) {
+      return std::vector<array>{argmax(in[0], 1), argmin(in[0], 1), max(in[0], 1), min(in[0], 1)};
+    };
+    const std::vector<array> found = compiled ? compile(all)({x}) : all({x});
+    expect_array(found[0], {5}, uint32, greatest);
+    expect_array(found[1], {5}, uint32, least);
+    for (size_t which : {0, 1}) {
+      const array chosen = squeeze(take_along_axis(x, expand_dims(found[which], 1), 1), 1);
+      EXPECT_TRUE(array_equal(real(found[2 + which]), real(chosen), true).item<bool>());
+      EXPECT_TRUE(array_equal(imag(found[2 + which]), imag(chosen), true).item<bool>());
+    }
+  }
+  const array y = reshape(slice(x, {0, 0}, {3, 4}), {3, 2, 2});
+  EXPECT_EQ(max(y, std::vector<int>{0, 2}).shape(), Shape({2}));
+  EXPECT_EQ(max(y, std::vector<int>{2, 0}, true).shape(), Shape({1, 2, 1}));
+  EXPECT_EQ(max(y, std::vector<int>{}).shape(), Shape({3, 2, 2}));
+  EXPECT_TRUE(array_equal(max(y), max(flatten(y), 0)).item<bool>());
+  EXPECT_TRUE(array_equal(min(y, true), reshape(min(y), {1, 1, 1})).item<bool>());
+  expect_error([] { max(zeros({0}, complex64)); }, "[max]");
+  expect_error([] { argmin(zeros({2, 0}, complex64), 1); }, "[argmin]");
+
+  // The gradient goes to the element that is taken.
+  const array z = astype(make({1, 4, 2, 4}, {4}), complex64);
+  const auto squared = [](const array& a) { return real(max(a) * max(a)); };
+  const array slope = grad(squared)(z);
+  EXPECT_TRUE(array_equal(slope, astype(make({0, 8, 0, 0}, {4}), complex64)).item<bool>());
 }
 
 TEST(Reduce, NumberOfElements) {
