@@ -139,7 +139,8 @@ template <typename T>
 void gemm_tile(const GemmTile<T>& tile) {
   constexpr bool is_double = sizeof(T) == sizeof(double);
   static const int64_t rows = tile_size(host_target(), is_double ? float64 : float32).rows;
-  const bool packed = tile.a_row_stride == 1 && tile.a_k_stride == rows && tile.b_columns == 0;
+  const bool packed =
+      tile.a_row_stride == 1 && tile.a_k_stride == rows && tile.b_columns == 0 && tile.runs == 1;
   Slots& slots = Slots::instance();
   Slot<GemmTile<T>>* slot = nullptr;
   if constexpr (is_double) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "helpers.h"
+#include "support/settings_scope.h"
 
 namespace lazuli::test {
 namespace {
@@ -183,13 +184,16 @@ TEST(Convolution, Dtypes) {
 /// The gradient of the weight against that of another way to the same result: one product for each place of
 /// the kernel, of slices of the padded input.
 TEST(Convolution, GradientOfTheWeightInManyBlocks) {
+  const JitModeScope jit(JitMode::sync);
   struct Layer {
     int batch, side, channels, features, kernel, stride, padding, groups;
   };
   for (const Layer& at :
        {Layer{2, 30, 3, 20, 7, 2, 3, 1}, Layer{3, 17, 40, 33, 3, 1, 1, 1}, Layer{2, 12, 70, 70, 3, 1, 1, 70},
         Layer{1, 19, 8, 8, 3, 2, 0, 8}, Layer{2, 9, 12, 18, 2, 1, 0, 3}, Layer{2, 11, 16, 34, 3, 1, 2, 2},
-        Layer{1, 40, 9, 16, 5, 3, 2, 1}, Layer{1, 8, 20, 70, 3, 1, 0, 1}}) {
+        Layer{1, 40, 9, 16, 5, 3, 2, 1}, Layer{1, 8, 20, 70, 3, 1, 0, 1},
+        // Places as far apart as rows of a panel of packed elements are.
+        Layer{2, 16, 14, 40, 5, 1, 2, 1}, Layer{2, 20, 7, 20, 7, 2, 3, 1}, Layer{2, 16, 6, 40, 9, 1, 2, 1}}) {
     const array x = make_numbers({at.batch, at.side, at.side, at.channels});
     const array w = make_numbers({at.features, at.kernel, at.kernel, at.channels / at.groups});
     const auto forward = [&](const std::vector<array>& in) {
