@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <map>
 
@@ -15,8 +16,9 @@ namespace lazuli::bench {
 namespace {
 
 constexpr int64_t floats = int64_t{16} << 20;
-constexpr int64_t steps = 1 << 16;  // of the loops on registers
-volatile float sink;                // NOLINT: keeps results alive
+constexpr double most_read = 1 << 30;  // bytes
+constexpr int64_t steps = 1 << 16;     // of the loops on registers
+volatile float sink;                   // NOLINT: keeps results alive
 
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") != 0;
@@ -138,31 +140,48 @@ std::array<float*, 3> memory() {
   return pointers;
 }
 
-/// Each thread's share of the arrays, in whole steps.
+/// Each thread's share of arrays of `count` elements, in whole steps.
 template <typename F>
-void over_threads(F&& f) {
+void over_threads(int64_t count, F&& f) {
   const int64_t parts = num_threads();
   parallel_for(parts, [&](int64_t part) {
-    const int64_t begin = floats * part / parts / 128 * 128;
-    const int64_t end = part + 1 == parts ? floats : floats * (part + 1) / parts / 128 * 128;
+    const int64_t begin = count * part / parts / 128 * 128;
+    const int64_t end = part + 1 == parts ? count : count * (part + 1) / parts / 128 * 128;
     f(begin, end - begin);
   });
 }
 
-Runnable reading() {
-  const float* a = memory()[0];
-  return [a] {
-    over_threads([&](int64_t begin, int64_t n) {
+Runnable reading(const float* a, int64_t count) {
+  return [a, count] {
+    over_threads(count, [&](int64_t begin, int64_t n) {
       sink = has_avx512() ? read_512(a + begin, n) : read_256(a + begin, n);
     });
   };
+}
+
+/// Reads about as much as work that reads so many bytes. The array is made anew where it is too small.
+const LimitLoop& reading_as_much(double bytes) {
+  static std::map<int64_t, LimitLoop> loops;  // by elements
+  static array large = array(0.0f);
+  constexpr int64_t unit = int64_t{4} << 20;
+  const double wanted = std::min(bytes, most_read) / sizeof(float);
+  const int64_t count = static_cast<int64_t>(std::ceil(wanted / unit)) * unit;
+  if (static_cast<int64_t>(large.size()) < count) {
+    loops.clear();
+    large = full({static_cast<int>(count)}, 1.0f);
+    large.eval();
+  }
+  const auto found = loops.find(count);
+  if (found != loops.end()) return found->second;
+  const LimitLoop loop{reading(large.data<float>(), count), sizeof(float) * static_cast<double>(count)};
+  return loops.emplace(count, loop).first->second;
 }
 
 template <bool stream>
 Runnable adding(bool second) {
   const auto [a, b, c] = memory();
   return [a = a, b = second ? b : nullptr, c = c] {
-    over_threads([&](int64_t begin, int64_t n) {
+    over_threads(floats, [&](int64_t begin, int64_t n) {
       const float* other = b != nullptr ? b + begin : nullptr;
       has_avx512() ? add_512<stream>(a + begin, other, c + begin, n)
                    : add_256<stream>(a + begin, other, c + begin, n);
@@ -182,11 +201,20 @@ LimitLoop on_registers(float (*loop)(), double operations) {
           operations * static_cast<double>(chains) * static_cast<double>(steps) * threads};
 }
 
+/// Dot products of pairs, or multiply-adds in float32: processors differ in which do more.
+LimitLoop bfloat16_limit() {
+  const LimitLoop multiply_adds = on_registers(has_avx512() ? fma_512 : fma_256, has_avx512() ? 32 : 16);
+  if (!__builtin_cpu_supports("avx512bf16")) return multiply_adds;
+  const LimitLoop pairs = on_registers(bfloat16_512, 64);
+  const auto times = time_in_turns({pairs.run, multiply_adds.run}, 0.05);
+  return median_ratio(times[0], times[1]) < pairs.amount / multiply_adds.amount ? pairs : multiply_adds;
+}
+
 LimitLoop make(Limit limit) {
   constexpr double bytes = 4.0 * floats;
   switch (limit) {
     case Limit::read:
-      return {reading(), bytes};
+      return {reading(memory()[0], floats), bytes};
     case Limit::add:
       return {faster(adding<false>(true), adding<true>(true)), 3 * bytes};
     case Limit::copy:
@@ -194,7 +222,7 @@ LimitLoop make(Limit limit) {
     case Limit::fma_float32:
       return has_avx512() ? on_registers(fma_512, 32) : on_registers(fma_256, 16);
     case Limit::dot_bfloat16:
-      return __builtin_cpu_supports("avx512bf16") ? on_registers(bfloat16_512, 64) : make(Limit::fma_float32);
+      return bfloat16_limit();
     case Limit::dot_int8:
       return __builtin_cpu_supports("avx512vnni") ? on_registers(int8_512, 128) : on_registers(int8_256, 64);
   }
@@ -230,7 +258,9 @@ bool is_bandwidth(Limit limit) {
   return limit == Limit::read || limit == Limit::add || limit == Limit::copy;
 }
 
-const LimitLoop& limit_loop(Limit limit) {
+const LimitLoop& limit_loop(Limit limit, double bytes) {
+  if (limit == Limit::read && bytes > sizeof(float) * static_cast<double>(floats))
+    return reading_as_much(bytes);
   static std::map<Limit, LimitLoop> loops;
   const auto found = loops.find(limit);
   return found != loops.end() ? found->second : loops.emplace(limit, make(limit)).first->second;

@@ -48,7 +48,7 @@ bool Table::wants(const std::string& group, const std::string& name) const {
 void Table::measure(const Work& work) {
   if (!wants(work.group, work.name)) return;
   std::vector<Runnable> contenders{work.run};
-  if (work.limit) contenders.push_back(limit_loop(*work.limit).run);
+  if (work.limit) contenders.push_back(limit_loop(*work.limit, work.bytes).run);
   const size_t first_peer = contenders.size();
   for (const Peer& peer : work.peers) contenders.push_back(peer.run);
   const auto times = time_in_turns(contenders, seconds_);
@@ -64,7 +64,7 @@ void Table::measure(const Work& work) {
   result.wanted_seconds = work.wanted_seconds;
   if (work.limit) {
     const double amount = is_bandwidth(*work.limit) ? work.bytes : work.operations;
-    const double limit_amount = limit_loop(*work.limit).amount;
+    const double limit_amount = limit_loop(*work.limit, work.bytes).amount;
     result.limit_rate = limit_amount / median(times[1]);
     result.share = median_ratio(times[1], times[0]) * amount / limit_amount;
   }

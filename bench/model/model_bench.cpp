@@ -102,17 +102,17 @@ ModelBenchResult bench_model(const lm::CausalModel& model, double weight_bytes,
 
   // Against the limits, in turns.
   std::vector<double> decode_turns, read_turns, prefill_turns, peak_turns;
-  const LimitLoop& read = limit_loop(Limit::read);
+  const LimitLoop& read = limit_loop(Limit::read, weight_bytes);
   const LimitLoop& peak = limit_loop(arithmetic);
   seconds_of(read.run), seconds_of(peak.run);
   for (int i = 0; i < 12; ++i) {
     double decode = 0, reading = 0;
     for (int k = 0; k < 2; ++k) {
       decode += seconds_of([&] { token = most_probable(model.next_logits({&token, 1}, cache)); });
-      for (int r = 0; r < 3; ++r) reading += seconds_of(read.run);
+      reading += seconds_of(read.run);
     }
     decode_turns.push_back(decode / 2);
-    read_turns.push_back(reading / 6);
+    read_turns.push_back(reading / 2);
   }
   for (int i = 0; i < 3 && options.prompt > 0; ++i) {
     start_cache(cache);
