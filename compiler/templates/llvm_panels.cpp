@@ -1,5 +1,6 @@
 // Generated kernels on packed quantized panels (quantized_layout.h): a vector lane is a row of weights.
 
+#include <algorithm>
 #include <cstddef>
 #include <stdexcept>
 
@@ -19,26 +20,6 @@ namespace {
 using llvm::Value;
 using Values = llvm::SmallVector<Value*, 8>;
 
-/// A part of the codes that goes through a dot product by itself: fields of `width` bits, which count
-/// 2^weight.
-struct Term {
-  int plane_offset = 0;  ///< bytes from the start of the span
-  int plane_width = 0;   ///< bits of a field of the plane
-  int first_bit = 0;     ///< of the term within a field
-  int width = 0;
-  int weight = 0;
-};
-
-llvm::SmallVector<Term, 2> terms_of(int bits, bool split_bytes) {
-  if (bits == 8 && split_bytes) return {{0, 8, 0, 4, 0}, {0, 8, 4, 4, 4}};
-  const int low = main_plane(bits);
-  llvm::SmallVector<Term, 2> terms = {{0, low, 0, low, 0}};
-  if (low != bits) {
-    terms.push_back({low * static_cast<int>(plane_vector_bytes), bits - low, 0, bits - low, low});
-  }
-  return terms;
-}
-
 class PanelEmitter {
  public:
   PanelEmitter(llvm::Module& module, const Target& target, const PanelShape& shape)
@@ -48,13 +29,14 @@ class PanelEmitter {
         parts_(static_cast<int>(panel_lanes) / lanes_),
         vnni_(shape.int8 && target.vnni),
         x_bytes_(shape.int8 ? 1 : 4),
-        terms_(terms_of(shape.format.bits, shape.int8 && !target.vnni)) {}
+        bits_(shape.format.bits),
+        unit_quads_(unit_quads(bits_)) {}
 
   void emit() {
     load_arguments();
     // More accumulators than registers would only go through memory: then the panel, which is in cache
     // by now, is passed over again.
-    const int accumulators = parts_ * (shape_.int8 && !vnni_ ? static_cast<int>(terms_.size()) : 1);
+    const int accumulators = parts_ * (shape_.int8 && !vnni_ ? halves() : 1);
     const int rows_at_once = std::clamp((b_.target().vector_registers - 6) / accumulators, 1, shape_.rows);
     for (int row = 0; row < shape_.rows; row += rows_at_once) {
       emit_rows(row, std::min(rows_at_once, shape_.rows - row));
@@ -90,8 +72,7 @@ class PanelEmitter {
     // ends: a line of each is enough to start it early, and more would only take its place.
     const PanelFormat& format = shape_.format;
     const bool little = vnni_ && lanes_ == static_cast<int>(panel_lanes) && shape_.rows == 1 &&
-                        main_plane(format.bits) >= 4 && second_plane(format.bits) == 0 &&
-                        format.group_size >= 64;
+                        (bits_ == 4 || bits_ == 8) && format.group_size >= 64;
     if (little) return b_.VectorBuilder::prefetch(b_.offset_bytes(block, 8 << 10), 2);
     for (int64_t at = 0; at < block_bytes; at += 64) {
       b_.VectorBuilder::prefetch(b_.offset_bytes(block, (16 << 10) + at), 2);
@@ -167,22 +148,20 @@ class PanelEmitter {
     return products;
   }
 
-  /// Loops over steps: a step is what one vector of the main plane holds, a few quads. (Unrolling further
-  /// makes code generation keep more values than there are registers.) `body` gets the span, the step in it
-  /// and the activations of the step's first column.
-  using Step = llvm::function_ref<VectorBuilder::Carried(Value* span, Value* step, const Values& x,
+  /// Loops over the units of a span. (Unrolling further makes code generation keep more values than there are
+  /// registers.) `body` gets the unit and the activations of its first column.
+  using Step = llvm::function_ref<VectorBuilder::Carried(Value* unit, const Values& x,
                                                          const VectorBuilder::Carried& before)>;
-  VectorBuilder::Carried steps(Value* span, const Values& x, const VectorBuilder::Carried& initial,
-                               Step body) {
-    const int count = static_cast<int>(span_quads) / step_quads();
+  VectorBuilder::Carried units_loop(Value* span, const Values& x, const VectorBuilder::Carried& initial,
+                                    Step body) {
     return b_.loop(
-        b_.i64(0), b_.i64(count), 1, initial,
-        [&](Value* step, const VectorBuilder::Carried& before) {
-          Values x_step;
-          for (Value* row : x) x_step.push_back(b_.element(row, step, step_quads() * 4 * x_bytes_));
-          return body(span, step, x_step, before);
+        b_.i64(0), b_.i64(static_cast<int64_t>(span_quads) / unit_quads_), 1, initial,
+        [&](Value* unit, const VectorBuilder::Carried& before) {
+          Values x_unit;
+          for (Value* row : x) x_unit.push_back(b_.element(row, unit, unit_quads_ * 4 * x_bytes_));
+          return body(b_.element(span, unit, unit_bytes(bits_)), x_unit, before);
         },
-        "step");
+        "unit");
   }
   VectorBuilder::Carried spans_loop(
       Value* block, const Values& x, int spans, const VectorBuilder::Carried& initial,
@@ -198,24 +177,14 @@ class PanelEmitter {
         "span");
   }
 
-  int step_quads() const { return 8 / terms_[0].plane_width; }
-
-  /// The vector with the step's fields of a term, moved down so that those of its first quad come first. A
-  /// vector of the second plane serves several steps.
-  Value* step_vector(const Term& term, Value* span, Value* step, int part) {
-    const int per_vector = 8 / term.plane_width;
-    Value* vector_index = step;
-    Value* shift = nullptr;
-    if (per_vector != step_quads()) {
-      const int steps_a_vector = per_vector / step_quads();
-      vector_index = b_.ir.CreateUDiv(step, b_.i64(steps_a_vector));
-      shift = b_.times(b_.ir.CreateURem(step, b_.i64(steps_a_vector)), term.plane_width * step_quads());
+  /// The vectors of a unit: those of all lanes, or of a part of them.
+  Values load_unit(Value* unit, int part) {
+    Values vectors;
+    for (int v = 0; v < unit_vectors(bits_); ++v) {
+      Value* address = b_.offset_bytes(unit, v * code_vector_bytes + int64_t{part} * lanes_ * 4);
+      vectors.push_back(b_.load_raw(b_.ir.getInt32Ty(), address, lanes_));
     }
-    Value* address = b_.element(span, vector_index, plane_vector_bytes);
-    address = b_.offset_bytes(address, term.plane_offset + int64_t{part} * lanes_ * 4);
-    Value* vector = b_.load_raw(b_.ir.getInt32Ty(), address, lanes_);
-    if (shift == nullptr) return vector;
-    return b_.ir.CreateLShr(vector, b_.splat(b_.ir.CreateTrunc(shift, b_.ir.getInt32Ty()), lanes_));
+    return vectors;
   }
   Value* shift_right(Value* value, int bits) {
     if (bits == 0) return value;
@@ -225,12 +194,42 @@ class PanelEmitter {
     return b_.ir.CreateAnd(value, llvm::ConstantInt::get(value->getType(), bits));
   }
 
-  /// The term's codes of the step's quad `quad` as bytes.
-  Value* code_bytes(const Term& term, Value* vector, int quad) {
-    Value* codes = shift_right(vector, term.plane_width * quad + term.first_bit);
-    if (term.width < 8) codes = mask(codes, ((1u << term.width) - 1) * 0x01010101u);
-    return codes;
+  static constexpr uint32_t every_byte = 0x01010101u;
+
+  /// a where a bit of the mask is set, else c.
+  Value* select_bits(uint32_t bits, Value* a, Value* c) {
+    if (b_.target().vector_bits == 512) {
+      Value* bits_everywhere = llvm::ConstantInt::get(a->getType(), bits);
+      return call(llvm::Intrinsic::x86_avx512_pternlog_d_512, {bits_everywhere, a, c, b_.ir.getInt32(0xca)});
+    }
+    return b_.ir.CreateOr(mask(a, bits), mask(c, ~bits));
   }
+
+  /// The codes of a quad of a unit as bytes; `in_place` leaves them up by `QuadCodes::shift`.
+  Value* quad_bytes(const Values& vectors, int quad, bool in_place) {
+    const QuadCodes parts = quad_codes(bits_, quad);
+    const int shift = parts.shift();
+    Value* codes = vectors[static_cast<size_t>(parts.pieces[0].vector)];
+    for (int i = 1; i < parts.count; ++i) {
+      const CodePiece& piece = parts.pieces[i];
+      Value* moved =
+          shift_right(vectors[static_cast<size_t>(piece.vector)], piece.first - piece.weight - shift);
+      const int above = parts.pieces[i - 1].weight + shift;
+      codes = select_bits((0x100u - (1u << above)) * every_byte, codes, moved);
+    }
+    if (bits_ == 8) return codes;
+    const uint32_t whole = (1u << bits_) - 1;
+    if (in_place) return mask(codes, (whole << shift) * every_byte);
+    return mask(shift_right(codes, shift), whole * every_byte);
+  }
+
+  /// In how many parts codes go through dot products that have room for 4 to 7 bits only.
+  int halves() const { return bits_ == 8 ? 2 : 1; }
+  /// The lower or the upper half of codes of 8 bits.
+  Value* half_of(Value* codes, int half) {
+    return halves() == 1 ? codes : mask(shift_right(codes, 4 * half), 0x0f * every_byte);
+  }
+
   /// Four activations of a quad, in every lane.
   Value* activation_bytes(Value* x, int quad) {
     return b_.broadcast(b_.ir.getInt32Ty(), b_.offset_bytes(x, int64_t{quad} * 4), lanes_);
@@ -244,124 +243,160 @@ class PanelEmitter {
     return VectorBuilder::Carried(count, b_.zero(type));
   }
 
-  /// Calls `multiply(codes, row, quad, sum)` for each product of a step; sums are [term][row][part].
-  VectorBuilder::Carried each_product(
-      Value* span, Value* step, const VectorBuilder::Carried& before,
-      llvm::function_ref<Value*(Value* codes, int row, int quad, Value* sum)> multiply) {
-    VectorBuilder::Carried sums = before;
-    for (size_t t = 0; t < terms_.size(); ++t) {
-      Values vectors;
-      for (int part = 0; part < parts_; ++part) vectors.push_back(step_vector(terms_[t], span, step, part));
-      for (int quad = 0; quad < step_quads(); ++quad) {
-        Values codes;
-        for (Value* vector : vectors) codes.push_back(code_bytes(terms_[t], vector, quad));
-        for (int r = 0; r < rows_; ++r) {
-          for (int part = 0; part < parts_; ++part) {
-            Value*& sum = sums[(t * static_cast<size_t>(rows_) + static_cast<size_t>(r)) * parts_ + part];
-            sum = multiply(codes[part], r, quad, sum);
-          }
-        }
-      }
-    }
-    return sums;
-  }
-
-  /// The codes of the step's quad `quad` as bytes, put together from their planes. `vectors` are those of
-  /// `step_vector`, one for each term.
-  Value* whole_codes(const Values& vectors, int quad) {
-    Value* codes = code_bytes(terms_[0], vectors[0], quad);
-    if (terms_.size() == 1) return codes;
-    const Term& high = terms_[1];
-    const int down = high.plane_width * quad - high.weight;
-    Value* bits = vectors[1];
-    if (down > 0) bits = shift_right(bits, down);
-    if (down < 0)
-      bits = b_.ir.CreateShl(bits, llvm::ConstantInt::get(bits->getType(), static_cast<uint64_t>(-down)));
-    return b_.ir.CreateOr(codes, mask(bits, (((1u << high.width) - 1) << high.weight) * 0x01010101u));
+  /// By how many bits each quad of a unit is up where it lies.
+  llvm::SmallVector<int, 8> shifts() const {
+    llvm::SmallVector<int, 8> found;
+    for (int quad = 0; quad < unit_quads_; ++quad) found.push_back(quad_codes(bits_, quad).shift());
+    return found;
   }
 
   /// Σ q x over a group, whole: [row][part].
   Values vnni_group(Value* block, const Values& x, int spans) {
     const auto dot = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
                                                     : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
-    const size_t products = static_cast<size_t>(rows_ * parts_);
+    const int products = rows_ * parts_;
+    // Codes that lie further up in their bytes have sums of their own, which move down once a group, where
+    // that takes less than moving the codes does.
+    const auto quad_shifts = shifts();
+    llvm::SmallVector<int, 4> classes(quad_shifts.begin(), quad_shifts.end());
+    std::sort(classes.begin(), classes.end());
+    classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
+    const auto moved = static_cast<int>(std::count_if(quad_shifts.begin(), quad_shifts.end(),
+                                                      [](int shift) { return shift > 0; })) *
+                       (static_cast<int>(span_quads) / unit_quads_ * spans);
+    const auto class_count = static_cast<int>(classes.size());
+    const bool in_place = products * (class_count - 1) < moved * parts_ &&
+                          products * class_count <= b_.target().vector_registers / 2;
+    if (!in_place) classes = {0};
     // As many sums as hide the latency of a dot product; the quads of a span take turns.
-    const size_t chains = products >= 8 ? 1 : products >= 4 ? 2 : 4;
-    const auto sums =
-        spans_loop(block, x, spans, zeros(products * chains, words()),
-                   [&](Value* span, const Values& x_span, VectorBuilder::Carried after) {
-                     for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
-                       const int step = quad / step_quads();
-                       for (int part = 0; part < parts_; ++part) {
-                         Values vectors;
-                         for (const Term& term : terms_)
-                           vectors.push_back(step_vector(term, span, b_.i64(step), part));
-                         Value* codes = whole_codes(vectors, quad % step_quads());
-                         for (int r = 0; r < rows_; ++r) {
-                           const size_t at = static_cast<size_t>(quad) % chains * products +
-                                             static_cast<size_t>(r * parts_ + part);
-                           after[at] = call(dot, {after[at], codes, activation_bytes(x_span[r], quad)});
-                         }
-                       }
-                     }
-                     return after;
-                   });
+    const int sums_wanted = products >= 8 ? 1 : products >= 4 ? 2 : 4;
+    const int chains =
+        (sums_wanted + static_cast<int>(classes.size()) - 1) / static_cast<int>(classes.size());
+    const auto place = [&](size_t kind, int chain, int product) {
+      return (kind * static_cast<size_t>(chains) + static_cast<size_t>(chain)) *
+                 static_cast<size_t>(products) +
+             static_cast<size_t>(product);
+    };
+    const auto sums = spans_loop(
+        block, x, spans, zeros(place(classes.size(), 0, 0), words()),
+        [&](Value* span, const Values& x_span, VectorBuilder::Carried after) {
+          for (int part = 0; part < parts_; ++part) {
+            llvm::SmallVector<int, 4> turns(classes.size(), 0);
+            for (int first = 0; first < static_cast<int>(span_quads); first += unit_quads_) {
+              const Values vectors =
+                  load_unit(b_.offset_bytes(span, first / unit_quads_ * unit_bytes(bits_)), part);
+              for (int quad = 0; quad < unit_quads_; ++quad) {
+                Value* codes = quad_bytes(vectors, quad, in_place);
+                const int shift = in_place ? quad_shifts[static_cast<size_t>(quad)] : 0;
+                const auto kind =
+                    static_cast<size_t>(std::find(classes.begin(), classes.end(), shift) - classes.begin());
+                const int chain = turns[kind]++ % chains;
+                for (int r = 0; r < rows_; ++r) {
+                  Value*& sum = after[place(kind, chain, r * parts_ + part)];
+                  sum = call(dot, {sum, codes, activation_bytes(x_span[r], first + quad)});
+                }
+              }
+            }
+          }
+          return after;
+        });
     Values whole;
-    for (size_t i = 0; i < products; ++i) {
-      Value* sum = sums[i];
-      for (size_t chain = 1; chain < chains; ++chain) {
-        sum = b_.ir.CreateAdd(sum, sums[chain * products + i]);
+    for (int i = 0; i < products; ++i) {
+      Value* total = nullptr;
+      for (size_t kind = 0; kind < classes.size(); ++kind) {
+        Value* sum = sums[place(kind, 0, i)];
+        for (int chain = 1; chain < chains; ++chain) sum = b_.ir.CreateAdd(sum, sums[place(kind, chain, i)]);
+        if (classes[kind] > 0) {
+          sum = b_.ir.CreateAShr(
+              sum, llvm::ConstantInt::get(sum->getType(), static_cast<uint64_t>(classes[kind])));
+        }
+        total = total == nullptr ? sum : b_.ir.CreateAdd(total, sum);
       }
-      whole.push_back(sum);
+      whole.push_back(total);
     }
     return whole;
   }
 
-  /// Without 8-bit dot products: products of bytes are added in pairs to 16 bits. A term's codes have at most
-  /// four bits, so over the 8 quads of a span a lane stays within 8 * 2 * 15 * 127 = 30480.
+  /// Without 8-bit dot products: products of bytes are added in pairs to 16 bits, where codes of up to four
+  /// bits have room for all of a span: a lane stays within 8 quads * 2 * 15 * 127 = 30480.
   Values shorts_group(Value* block, const Values& x, int spans) {
-    const bool wide = b_.target().vector_bits == 512;
-    const auto multiply_bytes =
-        wide ? llvm::Intrinsic::x86_avx512_pmaddubs_w_512 : llvm::Intrinsic::x86_avx2_pmadd_ub_sw;
-    const auto widen = wide ? llvm::Intrinsic::x86_avx512_pmaddw_d_512 : llvm::Intrinsic::x86_avx2_pmadd_wd;
     const size_t products = static_cast<size_t>(rows_ * parts_);
-    const auto sums = spans_loop(
-        block, x, spans, zeros(products, words()),
-        [&](Value* span, const Values& x_span, const VectorBuilder::Carried& before_span) {
-          const auto narrow = steps(
-              span, x_span, zeros(products * terms_.size(), shorts()),
-              [&](Value* at, Value* step, const Values& x_step, const VectorBuilder::Carried& before) {
-                return each_product(at, step, before, [&](Value* codes, int row, int quad, Value* sum) {
-                  Value* activations = b_.ir.CreateBitCast(activation_bytes(x_step[row], quad), bytes());
-                  Value* pairs = call(multiply_bytes, {b_.ir.CreateBitCast(codes, bytes()), activations});
-                  return b_.ir.CreateAdd(sum, pairs);
-                });
-              });
-          VectorBuilder::Carried after = before_span;
-          for (size_t i = 0; i < narrow.size(); ++i) {
-            const int weight = terms_[i / products].weight;
-            Value* factor = llvm::ConstantInt::get(shorts(), uint64_t{1} << weight);
-            Value*& sum = after[i % products];
-            sum = b_.ir.CreateAdd(sum, call(widen, {narrow[i], factor}));
-          }
-          return after;
-        });
+    const int quads = bits_ == 5 ? 4 : bits_ == 6 ? 2 : static_cast<int>(span_quads);
+    const auto narrow_sums = [&] { return zeros(products * static_cast<size_t>(halves()), shorts()); };
+    const auto sums =
+        spans_loop(block, x, spans, zeros(products, words()),
+                   [&](Value* span, const Values& x_span, const VectorBuilder::Carried& before_span) {
+                     if (quads >= unit_quads_) {
+                       const auto narrow =
+                           units_loop(span, x_span, narrow_sums(),
+                                      [&](Value* unit, const Values& x_unit, VectorBuilder::Carried after) {
+                                        add_shorts(unit, x_unit, 0, unit_quads_, after);
+                                        return after;
+                                      });
+                       return widened(narrow, before_span);
+                     }
+                     return units_loop(span, x_span, before_span,
+                                       [&](Value* unit, const Values& x_unit, VectorBuilder::Carried after) {
+                                         for (int quad = 0; quad < unit_quads_; quad += quads) {
+                                           VectorBuilder::Carried narrow = narrow_sums();
+                                           add_shorts(unit, x_unit, quad, quads, narrow);
+                                           after = widened(narrow, after);
+                                         }
+                                         return after;
+                                       });
+                   });
     return Values(sums.begin(), sums.end());
+  }
+
+  /// Adds the products of `count` quads of a unit to sums in 16 bits: [half][row][part].
+  void add_shorts(Value* unit, const Values& x, int first, int count, VectorBuilder::Carried& sums) {
+    const auto multiply = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512_pmaddubs_w_512
+                                                         : llvm::Intrinsic::x86_avx2_pmadd_ub_sw;
+    llvm::SmallVector<Values, 2> vectors;
+    for (int part = 0; part < parts_; ++part) vectors.push_back(load_unit(unit, part));
+    for (int quad = first; quad < first + count; ++quad) {
+      Values codes;
+      for (const Values& each : vectors) codes.push_back(quad_bytes(each, quad, false));
+      for (int half = 0; half < halves(); ++half) {
+        for (int r = 0; r < rows_; ++r) {
+          for (int part = 0; part < parts_; ++part) {
+            Value*& sum = sums[static_cast<size_t>((half * rows_ + r) * parts_ + part)];
+            Value* activations =
+                b_.ir.CreateBitCast(activation_bytes(x[static_cast<size_t>(r)], quad), bytes());
+            Value* weights = b_.ir.CreateBitCast(half_of(codes[static_cast<size_t>(part)], half), bytes());
+            sum = b_.ir.CreateAdd(sum, call(multiply, {weights, activations}));
+          }
+        }
+      }
+    }
+  }
+
+  /// `before` and sums in 16 bits, in pairs.
+  VectorBuilder::Carried widened(const VectorBuilder::Carried& narrow, VectorBuilder::Carried before) {
+    const auto widen = b_.target().vector_bits == 512 ? llvm::Intrinsic::x86_avx512_pmaddw_d_512
+                                                      : llvm::Intrinsic::x86_avx2_pmadd_wd;
+    const size_t products = before.size();
+    for (size_t i = 0; i < narrow.size(); ++i) {
+      Value* factor = llvm::ConstantInt::get(shorts(), i < products ? 1 : 16);
+      Value*& sum = before[i % products];
+      sum = b_.ir.CreateAdd(sum, call(widen, {narrow[i], factor}));
+    }
+    return before;
   }
 
   Values float_group(Value* block, const Values& x, int spans) {
     // As many sums as hide the latency of a multiply-add.
     const size_t products = static_cast<size_t>(rows_ * parts_);
     const size_t chains = products >= 8 ? 1 : products >= 4 ? 2 : 4;
-    const auto sums = spans_loop(
-        block, x, spans, zeros(products * chains, floats()),
-        [&](Value* span, const Values& x_span, const VectorBuilder::Carried& before_span) {
-          return steps(span, x_span, before_span,
-                       [&](Value* at, Value* step, const Values& x_step, VectorBuilder::Carried after) {
-                         float_step(at, step, x_step, chains, after);
-                         return after;
-                       });
-        });
+    const auto sums =
+        spans_loop(block, x, spans, zeros(products * chains, floats()),
+                   [&](Value* span, const Values& x_span, const VectorBuilder::Carried& before_span) {
+                     return units_loop(span, x_span, before_span,
+                                       [&](Value* unit, const Values& x_unit, VectorBuilder::Carried after) {
+                                         float_unit(unit, x_unit, chains, after);
+                                         return after;
+                                       });
+                   });
     Values totals;
     for (size_t i = 0; i < products; ++i) {
       Value* total = sums[i];
@@ -372,19 +407,15 @@ class PanelEmitter {
     return totals;
   }
 
-  void float_step(Value* span, Value* step, const Values& x, size_t chains, VectorBuilder::Carried& sums) {
+  void float_unit(Value* unit, const Values& x, size_t chains, VectorBuilder::Carried& sums) {
     const size_t products = static_cast<size_t>(rows_ * parts_);
     llvm::SmallVector<Values, 2> vectors;
-    for (const Term& term : terms_) {
-      Values parts;
-      for (int part = 0; part < parts_; ++part) parts.push_back(step_vector(term, span, step, part));
-      vectors.push_back(parts);
-    }
-    for (int quad = 0; quad < step_quads(); ++quad) {
+    for (int part = 0; part < parts_; ++part) vectors.push_back(load_unit(unit, part));
+    for (int quad = 0; quad < unit_quads_; ++quad) {
       for (int j = 0; j < 4; ++j) {
         const size_t chain = static_cast<size_t>(j) % chains;
         Values weights;
-        for (int part = 0; part < parts_; ++part) weights.push_back(float_codes(vectors, quad, j, part));
+        for (const Values& each : vectors) weights.push_back(float_codes(each, quad, j));
         for (int r = 0; r < rows_; ++r) {
           Value* address = b_.offset_bytes(x[r], int64_t{quad * 4 + j} * 4);
           Value* activation = b_.broadcast(b_.ir.getFloatTy(), address, lanes_);
@@ -397,36 +428,37 @@ class PanelEmitter {
     }
   }
 
-  /// The codes of byte `j` of the step's quad `quad` as floats.
-  Value* float_codes(const llvm::SmallVector<Values, 2>& vectors, int quad, int j, int part) {
-    if (terms_.size() == 1 && terms_[0].width <= 4) {
-      if (Value* looked_up = look_up(vectors[0][part], quad, j)) return looked_up;
+  /// The codes of byte `j` of a unit's quad as floats.
+  Value* float_codes(const Values& vectors, int quad, int j) {
+    const QuadCodes parts = quad_codes(bits_, quad);
+    if (parts.count == 1 && bits_ <= 4) {
+      const CodePiece& piece = parts.pieces[0];
+      if (Value* found = look_up(vectors[static_cast<size_t>(piece.vector)], piece.first + 8 * j))
+        return found;
     }
     Value* codes = nullptr;
-    for (size_t t = 0; t < terms_.size(); ++t) {
-      const Term& term = terms_[t];
-      const int first = term.plane_width * quad + term.first_bit + 8 * j;
-      Value* field = shift_right(vectors[t][part], first);
-      if (first + term.width < 32) field = mask(field, (1u << term.width) - 1);
-      if (term.weight > 0) {
-        field = b_.ir.CreateShl(field,
-                                llvm::ConstantInt::get(field->getType(), static_cast<uint64_t>(term.weight)));
+    for (int i = 0; i < parts.count; ++i) {
+      const CodePiece& piece = parts.pieces[i];
+      const int first = piece.first + 8 * j;
+      Value* field = shift_right(vectors[static_cast<size_t>(piece.vector)], first - piece.weight);
+      if (first + piece.width < 32 || piece.weight > 0) {
+        field = mask(field, ((1u << piece.width) - 1) << piece.weight);
       }
       codes = codes == nullptr ? field : b_.ir.CreateOr(codes, field);
     }
     return b_.ir.CreateSIToFP(codes, floats());
   }
 
-  /// Codes of few bits as floats by a permutation of a table, whose index is the lowest bits of a lane (those
-  /// above are passed over): one instruction for a mask and a conversion. Null where there is none.
-  Value* look_up(Value* vector, int quad, int j) {
-    const Term& term = terms_[0];
+  /// Codes of few bits, from bit `first` of each lane on, as floats by a permutation of a table, whose index
+  /// is the lowest bits of a lane (those above are passed over): one instruction for a mask and a conversion.
+  /// Null where there is none.
+  Value* look_up(Value* vector, int first) {
     int index_bits = 0;
     llvm::Intrinsic::ID id = llvm::Intrinsic::not_intrinsic;
     if (b_.target().vector_bits == 512) {
       index_bits = 4;
       id = llvm::Intrinsic::x86_avx512_permvar_sf_512;
-    } else if (b_.target().vector_bits == 256 && term.width == 2) {
+    } else if (b_.target().vector_bits == 256 && bits_ == 2) {
       index_bits = 2;
       id = llvm::Intrinsic::x86_avx_vpermilvar_ps_256;
     } else {
@@ -434,10 +466,10 @@ class PanelEmitter {
     }
     llvm::SmallVector<llvm::Constant*, 16> table;
     for (int i = 0; i < lanes_; ++i) {
-      const int code = i % (1 << index_bits) % (1 << term.width);
+      const int code = i % (1 << index_bits) % (1 << bits_);
       table.push_back(llvm::ConstantFP::get(b_.ir.getFloatTy(), code));
     }
-    return call(id, {llvm::ConstantVector::get(table), shift_right(vector, term.plane_width * quad + 8 * j)});
+    return call(id, {llvm::ConstantVector::get(table), shift_right(vector, first)});
   }
 
   mutable TemplateBuilder b_;
@@ -446,7 +478,8 @@ class PanelEmitter {
   int parts_;
   bool vnni_;
   int x_bytes_;
-  llvm::SmallVector<Term, 2> terms_;
+  int bits_;
+  int unit_quads_;
   int rows_ = 0;
 
   Value* panel_ = nullptr;

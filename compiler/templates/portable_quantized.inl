@@ -2,28 +2,40 @@
 
 constexpr int panel_vectors = static_cast<int>(panel_lanes / float_lanes);
 
-template <int width>
-LAZULI_INLINE UintV plane_quad(const std::byte* plane, int quad, int part) {
-  constexpr int per_byte = 8 / width;
-  constexpr uint32_t mask = ((1u << width) - 1u) * 0x01010101u;
-  const std::byte* vector = plane + quad / per_byte * plane_vector_bytes + part * vector_bytes;
-  return (load_vector<UintV>(vector) >> (width * (quad % per_byte))) & mask;
+/// The codes of a quad of a unit as bytes.
+template <int bits, int quad>
+LAZULI_INLINE UintV quad_bytes(const std::byte* unit, int part) {
+  constexpr QuadCodes parts = quad_codes(bits, quad);
+  UintV codes{};
+  LAZULI_UNROLL
+  for (int i = 0; i < parts.count; ++i) {
+    const CodePiece piece = parts.pieces[i];
+    const UintV vector =
+        load_vector<UintV>(unit + piece.vector * code_vector_bytes + part * static_cast<int>(vector_bytes));
+    const int down = piece.first - piece.weight;
+    const uint32_t mask = (((1u << piece.width) - 1u) << piece.weight) * 0x01010101u;
+    codes |= (vector >> down) & mask;
+  }
+  return codes;
+}
+
+template <int bits, int quad = 0>
+LAZULI_INLINE void unpack_unit(const std::byte* unit, uint32_t* quads) {
+  if constexpr (quad < unit_quads(bits)) {
+    LAZULI_UNROLL
+    for (int v = 0; v < panel_vectors; ++v) {
+      store_vector(quads + quad * panel_lanes + v * float_lanes, quad_bytes<bits, quad>(unit, v));
+    }
+    unpack_unit<bits, quad + 1>(unit, quads);
+  }
 }
 
 /// Writes the codes of a span as bytes, [quad][lane], so that what follows need not know `bits`.
 template <int bits>
 void unpack_span(const std::byte* span, uint32_t* quads) {
-  constexpr int low = main_plane(bits);
-  LAZULI_UNROLL
-  for (int quad = 0; quad < static_cast<int>(span_quads); ++quad) {
-    LAZULI_UNROLL
-    for (int v = 0; v < panel_vectors; ++v) {
-      UintV codes = plane_quad<low>(span, quad, v);
-      if constexpr (second_plane(bits) != 0) {
-        codes |= plane_quad<second_plane(bits)>(span + low * plane_vector_bytes, quad, v) << low;
-      }
-      store_vector(quads + quad * panel_lanes + v * float_lanes, codes);
-    }
+  for (int quad = 0; quad < static_cast<int>(span_quads); quad += unit_quads(bits)) {
+    unpack_unit<bits>(span, quads + quad * panel_lanes);
+    span += unit_bytes(bits);
   }
 }
 

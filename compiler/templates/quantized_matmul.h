@@ -73,7 +73,7 @@ enum class Activations : uint8_t {
 
 /// Packed weights: a header and then panels of `packed_quantized_rows` rows, so that a vector lane is a
 /// row. Made once, when weights are loaded; the layout is opaque and belongs to one version of Lazuli.
-inline constexpr uint32_t packed_quantized_version = 1;
+inline constexpr uint32_t packed_quantized_version = 2;
 /// Required of the buffer's address.
 inline constexpr size_t packed_quantized_alignment = 64;
 /// Rows (outputs) in a panel; the last panel is padded.

@@ -30,27 +30,35 @@ struct Header {
 };
 static_assert(sizeof(Header) <= packed_header_bytes);
 
-/// Sets the fields of one plane of a span: `codes` holds 16 rows of 32 codes.
-void pack_plane(const uint8_t (*codes)[span_columns], int shift, int width, uint8_t* plane) {
-  const int per_byte = 8 / width;
-  const uint32_t mask = (1u << width) - 1;
+/// Sets the bits of a span: `codes` holds 16 rows of 32 codes.
+void pack_span(const uint8_t (*codes)[span_columns], int bits, uint8_t* span) {
   for (int column = 0; column < span_columns; ++column) {
     const int quad = column / 4;
-    uint8_t* vector = plane + quad / per_byte * plane_vector_bytes + column % 4;
-    const int at = width * (quad % per_byte);
-    for (int lane = 0; lane < panel_lanes; ++lane) {
-      vector[lane * 4] |=
-          static_cast<uint8_t>((static_cast<uint32_t>(codes[lane][column]) >> shift & mask) << at);
+    uint8_t* unit = span + quad / unit_quads(bits) * unit_bytes(bits) + column % 4;
+    const QuadCodes parts = quad_codes(bits, quad % unit_quads(bits));
+    for (int i = 0; i < parts.count; ++i) {
+      const CodePiece& piece = parts.pieces[i];
+      const uint32_t mask = (1u << piece.width) - 1;
+      for (int lane = 0; lane < panel_lanes; ++lane) {
+        const uint32_t field = static_cast<uint32_t>(codes[lane][column]) >> piece.weight & mask;
+        unit[piece.vector * code_vector_bytes + lane * 4] |= static_cast<uint8_t>(field << piece.first);
+      }
     }
   }
 }
 
-/// The field of one column and row in a plane of a span.
-uint32_t plane_field(const std::byte* plane, int width, int column, int64_t lane) {
-  const int per_byte = 8 / width;
+/// The code of one column and row of a span.
+uint32_t code_in_span(const std::byte* span, int bits, int column, int64_t lane) {
   const int quad = column / 4;
-  const std::byte byte = plane[quad / per_byte * plane_vector_bytes + column % 4 + lane * 4];
-  return std::to_integer<uint32_t>(byte) >> (width * (quad % per_byte)) & ((1u << width) - 1);
+  const std::byte* unit = span + quad / unit_quads(bits) * unit_bytes(bits) + column % 4 + lane * 4;
+  const QuadCodes parts = quad_codes(bits, quad % unit_quads(bits));
+  uint32_t code = 0;
+  for (int i = 0; i < parts.count; ++i) {
+    const CodePiece& piece = parts.pieces[i];
+    const auto byte = std::to_integer<uint32_t>(unit[piece.vector * code_vector_bytes]);
+    code |= (byte >> piece.first & ((1u << piece.width) - 1)) << piece.weight;
+  }
+  return code;
 }
 
 /// Element `at` of an array of scales.
@@ -73,17 +81,12 @@ void unpack_row(const PackedQuantizedInfo& info, const std::byte* packed, int64_
   const int64_t groups = info.columns / info.group_size;
   const int64_t lane = row % panel_lanes;
   const std::byte* panel = packed + packed_header_bytes + row / panel_lanes * groups * group_size;
-  const int low = main_plane(info.bits);
   for (int64_t group = 0; group < groups; ++group, panel += group_size) {
     const float scale = number_at(panel + code_bytes, lane, info.scale_dtype);
     const float bias = number_at(panel + code_bytes, panel_lanes + lane, info.scale_dtype);
     for (int64_t column = 0; column < info.group_size; ++column) {
       const std::byte* span = panel + column / span_columns * span_bytes(info.bits);
-      const auto at = static_cast<int>(column % span_columns);
-      uint32_t code = plane_field(span, low, at, lane);
-      if (low != info.bits) {
-        code |= plane_field(span + low * plane_vector_bytes, info.bits - low, at, lane) << low;
-      }
+      const uint32_t code = code_in_span(span, info.bits, static_cast<int>(column % span_columns), lane);
       *out++ = scale * static_cast<float>(code) + bias;
     }
   }
@@ -103,10 +106,7 @@ void pack_panel(const QuantizedMatrix& w, int64_t first_row, std::byte* panel) {
         unpack_codes(w, first_row + lane, group * w.group_size + span * span_columns, span_columns,
                      codes[lane]);
       }
-      uint8_t* out = reinterpret_cast<uint8_t*>(panel + span * span_bytes(w.bits));
-      const int low = main_plane(w.bits);
-      pack_plane(codes, 0, low, out);
-      if (low != w.bits) pack_plane(codes, low, w.bits - low, out + low * plane_vector_bytes);
+      pack_span(codes, w.bits, reinterpret_cast<uint8_t*>(panel + span * span_bytes(w.bits)));
     }
     std::byte* scales = panel + code_bytes;
     for (int64_t lane = 0; lane < rows; ++lane) {
