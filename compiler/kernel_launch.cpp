@@ -1,12 +1,10 @@
 #include <lazuli/compiler/kernel_launch.h>
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
 
 #include <lazuli/array/small_vector.h>
 #include <lazuli/compiler/interpreter/interpreter.h>
+#include <lazuli/compiler/last_level_cache.h>
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/thread_pool.h>
 
@@ -44,24 +42,6 @@ Extent extent_of(const Kernel& kernel, int vector_dim, const int64_t* extents) {
     }
   }
   return extent;
-}
-
-/// What a processor can count on of a last-level cache that may be a whole socket's. Larger ones per
-/// processor are rare; a virtual machine that is shown one has a few processors of many.
-constexpr int64_t most_cache_of_a_processor = int64_t{8} << 20;
-
-/// Bytes of the last-level cache, as far as it is this machine's. The kernel's figure is that of the cores
-/// here; the C library's may be that of a whole socket of which a virtual machine has a part.
-int64_t last_level_cache() {
-  static const int64_t bytes = [] {
-    const int64_t most = most_cache_of_a_processor * std::max<int64_t>(sysconf(_SC_NPROCESSORS_ONLN), 1);
-    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");  // such as "32768K"
-    int64_t kilobytes = 0;
-    if (file >> kilobytes && kilobytes > 0) return std::min(kilobytes << 10, most);
-    const long reported = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    return std::min(reported > 0 ? static_cast<int64_t>(reported) : int64_t{32} << 20, most);
-  }();
-  return bytes;
 }
 
 /// Whether contiguous outputs should be written past the caches: they are too large to stay there, are not

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <lazuli/compiler/last_level_cache.h>
+
 namespace lazuli::templates {
 
 namespace {
@@ -97,8 +99,8 @@ const CacheSizes& cache_sizes() {
 #if defined(_SC_LEVEL1_DCACHE_SIZE)
     found.l1 = cache_size(_SC_LEVEL1_DCACHE_SIZE, found.l1);
     found.l2 = cache_size(_SC_LEVEL2_CACHE_SIZE, found.l2);
-    found.l3 = cache_size(_SC_LEVEL3_CACHE_SIZE, found.l3);
 #endif
+    found.l3 = last_level_cache();
     return found;
   }();
   return sizes;

@@ -19,6 +19,7 @@
 #include <lazuli/compiler/kernel_cache.h>
 #include <lazuli/compiler/kernel_ir/kernel.h>
 #include <lazuli/compiler/kernel_launch.h>
+#include <lazuli/compiler/last_level_cache.h>
 #include <lazuli/compiler/llvm/disk_cache.h>
 #include <lazuli/compiler/llvm/jit.h>
 #include <lazuli/compiler/settings.h>
@@ -445,6 +446,16 @@ block
   if (broadcast->function(StoreMode::streaming) == nullptr) GTEST_SKIP() << "the caches are too large here";
   for (int64_t i = 0; i < size; ++i) ASSERT_EQ(results[i], 1) << i;
   EXPECT_EQ(results[size], -1);
+}
+
+TEST(LastLevelCache, IsSharedByTheCpusInItsList) {
+  EXPECT_EQ(cpus_in_list("0"), 1);
+  EXPECT_EQ(cpus_in_list("0-7"), 8);
+  EXPECT_EQ(cpus_in_list("0-3,64-67"), 8);
+  EXPECT_EQ(cpus_in_list("2,5,8-9"), 4);
+  for (const char* none : {"", "a", "-1", "3-", "3-1", "0,", "0-1;2", ",1"})
+    EXPECT_EQ(cpus_in_list(none), 0) << none;
+  EXPECT_GT(last_level_cache(), 0);
 }
 
 TEST(ThreadPool, RunsEveryPartOnce) {
