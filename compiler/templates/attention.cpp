@@ -65,6 +65,16 @@ Tasks cut(const AttentionProblem& problem) {
     rows /= 2;
   if (problem.query_length * group <= attention_vector_rows) rows = problem.query_length * group;
   tasks.positions = std::clamp<int64_t>(rows / group, 1, std::max<int64_t>(problem.query_length, 1));
+  // Blocks of whole tiles of the kernels', where there are some: a tile with few rows takes as long as a full
+  // one.
+  const int64_t tile = kernels().gemm_float.rows;
+  if (tasks.positions * group > attention_vector_rows) {
+    for (int64_t fewer = tasks.positions; fewer > tasks.positions / 2; --fewer) {
+      if (fewer * group % tile != 0) continue;
+      tasks.positions = fewer;
+      break;
+    }
+  }
   tasks.query_blocks = ceil_div(problem.query_length, tasks.positions);
   tasks.blocks = sequences * tasks.query_blocks;
   if (threads > 1 && tasks.blocks % threads != 0 && tasks.blocks < 4 * threads) {

@@ -36,7 +36,7 @@ class BlockWorker {
         state_(state),
         table_(kernels()),
         rows_(block.rows()),
-        rows_at_once_(rows_),
+        rows_at_once_(rows_ <= attention_vector_rows ? rows_ : table_.gemm_float.rows),
         keys_(problem.keys, block.batch, block.kv_head),
         values_(problem.values, block.batch, block.kv_head),
         few_rows_(rows_ <= attention_vector_rows),
@@ -65,24 +65,22 @@ class BlockWorker {
         attend_pairs(key, count);
         continue;
       }
-      if (few_rows_) {
-        score_few_rows(key, count);
-      } else {
-        score_tiles(key, count);
+      if (!few_rows_) {
+        attend_tiles(key, count);
+        continue;
       }
+      score_few_rows(key, count);
       for (int64_t row = 0; row < rows_; ++row) soften(row, key, count);
-      if (few_rows_) {
-        sum_few_rows(key, count);
-      } else {
-        sum_tiles(key, count);
-      }
+      sum_few_rows(key, count);
     }
   }
 
  private:
   int64_t queries_size() const { return pairs_ ? 0 : round_up(rows_ * problem_.head_dim, 16); }
-  int64_t scores_size() const { return rows_ * key_tile; }
-  int64_t keys_size() const { return few_rows_ || pairs_ ? 0 : key_tile * problem_.head_dim; }
+  int64_t scores_size() const { return std::max(rows_, rows_at_once_) * key_tile; }
+  int64_t keys_size() const {
+    return few_rows_ || pairs_ ? 0 : round_up(key_tile, table_.gemm_float.columns) * problem_.head_dim;
+  }
   int64_t values_size() const {
     return few_rows_ || read_values_ || pairs_ ? 0 : key_tile * state_.values_stride;
   }
@@ -98,6 +96,18 @@ class BlockWorker {
       pair_products_->score(first, scores_);
       for (int64_t row = first; row < std::min(first + rows_at_once_, rows_); ++row) soften(row, key, count);
       pair_products_->sum(first);
+    }
+  }
+
+  /// A few rows go from scores to sums at a time, so that what lies between stays in the first-level cache.
+  void attend_tiles(int64_t key, int64_t count) {
+    pack_keys(key, count);
+    const float* values = ready_values(key, count);
+    for (int64_t first = 0; first < rows_; first += rows_at_once_) {
+      const int64_t end = std::min(first + rows_at_once_, rows_);
+      score_tiles(first, end - first, count);
+      for (int64_t row = first; row < end; ++row) soften(row, key, count);
+      sum_tiles(first, end - first, values, count);
     }
   }
 
@@ -169,58 +179,63 @@ class BlockWorker {
     }
   }
 
-  void score_tiles(int64_t key, int64_t count) {
-    const GemmKernel<float>& kernel = table_.gemm_float;
+  void pack_keys(int64_t key, int64_t count) {
+    const int64_t columns = table_.gemm_float.columns;
     const LanesView lanes{keys_.data, keys_.dtype, keys_.stride, 1};
+    for (int64_t j = 0; j < count; j += columns) {
+      pack_panels(lanes, key + j, std::min(columns, count - j), 0, problem_.head_dim, columns,
+                  packed_keys_ + j * problem_.head_dim);
+    }
+  }
+
+  /// The tile's values as floats, `values_row_stride()` apart: where they lie, or widened.
+  const float* ready_values(int64_t key, int64_t count) {
+    if (read_values_) return reinterpret_cast<const float*>(values_.at(key));
+    const auto widen = table_.widen[static_cast<size_t>(storage_of(values_.dtype))];
+    for (int64_t p = 0; p < count; ++p) {
+      float* row = packed_values_ + p * state_.values_stride;
+      widen(values_.at(key + p), row, problem_.value_dim);
+      std::fill(row + problem_.value_dim, row + state_.values_stride, 0.0f);
+    }
+    return packed_values_;
+  }
+  int64_t values_row_stride() const { return read_values_ ? values_.stride : state_.values_stride; }
+
+  /// Scores of rows [row, row + rows), at most a tile of the kernel.
+  void score_tiles(int64_t row, int64_t rows, int64_t count) {
+    const GemmKernel<float>& kernel = table_.gemm_float;
     GemmTile<float> tile;
     tile.k = problem_.head_dim;
+    tile.rows = rows;
+    tile.a = queries_ + row * problem_.head_dim;
     tile.a_row_stride = problem_.head_dim;
     tile.a_k_stride = 1;
-    tile.b = packed_keys_;
     tile.b_k_stride = kernel.columns;
     tile.c_row_stride = key_tile;
     for (int64_t j = 0; j < count; j += kernel.columns) {
       tile.columns = std::min(kernel.columns, count - j);
-      pack_panels(lanes, key + j, tile.columns, 0, problem_.head_dim, kernel.columns, packed_keys_);
-      for (int64_t row = 0; row < rows_; row += kernel.rows) {
-        tile.rows = std::min(kernel.rows, rows_ - row);
-        tile.a = queries_ + row * problem_.head_dim;
-        tile.c = scores(row) + j;
-        kernel.run(tile);
-      }
+      tile.b = packed_keys_ + j * problem_.head_dim;
+      tile.c = scores(row) + j;
+      kernel.run(tile);
     }
   }
 
-  void sum_tiles(int64_t key, int64_t count) {
+  void sum_tiles(int64_t row, int64_t rows, const float* values, int64_t count) {
     const GemmKernel<float>& kernel = table_.gemm_float;
     GemmTile<float> tile;
     tile.k = count;
+    tile.rows = rows;
+    tile.a = scores(row);
     tile.a_row_stride = key_tile;
     tile.a_k_stride = 1;
-    const float* values = packed_values_;
-    if (read_values_) {
-      values = reinterpret_cast<const float*>(values_.at(key));
-      tile.b_k_stride = values_.stride;
-    } else {
-      const auto widen = table_.widen[static_cast<size_t>(storage_of(values_.dtype))];
-      for (int64_t p = 0; p < count; ++p) {
-        float* row = packed_values_ + p * state_.values_stride;
-        widen(values_.at(key + p), row, problem_.value_dim);
-        std::fill(row + problem_.value_dim, row + state_.values_stride, 0.0f);
-      }
-      tile.b_k_stride = state_.values_stride;
-    }
+    tile.b_k_stride = values_row_stride();
     tile.c_row_stride = state_.values_stride;
     tile.columns = kernel.columns;
     tile.accumulate = 1;
     for (int64_t j = 0; j < problem_.value_dim; j += kernel.columns) {
       tile.b = values + j;
-      for (int64_t row = 0; row < rows_; row += kernel.rows) {
-        tile.rows = std::min(kernel.rows, rows_ - row);
-        tile.a = scores(row);
-        tile.c = sums(row) + j;
-        kernel.run(tile);
-      }
+      tile.c = sums(row) + j;
+      kernel.run(tile);
     }
   }
 

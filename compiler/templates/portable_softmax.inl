@@ -3,6 +3,27 @@
 /// exp(x) for x <= 0 or NaN: 2^n * e^r with n the nearest whole number to x / ln 2, ln 2 in two parts, and a
 /// Taylor polynomial of degree 7 for e^r over |r| <= ln 2 / 2, where the first term left out is below 2^-27.
 /// Below the smallest normal float the result is zero.
+#if LAZULI_TEMPLATES_AVX512
+/// Here n is in sixteenths, whose powers of two stand in a register, so that degree 3 is enough.
+LAZULI_INLINE FloatV exp_nonpositive(FloatV x) {
+  const FloatV powers = {0x1p0f,        0x1.0b5586p0f, 0x1.172b84p0f, 0x1.2387a6p0f,
+                         0x1.306fe0p0f, 0x1.3dea64p0f, 0x1.4bfdaep0f, 0x1.5ab07ep0f,
+                         0x1.6a09e6p0f, 0x1.7a1148p0f, 0x1.8ace54p0f, 0x1.9c4918p0f,
+                         0x1.ae89fap0f, 0x1.c199bep0f, 0x1.d5818ep0f, 0x1.ea4afap0f};
+  const FloatV magic = splat(0x1.8p19f);
+  const FloatV shifted = fma(x, splat(1.44269504f), magic);
+  const FloatV n = shifted - magic;
+  FloatV r = fma(n, splat(-0x1.62e4p-1f), x);
+  r = fma(n, splat(-0x1.7f7d1cp-20f), r);
+  FloatV poly = fma(splat(1.0f / 6), r, splat(0.5f));
+  poly = fma(poly, r, splat(1.0f)) * r;
+  const FloatV power = (FloatV)_mm512_permutexvar_ps((__m512i)shifted, (__m512)powers);
+  const FloatV e = fma(power, poly, power);
+  // NaN is kept.
+  const __mmask16 seen = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(-87.3f), _CMP_NLT_UQ);
+  return (FloatV)_mm512_maskz_scalef_ps(seen, (__m512)e, (__m512)n);
+}
+#else
 LAZULI_INLINE FloatV exp_nonpositive(FloatV x) {
   const FloatV magic = splat(0x1.8p23f);
   const FloatV shifted = fma(x, splat(1.44269504f), magic);
@@ -20,15 +41,27 @@ LAZULI_INLINE FloatV exp_nonpositive(FloatV x) {
   const FloatV power = (FloatV)(((UintV)shifted + splat(127u)) << 23);
   return select((IntV)(x < splat(-87.3f)), FloatV{}, poly * power);
 }
+#endif
+
+LAZULI_INLINE FloatV larger(FloatV v, FloatV best) {
+#if LAZULI_TEMPLATES_AVX512
+  return (FloatV)_mm512_max_ps((__m512)v, (__m512)best);  // the second where one is NaN
+#else
+  return select((IntV)(v > best), v, best);
+#endif
+}
 
 /// The loops below run over whole vectors and then over one padded copy of the rest.
 float max_of(const float* s, int64_t count) {
   FloatV best = splat(-__builtin_inff());
+  FloatV other = best;
   int64_t i = 0;
-  for (; i + float_lanes <= count; i += float_lanes) {
-    const FloatV v = load_vector<FloatV>(s + i);
-    best = select((IntV)(v > best), v, best);
+  for (; i + 2 * float_lanes <= count; i += 2 * float_lanes) {
+    best = larger(load_vector<FloatV>(s + i), best);
+    other = larger(load_vector<FloatV>(s + i + float_lanes), other);
   }
+  for (; i + float_lanes <= count; i += float_lanes) best = larger(load_vector<FloatV>(s + i), best);
+  best = larger(other, best);
   // No lane of `best` is NaN.
 #if LAZULI_TEMPLATES_AVX512
   float result = _mm512_reduce_max_ps((__m512)best);
