@@ -5,6 +5,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/templates/share_out.h>
 #include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::templates {
@@ -13,6 +14,10 @@ namespace {
 
 /// Bytes of weights below which waking another thread costs more than it saves.
 constexpr int64_t bytes_for_a_thread = 64 << 10;
+/// Where there is enough for all threads, each gets some long tasks, so that one that is held up leaves work
+/// to the others.
+constexpr int64_t tasks_a_thread = 4;
+constexpr int64_t least_task_bytes = 512 << 10;
 
 /// Depths taken at a time where lanes are few: their weights fit in the L1 cache.
 constexpr int64_t narrow_depths = 32;
@@ -49,9 +54,12 @@ template <typename T>
 void gemv_dot(const GemvProblem<T>& problem) {
   const Kernels& table = kernels();
   const int64_t row_bytes = problem.k * problem.w.dtype.size();
-  const int64_t parts = std::min(useful_threads(row_bytes * problem.w_lanes), problem.w_lanes);
+  const int64_t bytes = row_bytes * problem.w_lanes;
+  const int64_t threads = useful_threads(bytes);
+  const int64_t most = threads == 1 ? 1 : tasks_a_thread * threads;
+  const int64_t parts = std::min(std::clamp(bytes / least_task_bytes, threads, most), problem.w_lanes);
   const int64_t lanes = round_up(ceil_div(problem.w_lanes, parts), 4);
-  parallel_for(ceil_div(problem.w_lanes, lanes), [&](int64_t part) {
+  share_out(ceil_div(problem.w_lanes, lanes), [&](int64_t part) {
     const int64_t first = part * lanes;
     DotRows<T> dot;
     dot.k = problem.k;

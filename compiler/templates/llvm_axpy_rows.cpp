@@ -62,7 +62,9 @@ class AxpyEmitter : public RowsEmitter {
     b_.ir.SetInsertPoint(one_pass);
     depth_begin_ = b_.i64(0);
     depth_end_ = k_;
+    by_parity_ = shape_.weights == bfloat16 && !shape_.pairs;
     emit_columns(widest, shape_.x_rows);
+    by_parity_ = false;
     b_.ir.CreateBr(done);
 
     // More sums than there are registers: as many columns as fit for a few rows of x, so that w is first read
@@ -121,6 +123,13 @@ class AxpyEmitter : public RowsEmitter {
         sums.push_back(b_.load(computed_, places.back(), lanes_, tail));
       }
     }
+    // Two vectors of bfloat16 are taken by parity, which a shift and a mask do, and so are their sums.
+    const bool by_parity = by_parity_ && vectors % 2 == 0;
+    for (size_t i = 0; by_parity && i < sums.size(); i += 2) {
+      Value* both = b_.concatenate(sums[i], sums[i + 1]);
+      sums[i] = b_.every_other(both, 0);
+      sums[i + 1] = b_.every_other(both, 1);
+    }
     Value* w = b_.element(w_, j, w_bytes_);
     sums = b_.loop(
         depth_begin_, depth_end_, 1, sums,
@@ -128,7 +137,9 @@ class AxpyEmitter : public RowsEmitter {
           const int64_t row_count = shape_.pairs ? 2 : 1;
           Value* row = b_.offset_bytes(w, b_.ir.CreateMul(b_.times(p, row_count), w_row_bytes_));
           Value* x_offset = b_.ir.CreateMul(p, x_k_bytes_);
-          const Values weights = shape_.pairs ? load_pairs(row, vectors, tail) : load(row, vectors, tail);
+          const Values weights = shape_.pairs ? load_pairs(row, vectors, tail)
+                                 : by_parity  ? load_by_parity(row, vectors)
+                                              : load(row, vectors, tail);
           if (first_row == 0 && shape_.ahead) {
             const int64_t columns = int64_t{vectors} * lanes_;
             Value* done = b_.ir.CreateAdd(b_.ir.CreateMul(j, k_), b_.times(p, columns));
@@ -144,7 +155,21 @@ class AxpyEmitter : public RowsEmitter {
           return values;
         },
         "depth");
+    for (size_t i = 0; by_parity && i < sums.size(); i += 2) {
+      Value* both = b_.interleave(sums[i], sums[i + 1]);
+      sums[i] = b_.slice(both, 0, lanes_);
+      sums[i + 1] = b_.slice(both, lanes_, lanes_);
+    }
     for (size_t i = 0; i < places.size(); ++i) b_.store(computed_, sums[i], places[i], tail);
+  }
+
+  Values load_by_parity(Value* row, int vectors) {
+    Values weights;
+    for (int v = 0; v < vectors; v += 2) {
+      Value* place = b_.offset_bytes(row, int64_t{v} * lanes_ * w_bytes_);
+      for (Value* half : b_.load_bfloat16_by_parity(place, lanes_)) weights.push_back(half);
+    }
+    return weights;
   }
 
   Values load(Value* row, int vectors, const Tail* tail) {
@@ -245,6 +270,7 @@ class AxpyEmitter : public RowsEmitter {
   Value* columns_ = nullptr;
   Value* y_ = nullptr;
   Value* y_row_bytes_ = nullptr;
+  bool by_parity_ = false;  ///< whether columns of bfloat16 go two vectors at a time, even and odd ones
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Generated kernels for products with few rows: dot products with rows of weights.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string>
 
@@ -37,23 +38,78 @@ class DotEmitter : public RowsEmitter {
     while (block > 1 && (shape_.x_rows + 1) * block + 1 > b_.target().vector_registers) --block;
     const int products = shape_.x_rows * block;
     chains_ = products >= 8 ? 1 : products >= 4 ? 2 : 4;
+    // A step goes over a whole line at least, so that each is asked for once.
+    step_vectors_ = std::max<int>(chains_, 64 / static_cast<int>(lanes_ * w_bytes_));
+    if (shape_.weights != bfloat16 || shape_.pairs) return emit_rows(w_rows, block);
+    llvm::BasicBlock* by_parity = b_.block("by_parity");
+    llvm::BasicBlock* in_order = b_.block("in_order");
+    Value* elements = b_.times(k_, shape_.x_rows);
+    b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(elements, b_.i64(most_copied)), by_parity, in_order);
+    b_.ir.SetInsertPoint(by_parity);
+    Value* const x = x_;
+    Value* const x_row_bytes = x_row_bytes_;
+    copy_by_parity();
+    by_parity_ = true;
+    emit_rows(w_rows, block);
+    by_parity_ = false;
+    b_.ir.SetInsertPoint(in_order);
+    x_ = x;
+    x_row_bytes_ = x_row_bytes;
+    emit_rows(w_rows, block);
+  }
+
+ private:
+  /// All rows of w, and the end of the function.
+  void emit_rows(Value* w_rows, int block) {
     Value* blocks = b_.ir.CreateSub(w_rows, b_.ir.CreateSRem(w_rows, b_.i64(block)));
     // Long rows are streams, several of which can be read at a time. Short ones are read one after another,
     // as they lie in memory: the hardware would not see that they are one stream.
-    if (shape_.ahead) return emit_rows(blocks, w_rows, block, block);
+    if (shape_.ahead) return emit_blocks(blocks, w_rows, block, block);
     llvm::BasicBlock* long_rows = b_.block("long_rows");
     llvm::BasicBlock* short_rows = b_.block("short_rows");
     b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(b_.times(k_, w_bytes_), b_.i64(short_row_bytes)), short_rows,
                        long_rows);
     b_.ir.SetInsertPoint(long_rows);
-    emit_rows(blocks, w_rows, block, block);
+    emit_blocks(blocks, w_rows, block, block);
     b_.ir.SetInsertPoint(short_rows);
-    emit_rows(blocks, w_rows, block, 1);
+    emit_blocks(blocks, w_rows, block, 1);
   }
 
- private:
-  /// All rows of w, and the end of the function.
-  void emit_rows(Value* blocks, Value* w_rows, int block, int at_once) {
+  /// x as whole steps of the depths meet it where they take weights by parity: of each two vectors first the
+  /// even places, then the odd ones. What is left of the depths stays as it is.
+  void copy_by_parity() {
+    Value* copy = b_.stack(b_.ir.getFloatTy(), most_copied, 64);
+    Value* row_bytes = b_.times(k_, bytes_);
+    const int64_t pair = int64_t{lanes_} * 2;
+    for (int r = 0; r < shape_.x_rows; ++r) {
+      Value* from = b_.offset_bytes(x_, b_.ir.CreateMul(b_.i64(r), x_row_bytes_));
+      Value* to = b_.offset_bytes(copy, b_.ir.CreateMul(b_.i64(r), row_bytes));
+      b_.loop(
+          b_.i64(0), whole_steps(), pair,
+          [&](Value* at) {
+            Value* both = b_.load(computed_, b_.element(from, at, bytes_), static_cast<int>(pair));
+            Value* place = b_.element(to, at, bytes_);
+            b_.store(computed_, b_.every_other(both, 0), place);
+            b_.store(computed_, b_.every_other(both, 1), b_.offset_bytes(place, lanes_ * bytes_));
+          },
+          "parity");
+      b_.loop(
+          whole_steps(), k_, 1,
+          [&](Value* at) {
+            b_.store(computed_, b_.load(computed_, b_.element(from, at, bytes_), 1),
+                     b_.element(to, at, bytes_));
+          },
+          "rest");
+    }
+    x_ = copy;
+    x_row_bytes_ = row_bytes;
+  }
+
+  /// The depths that whole steps go over.
+  Value* whole_steps() { return b_.ir.CreateAnd(k_, b_.i64(-int64_t{lanes_} * step_vectors_)); }
+
+  /// Rows of w, so many at once, and the end of the function.
+  void emit_blocks(Value* blocks, Value* w_rows, int block, int at_once) {
     b_.loop(
         b_.i64(0), blocks, block, [&](Value* first) { emit_block(first, block, at_once); }, "block");
     if (block > 1)
@@ -96,16 +152,19 @@ class DotEmitter : public RowsEmitter {
     const int products = shape_.x_rows * block;
     VectorBuilder::Carried sums;
     for (int i = 0; i < products * chains_; ++i) sums.push_back(b_.zero(vector()));
-    // A step goes over a whole line at least, so that each is asked for once.
-    const int vectors = std::max<int>(chains_, 64 / static_cast<int>(lanes_ * w_bytes_));
+    const int vectors = step_vectors_;
     const int64_t step = int64_t{lanes_} * vectors;
-    Value* many = b_.ir.CreateAnd(k_, b_.i64(-step));
+    Value* many = whole_steps();
     sums = b_.loop(
         b_.i64(0), many, step, sums,
         [&](Value* p, VectorBuilder::Carried values) {
-          for (int v = 0; v < vectors; ++v) {
+          for (int v = 0; v < vectors; v += by_parity_ ? 2 : 1) {
             Value* at = b_.ir.CreateAdd(p, b_.i64(int64_t{v} * lanes_));
-            multiply(w, x, at, nullptr, values, v % chains_ * products);
+            if (by_parity_) {
+              multiply_by_parity(w, x, at, values, v % chains_ * products, (v + 1) % chains_ * products);
+            } else {
+              multiply(w, x, at, nullptr, values, v % chains_ * products);
+            }
           }
           fetch_for_depths(first, block, p, step);
           return values;
@@ -231,9 +290,34 @@ class DotEmitter : public RowsEmitter {
     }
   }
 
+  /// Adds the products at depths [at, at + 2 * lanes): those at even places to sums [even, ...), at odd ones
+  /// to sums [odd, ...). A mask or a shift makes a float of each half of a word, where vectors of halves, one
+  /// place after the other, would have to be widened first.
+  void multiply_by_parity(const Values& w, const Values& x, Value* at, VectorBuilder::Carried& sums, int even,
+                          int odd) {
+    llvm::SmallVector<std::array<Value*, 2>, 4> weights;
+    for (Value* row : w) weights.push_back(b_.load_bfloat16_by_parity(b_.element(row, at, w_bytes_), lanes_));
+    for (size_t half = 0; half < 2; ++half) {
+      const int first = half == 0 ? even : odd;
+      for (size_t r = 0; r < x.size(); ++r) {
+        Value* place =
+            b_.offset_bytes(b_.element(x[r], at, bytes_), static_cast<int64_t>(half) * lanes_ * bytes_);
+        Value* activations = b_.load(computed_, place, lanes_);
+        for (size_t j = 0; j < w.size(); ++j) {
+          Value*& sum = sums[static_cast<size_t>(first) + r * w.size() + j];
+          sum = b_.fma(activations, weights[j][half], sum);
+        }
+      }
+    }
+  }
+
   static constexpr int64_t short_row_bytes = 1024;
+  /// Elements of x that are put into another order: so many stay in the first-level cache.
+  static constexpr int64_t most_copied = 8192;
 
   int chains_ = 1;
+  int step_vectors_ = 1;    ///< of a row of w in each step
+  bool by_parity_ = false;  ///< see `copy_by_parity`
   Value* k_ = nullptr;
   Value* x_ = nullptr;
   Value* x_row_bytes_ = nullptr;
