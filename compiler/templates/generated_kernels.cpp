@@ -111,6 +111,7 @@ struct Slots {
   std::array<Array<DotRows<float>, max_vector_rows>, 2> dot_pairs;
   std::array<Array<AxpyRows<float>, max_vector_rows>, 2> axpy_pairs;
   std::array<std::array<Array<PanelDot, max_vector_rows>, formats>, 2> panels;
+  Array<PanelDot, formats> panels_few_lines;  ///< int8, one row
 
   static Slots& instance() {
     static Slots* const slots = new Slots;
@@ -301,9 +302,12 @@ size_t format_index(const PanelFormat& format) {
 
 template <bool int8>
 void panel_dot(const PanelDot& dot) {
-  const PanelShape shape{dot.format, int8, static_cast<int>(dot.rows)};
-  Slot<PanelDot>& slot =
-      Slots::instance().panels[int8][format_index(dot.format)][static_cast<size_t>(dot.rows - 1)];
+  const bool few_lines = int8 && dot.few_lines && dot.rows == 1;
+  const PanelShape shape{dot.format, int8, static_cast<int>(dot.rows), few_lines};
+  const size_t format = format_index(dot.format);
+  Slots& slots = Slots::instance();
+  Slot<PanelDot>& slot = few_lines ? slots.panels_few_lines[format]
+                                   : slots.panels[int8][format][static_cast<size_t>(dot.rows - 1)];
   const auto code =
       slot.find([&] { return panel_dot_key(shape); },
                 [shape](llvm::Module& module) { build_panel_dot(module, host_target(), shape); });

@@ -53,6 +53,7 @@ struct PanelShape {
   PanelFormat format;
   bool int8 = false;
   int rows = 1;
+  bool few_lines = false;  ///< see PanelDot
 };
 /// The most rows that the target's registers have room for.
 int panel_shape_rows(const Target& target);

@@ -98,6 +98,9 @@ struct PanelDot {
   int64_t groups_stride = 0;     ///< of steps and sums, between rows
   float* out = nullptr;
   int64_t out_row_stride = 0;
+  /// Of what is needed later, asks for a line a group only, so that the processor's own fetching begins
+  /// early, instead of for all lines. Heeded by kernels of int8 for one row. A hint, as what they ask for is.
+  bool few_lines = false;
 };
 
 enum class Storage : uint8_t { float32, float16, bfloat16 };

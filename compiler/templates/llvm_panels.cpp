@@ -68,12 +68,8 @@ class PanelEmitter {
 
   /// Asks for weights that are needed later, for the second-level cache: panels lie one after another.
   void fetch_ahead(Value* block, int64_t block_bytes) {
-    // With little to compute the processor's own fetching keeps up, but for the beginnings of pages, where it
-    // ends: a line of each is enough to start it early, and more would only take its place.
-    const PanelFormat& format = shape_.format;
-    const bool little = vnni_ && lanes_ == static_cast<int>(panel_lanes) && shape_.rows == 1 &&
-                        (bits_ == 4 || bits_ == 8) && format.group_size >= 64;
-    if (little) return b_.VectorBuilder::prefetch(b_.offset_bytes(block, 8 << 10), 2);
+    // A line a group is enough to start the processor's own fetching early, which ends with each page.
+    if (shape_.few_lines) return b_.VectorBuilder::prefetch(b_.offset_bytes(block, 8 << 10), 2);
     for (int64_t at = 0; at < block_bytes; at += 64) {
       b_.VectorBuilder::prefetch(b_.offset_bytes(block, (16 << 10) + at), 2);
     }
@@ -503,7 +499,8 @@ std::string panel_dot_key(const PanelShape& shape) {
   return "template panel_dot bits " + std::to_string(shape.format.bits) + " group " +
          std::to_string(shape.format.group_size) + " scales " +
          std::string(dtype_name(shape.format.scale_dtype)) + (shape.int8 ? " int8" : " float") + " rows " +
-         std::to_string(shape.rows) + " layout " + std::to_string(packed_quantized_version);
+         std::to_string(shape.rows) + (shape.few_lines ? " few lines" : "") + " layout " +
+         std::to_string(packed_quantized_version);
 }
 
 void build_panel_dot(llvm::Module& module, const Target& target, const PanelShape& shape) {

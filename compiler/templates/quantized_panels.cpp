@@ -81,15 +81,25 @@ struct PanelTasks {
     const int64_t panels_wanted = way == 3 ? 4 : way == 4 ? 16 : 8;
     block_rows = many ? std::min(round_up(rows, most_rows), round_up(rows_wanted, most_rows)) : rows;
     block_panels = std::min<int64_t>(many ? panels_wanted : 16, panels);
-    // With few rows the weights stream by, and each thread takes one stretch of them.
-    panels_a_task = many ? block_panels : ceil_div(panels, num_threads());
+    panels_a_task = many ? block_panels : panels;
   }
 };
+
+/// With few rows the weights stream by, and threads take long stretches of them: some for each, so that one
+/// that is held up leaves work to the others.
+constexpr int64_t tasks_a_thread = 4;
+constexpr int64_t least_task_bytes = 512 << 10;
+
+/// Whether there is something to be found out about one row (`PanelDot::few_lines`): which of the two is
+/// faster depends on the processor, where there is little to compute between two lines.
+bool may_ask_for_few_lines(const PanelFormat& format) {
+  return (format.bits == 4 || format.bits == 8) && format.group_size >= 64;
+}
 
 /// Panels [first_panel, end_panel) against rows [row, end_row).
 void run_block(const Weights& weights, const Prepared& prepared, PanelDotFunction kernel,
                int64_t element_bytes, int64_t first_panel, int64_t end_panel, int64_t first_row,
-               int64_t end_row, float* block, int64_t block_stride) {
+               int64_t end_row, bool few_lines, float* block, int64_t block_stride) {
   const int64_t most_rows = kernels().panel_rows;
   PanelDot dot;
   dot.format = weights.format;
@@ -97,6 +107,7 @@ void run_block(const Weights& weights, const Prepared& prepared, PanelDotFunctio
   dot.x_row_stride = prepared.x_row_stride;
   dot.groups_stride = weights.groups;
   dot.out_row_stride = block_stride;
+  dot.few_lines = few_lines;
   for (int64_t panel = first_panel; panel < end_panel; ++panel) {
     dot.panel = weights.panel(panel);
     for (int64_t row = first_row; row < end_row; row += most_rows) {
@@ -114,11 +125,21 @@ void run_block(const Weights& weights, const Prepared& prepared, PanelDotFunctio
 void run_panels(const Weights& weights, const Prepared& prepared, PanelDotFunction kernel,
                 int64_t element_bytes, int64_t rows, const MatmulResult& result) {
   const int64_t panels = weights.panel_count();
-  // With few rows, weights stream by, and nothing is to be chosen.
-  const int ways = rows > kernels().panel_rows ? PanelTasks::ways : 1;
+  const bool one_row = rows == 1 && element_bytes == 1 && may_ask_for_few_lines(weights.format);
+  const bool many = rows > kernels().panel_rows;
   const TileChoice choice(element_bytes == 1 ? "panels8" : "panels32", rows, weights.info.rows,
-                          weights.info.columns, ways);
-  const PanelTasks tasks(rows, panels, kernels().panel_rows, choice.way());
+                          weights.info.columns,
+                          many      ? PanelTasks::ways
+                          : one_row ? 2
+                                    : 1);
+  const bool few_lines = one_row && choice.way() == 1;
+  PanelTasks tasks(rows, panels, kernels().panel_rows, choice.way());
+  if (!many) {
+    const int64_t threads = num_threads();
+    const int64_t count = std::clamp(panels * weights.panel_bytes / least_task_bytes, threads,
+                                     threads == 1 ? 1 : tasks_a_thread * threads);
+    tasks.panels_a_task = ceil_div(panels, count);
+  }
   const int64_t row_blocks = ceil_div(rows, tasks.block_rows);
   share_out(ceil_div(panels, tasks.panels_a_task) * row_blocks, [&](int64_t part) {
     const int64_t task_panel = part / row_blocks * tasks.panels_a_task;
@@ -129,7 +150,7 @@ void run_panels(const Weights& weights, const Prepared& prepared, PanelDotFuncti
     const Scratch memory(static_cast<size_t>((end_row - first_row) * stride) * sizeof(float));
     for (int64_t panel = task_panel; panel < task_end; panel += tasks.block_panels) {
       const int64_t end_panel = std::min(panel + tasks.block_panels, task_end);
-      run_block(weights, prepared, kernel, element_bytes, panel, end_panel, first_row, end_row,
+      run_block(weights, prepared, kernel, element_bytes, panel, end_panel, first_row, end_row, few_lines,
                 memory.as<float>(), stride);
       const int64_t column = panel * panel_lanes;
       result.store(memory.as<float>(), stride, first_row, end_row - first_row, column,

@@ -141,6 +141,21 @@ TEST(TemplateGenerators, WhatIsNeededNextIsFetchedIntoTheSecondLevel) {
   }
 }
 
+TEST(TemplateGenerators, PanelsAskForAllLinesOfAGroupOrForOne) {
+  const auto lines_asked_for = [](bool few_lines) {
+    const std::string text = panel_assembly("sapphirerapids", {{4, 64, bfloat16}, true, 1, few_lines});
+    int count = 0;
+    for (size_t at = text.find("prefetcht1"); at != std::string::npos; at = text.find("prefetcht1", at + 1)) {
+      ++count;
+    }
+    return count;
+  };
+  const PanelShape all{{4, 64, bfloat16}, true, 1}, few{{4, 64, bfloat16}, true, 1, true};
+  EXPECT_NE(panel_dot_key(all), panel_dot_key(few));
+  EXPECT_EQ(lines_asked_for(true), 1);
+  EXPECT_EQ(lines_asked_for(false), 9);  // 512 bytes of codes, 64 of scales and biases
+}
+
 TEST(TemplateGenerators, NothingIsGeneratedForPlainTargets) {
   EXPECT_FALSE(generates_for(target_for("x86-64")));
   EXPECT_FALSE(generates_for(target_for("x86-64-v2")));

@@ -12,6 +12,7 @@
 #include <lazuli/array/half.h>
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/quantized_layout.h>
 #include <lazuli/compiler/templates/quantized_matmul.h>
 
 namespace lazuli::templates {
@@ -462,6 +463,32 @@ TEST(TemplateQuantizedFormat, HeaderSaysWhatIsPacked) {
   EXPECT_EQ(packed_quantized_size(19, 256, 6, 128, float16), 64u + 32 * 256 * 6 / 8 + 32 * 2 * 2 * 2);
   *Weights::aligned(buffer) = std::byte{0};
   EXPECT_THROW(packed_quantized_info(Weights::aligned(buffer)), std::invalid_argument);
+}
+
+/// Every bit of a unit belongs to one quad, and every bit of a code has its place.
+TEST(TemplateQuantizedFormat, UnitsAreFullAndCodesWhole) {
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
+    EXPECT_EQ(unit_vectors(bits) * 8, unit_quads(bits) * bits);
+    EXPECT_EQ(span_quads % unit_quads(bits), 0);
+    std::vector<int> used(static_cast<size_t>(unit_vectors(bits)), 0);
+    for (int quad = 0; quad < unit_quads(bits); ++quad) {
+      const QuadCodes codes = quad_codes(bits, quad);
+      EXPECT_GE(codes.shift(), 0);
+      int code = 0;
+      for (int i = 0; i < codes.count; ++i) {
+        const CodePiece& piece = codes.pieces[i];
+        const int mask = (1 << piece.width) - 1;
+        EXPECT_GE(piece.first - piece.weight, codes.shift());
+        EXPECT_EQ(code & mask << piece.weight, 0);
+        code |= mask << piece.weight;
+        int& vector = used[static_cast<size_t>(piece.vector)];
+        EXPECT_EQ(vector & mask << piece.first, 0);
+        vector |= mask << piece.first;
+      }
+      EXPECT_EQ(code, (1 << bits) - 1);
+    }
+    for (const int vector : used) EXPECT_EQ(vector, 0xff);
+  }
 }
 
 TEST(TemplateQuantizedFormat, OthersAreRefused) {
