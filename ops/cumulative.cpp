@@ -26,13 +26,6 @@ Dtype accumulated(const array& a, const std::optional<Dtype>& dtype) {
   return dtype ? *dtype : a.dtype() == bool_ ? int32 : a.dtype();
 }
 
-const array& real_only(const array& a, const char* name) {
-  if (a.dtype() == complex64) {
-    throw std::invalid_argument("[" + std::string(name) + "] complex64 is not supported");
-  }
-  return a;
-}
-
 }  // namespace
 
 array cumsum(const array& a, int axis, bool reverse, bool inclusive, std::optional<Dtype> dtype,
@@ -52,21 +45,21 @@ array cumprod(const array& a, bool reverse, bool inclusive, std::optional<Dtype>
 }
 
 array cummax(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  return scan(ScanKind::max, real_only(a, "cummax"), axis, reverse, inclusive, "cummax", s);
+  return scan(ScanKind::max, a, axis, reverse, inclusive, "cummax", s);
 }
 array cummax(const array& a, bool reverse, bool inclusive, StreamOrDevice s) {
   return cummax(flatten(a, s), 0, reverse, inclusive, s);
 }
 
 array cummin(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  return scan(ScanKind::min, real_only(a, "cummin"), axis, reverse, inclusive, "cummin", s);
+  return scan(ScanKind::min, a, axis, reverse, inclusive, "cummin", s);
 }
 array cummin(const array& a, bool reverse, bool inclusive, StreamOrDevice s) {
   return cummin(flatten(a, s), 0, reverse, inclusive, s);
 }
 
 array logcumsumexp(const array& a, int axis, bool reverse, bool inclusive, StreamOrDevice s) {
-  const Dtype dtype = at_least_float(real_only(a, "logcumsumexp").dtype());
+  const Dtype dtype = at_least_float(a.dtype());
   return scan(ScanKind::log_sum_exp, astype(a, dtype, s), axis, reverse, inclusive, "logcumsumexp", s);
 }
 array logcumsumexp(const array& a, bool reverse, bool inclusive, StreamOrDevice s) {

@@ -24,8 +24,8 @@ array cumprod(const array& a, bool reverse = false, bool inclusive = true,
 array cumprod(const array& a, int axis, bool reverse = false, bool inclusive = true,
               std::optional<Dtype> dtype = std::nullopt, StreamOrDevice s = {});
 
-/// The largest so far, NaN once one was met. Real. Where equal elements are the largest, gradients go to the
-/// one met last.
+/// The largest so far, NaN once one was met; complex numbers are ordered as for `max`. Where equal elements
+/// are the largest, gradients go to the one met last.
 array cummax(const array& a, bool reverse = false, bool inclusive = true, StreamOrDevice s = {});
 array cummax(const array& a, int axis, bool reverse = false, bool inclusive = true, StreamOrDevice s = {});
 
@@ -33,7 +33,7 @@ array cummax(const array& a, int axis, bool reverse = false, bool inclusive = tr
 array cummin(const array& a, bool reverse = false, bool inclusive = true, StreamOrDevice s = {});
 array cummin(const array& a, int axis, bool reverse = false, bool inclusive = true, StreamOrDevice s = {});
 
-/// log(cumsum(exp(a))), without overflow, in floating point (real).
+/// log(cumsum(exp(a))), without overflow, in floating point.
 array logcumsumexp(const array& a, bool reverse = false, bool inclusive = true, StreamOrDevice s = {});
 array logcumsumexp(const array& a, int axis, bool reverse = false, bool inclusive = true,
                    StreamOrDevice s = {});

@@ -101,19 +101,25 @@ array ScanOperation::cotangent_of_products(const array& x, const array& g) const
 }
 
 /// With y, the results with themselves: x[j] has the weight exp(x[j] - y[i]) in every y[i] from j on. The
-/// cotangent is exp(x[j] - y[j]) * r[j], where r[j] = g[j] + exp(y[j] - y[j + 1]) * r[j + 1]. No exponent is
-/// positive. Halves are computed in float32, as rounding y would change the weights.
+/// cotangent is exp(x[j] - y[j]) * r[j], where r[j] = g[j] + exp(y[j] - y[j + 1]) * r[j + 1], of complex
+/// numbers with the conjugates of both. No real number's exponent is positive. Halves are computed in
+/// float32, as rounding y would change the weights.
 array ScanOperation::cotangent_of_logarithms(const array& x, const array& g) const {
-  const Dtype dtype = x.dtype() == float64 ? float64 : float32;
+  const Dtype dtype = x.dtype() == float64 || x.dtype() == complex64 ? x.dtype() : float32;
   const array exact = astype(x, dtype);
   const array y = lazuli::apply(make_ref<ScanOperation>(kind_, axis_, reverse_, true), {exact});
   // Equal infinities have no distance; what is behind the last is as far away as can be, so that gradients of
   // this gradient are finite, too. An element of minus infinity adds nothing.
   const array zero(0, dtype);
   const array behind = neighbours(y, axis_, !reverse_, std::numeric_limits<double>::infinity());
-  const array falls = exp(where(equal(y, behind), zero, subtract(y, behind)));
-  const array none(-std::numeric_limits<double>::infinity(), dtype);
-  const array weights = where(equal(exact, none), zero, exp(subtract(exact, y)));
+  const array level = real(y);
+  const array none(-std::numeric_limits<double>::infinity(), level.dtype());
+  array alike = equal(y, behind);
+  if (dtype == complex64) {
+    alike = logical_or(alike, logical_and(equal(level, real(behind)), isinf(level)));
+  }
+  const array falls = exp(conjugate(where(alike, zero, subtract(y, behind))));
+  const array weights = where(equal(real(exact), none), zero, exp(conjugate(subtract(exact, y))));
   const array sums = recurrence(falls, astype(g, dtype), axis_, !reverse_);
   return astype(multiply(weights, sums), x.dtype());
 }

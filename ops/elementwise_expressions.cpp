@@ -76,7 +76,10 @@ Value logaddexp(Builder& b, Operands x) {
   const Value high = b.max(x[0], x[1]);
   const Value low = b.min(x[0], x[1]);
   // Where the difference is not a number (equal infinities), or does not matter.
-  const Value is_high = either(b, b.eq(low, like(b, low, -infinity)), b.eq(high, like(b, high, infinity)));
+  const Value least = b.real(low);
+  const Value most = b.real(high);
+  const Value is_high =
+      either(b, b.eq(least, like(b, least, -infinity)), b.eq(most, like(b, most, infinity)));
   const Value sum = b.add(high, b.math(Opcode::log1p, b.math(Opcode::exp, b.sub(low, high))));
   return b.select(is_high, high, sum);
 }

@@ -120,7 +120,7 @@ constexpr ElementwiseRow rows[] = {
      derivatives::log10},
     {Elementwise::log1p, "log1p", 1, OperandRule::to_float, ResultRule::same, 18, math<Opcode::log1p>,
      derivatives::log1p},
-    {Elementwise::logaddexp, "logaddexp", 2, OperandRule::real_to_float, ResultRule::same, 36,
+    {Elementwise::logaddexp, "logaddexp", 2, OperandRule::to_float, ResultRule::same, 36,
      expressions::logaddexp, derivatives::logaddexp},
     {Elementwise::sin, "sin", 1, OperandRule::to_float, ResultRule::same, 20, math<Opcode::sin>,
      derivatives::sin},

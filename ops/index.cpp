@@ -224,9 +224,6 @@ array scatter(const array& a, const std::vector<array>& indices, const array& up
   if (updates.ndim() < a.ndim()) {
     throw std::invalid_argument(prefix + "the updates have fewer dimensions than the array");
   }
-  if (a.dtype() == complex64 && (mode == ScatterMode::max || mode == ScatterMode::min)) {
-    throw std::invalid_argument(prefix + "complex64 is not supported");
-  }
   const Shape slice_sizes(updates.shape().end() - a.ndim(), updates.shape().end());
   Scattering to = scattering(a.shape(), indices, axes, slice_sizes, 2, name);
   Shape shape = to.index_shape;

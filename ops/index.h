@@ -45,8 +45,8 @@ inline array scatter(const array& a, const array& indices, const array& updates,
 }
 
 /// The same, combining the updates with what is there: adding, multiplying, taking the larger or the smaller
-/// (not for complex64; NaN stays). Slices may overlap: all of them count, in order, so that results don't
-/// depend on the number of threads. For bool, adding is "or" and multiplying is "and".
+/// (NaN stays; complex numbers are ordered as for `max`). Slices may overlap: all of them count, in order, so
+/// that results don't depend on the number of threads. For bool, adding is "or" and multiplying is "and".
 array scatter_add(const array& a, const std::vector<array>& indices, const array& updates,
                   const std::vector<int>& axes, StreamOrDevice s = {});
 array scatter_prod(const array& a, const std::vector<array>& indices, const array& updates,

@@ -29,12 +29,6 @@ Axes every_axis(const array& a) {
   return axes;
 }
 
-void require_real(const array& a, const char* name) {
-  if (a.dtype() == complex64) {
-    throw std::invalid_argument("[" + std::string(name) + "] complex64 is not supported");
-  }
-}
-
 void require_elements(const array& a, const Axes& axes, const char* name) {
   for (int axis : axes) {
     if (a.shape()[axis] == 0) {
@@ -393,7 +387,6 @@ array std(const array& a, int axis, bool keepdims, int ddof, StreamOrDevice s) {
 // Exponentials.
 
 array logsumexp(const array& a, const Axes& axes, bool keepdims, StreamOrDevice s) {
-  require_real(a, "logsumexp");
   const Axes where = normalize_axes(axes, a.ndim(), "logsumexp");
   require_elements(a, where, "logsumexp");
   const Dtype dtype = at_least_float(a.dtype());
@@ -402,7 +395,9 @@ array logsumexp(const array& a, const Axes& axes, bool keepdims, StreamOrDevice 
   const array highest = stop_gradient(max(x, where, true, s), s);
   // An infinite maximum is not subtracted: the exponentials say what comes of it.
   const array shift = lazuli::where(isfinite(highest, s), highest, array(0, x.dtype()), s);
-  const array result = add(log(sum(exp(subtract(x, shift, s), s), where, true, s), s), shift, s);
+  array result = add(log(sum(exp(subtract(x, shift, s), s), where, true, s), s), shift, s);
+  // Exponentials of infinite complex numbers say nothing of the sum.
+  if (dtype == complex64) result = lazuli::where(isfinite(highest, s), result, highest, s);
   return astype(keepdims ? result : squeeze(result, where, s), dtype, s);
 }
 array logsumexp(const array& a, bool keepdims, StreamOrDevice s) {
@@ -413,7 +408,6 @@ array logsumexp(const array& a, int axis, bool keepdims, StreamOrDevice s) {
 }
 
 array softmax(const array& a, const Axes& axes, bool, StreamOrDevice s) {
-  require_real(a, "softmax");
   const Axes where = normalize_axes(axes, a.ndim(), "softmax");
   const Dtype dtype = at_least_float(a.dtype());
   const array x = astype(a, wide(dtype), s);

@@ -61,7 +61,7 @@ inline array max(const array& a, StreamOrDevice s = {}) {
 array max(const array& a, const std::vector<int>& axes, bool keepdims = false, StreamOrDevice s = {});
 array max(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
 
-/// The smallest element, NaN if any is NaN; throws where there is none. Not available for complex64 yet.
+/// The smallest element, NaN if any is NaN; throws where there is none. Complex numbers as for `max`.
 array min(const array& a, bool keepdims, StreamOrDevice s = {});
 inline array min(const array& a, StreamOrDevice s = {}) {
   return min(a, false, s);
@@ -117,7 +117,8 @@ inline array argmax(const array& a, StreamOrDevice s = {}) {
 }
 array argmax(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
 
-/// log(sum(exp(a))), without overflow, in floating point (real).
+/// log(sum(exp(a))), without overflow, in floating point. Of complex64, the logarithm of exp(a - m) summed
+/// up, plus m, the largest element as for `max`, or m itself where it is infinite.
 array logsumexp(const array& a, bool keepdims, StreamOrDevice s = {});
 inline array logsumexp(const array& a, StreamOrDevice s = {}) {
   return logsumexp(a, false, s);
@@ -125,7 +126,7 @@ inline array logsumexp(const array& a, StreamOrDevice s = {}) {
 array logsumexp(const array& a, const std::vector<int>& axes, bool keepdims = false, StreamOrDevice s = {});
 array logsumexp(const array& a, int axis, bool keepdims = false, StreamOrDevice s = {});
 
-/// exp(a) / sum(exp(a)), without overflow, in floating point (real). The sum is always accumulated in float32
+/// exp(a) / sum(exp(a)), without overflow, in floating point. The sum is always accumulated in float32
 /// or wider, so that `precise` changes nothing.
 array softmax(const array& a, const std::vector<int>& axes, bool precise = false, StreamOrDevice s = {});
 array softmax(const array& a, bool precise = false, StreamOrDevice s = {});

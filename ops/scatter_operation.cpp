@@ -230,10 +230,8 @@ void scatter_into(Walk& walk, const TensorView& given, const TensorView& updates
         }
       });
     };
-    if constexpr (std::is_same_v<T, complex64_t> && (mode == ScatterMode::max || mode == ScatterMode::min)) {
-      throw std::logic_error("[scatter] complex numbers have no order");
-    } else if (const int64_t size = walk.slice_size();
-               total > 0 && walk.slices_are_rows() && size >= shortest_sorted_row) {
+    if (const int64_t size = walk.slice_size();
+        total > 0 && walk.slices_are_rows() && size >= shortest_sorted_row) {
       const RowsByPlace order = rows_by_place(count / size, walk.slice_count(), [&](auto&& f) {
         walk.for_each_slice([&](const Slice& slice) { f(slice.place / size, slice.update); });
       });

@@ -13,6 +13,7 @@
 
 #include <lazuli/array/dtype.h>
 #include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/complex_order.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
 #include <lazuli/ops/scatter_operation.h>
@@ -23,7 +24,9 @@ namespace lazuli {
 /// What a scatter makes of what is there and an update.
 template <ScatterMode mode, typename T>
 T combine(T a, T b) {
-  if constexpr (mode == ScatterMode::max) {
+  if constexpr (std::is_same_v<T, complex64_t> && (mode == ScatterMode::max || mode == ScatterMode::min)) {
+    return templates::extreme_of<mode == ScatterMode::max>(a, b);
+  } else if constexpr (mode == ScatterMode::max) {
     return a > b || a != a ? a : b;
   } else if constexpr (mode == ScatterMode::min) {
     return a < b || a != a ? a : b;

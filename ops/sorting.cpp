@@ -102,7 +102,6 @@ array median(const array& a, const std::vector<int>& axes, bool keepdims, Stream
   std::vector<int> along = normalize_axes(axes, a.ndim(), "median");
   std::sort(along.begin(), along.end());
   const Dtype dtype = at_least_float(a.dtype());
-  if (dtype == complex64) throw std::invalid_argument("[median] complex64 is not supported");
   const array x = astype(a, dtype, s);
   if (along.empty()) return x;
   std::vector<int> order;

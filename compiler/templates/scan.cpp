@@ -156,14 +156,8 @@ void scan_kind(const ScanProblem& problem) {
   constexpr bool is_ordered = kind == ScanKind::max || kind == ScanKind::min;
   dispatch_dtype(problem.dtype, [&]<typename T>(std::type_identity<T>) {
     if constexpr (kind == ScanKind::log_sum_exp) {
-      if constexpr (std::is_integral_v<T> || std::is_same_v<T, complex64_t>) {
-        throw std::logic_error("[scan] logarithms are real floating point");
-      } else {
-        scan_as<kind, T>(problem);
-      }
-    } else if constexpr (std::is_same_v<T, complex64_t>) {
-      if constexpr (is_ordered) {
-        throw std::logic_error("[scan] complex numbers have no order");
+      if constexpr (std::is_integral_v<T>) {
+        throw std::logic_error("[scan] logarithms are floating point");
       } else {
         scan_as<kind, T>(problem);
       }

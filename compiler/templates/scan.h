@@ -12,11 +12,12 @@ enum class ScanKind : uint8_t { sum, prod, max, min, log_sum_exp };
 
 /// out[i] is the combination of in[0], ..., in[i] (`inclusive`), or of those before i, beginning with the
 /// operation's identity; in `reverse`, of those from the end. Halves accumulate in float32 and are rounded
-/// when stored; integers wrap around; for max and min, NaN stays once it was met. log_sum_exp combines a and
-/// b to log(e^a + e^b), without overflow.
+/// when stored; integers wrap around; for max and min, NaN stays once it was met, and complex numbers are
+/// ordered by their real parts, then by their imaginary ones. log_sum_exp combines a and b to log(e^a + e^b),
+/// without overflow.
 struct ScanProblem {
   ScanKind kind = ScanKind::sum;
-  Dtype dtype = float32;  ///< max and min are not for complex64, log_sum_exp is for real floating point
+  Dtype dtype = float32;  ///< log_sum_exp is for floating point
   bool reverse = false;
   bool inclusive = true;
   int64_t outer = 1;

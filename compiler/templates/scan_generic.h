@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include <lazuli/array/dtype.h>
+#include <lazuli/compiler/templates/complex_order.h>
 #include <lazuli/compiler/templates/scan.h>
 #include <lazuli/compiler/templates/scan_kernels.h>
 
@@ -14,7 +15,11 @@ namespace lazuli::templates {
 /// Combines what came before with the next element.
 template <ScanKind kind, typename A>
 A combined(A before, A next) {
-  if constexpr (kind == ScanKind::max) {
+  if constexpr (std::is_same_v<A, complex64_t> && kind == ScanKind::log_sum_exp) {
+    return log_add_exp(before, next);
+  } else if constexpr (std::is_same_v<A, complex64_t> && (kind == ScanKind::max || kind == ScanKind::min)) {
+    return extreme_of<kind == ScanKind::max>(before, next);
+  } else if constexpr (kind == ScanKind::max) {
     return before >= next || before != before ? before : next;
   } else if constexpr (kind == ScanKind::min) {
     return before <= next || before != before ? before : next;
@@ -33,7 +38,11 @@ A combined(A before, A next) {
 template <ScanKind kind, typename A>
 A identity_of() {
   using Limits = std::numeric_limits<A>;
-  if constexpr (kind == ScanKind::sum || kind == ScanKind::prod) {
+  if constexpr (std::is_same_v<A, complex64_t> && kind == ScanKind::log_sum_exp) {
+    return complex64_t(-std::numeric_limits<float>::infinity(), 0);
+  } else if constexpr (std::is_same_v<A, complex64_t> && (kind == ScanKind::max || kind == ScanKind::min)) {
+    return no_extreme<kind == ScanKind::max>();
+  } else if constexpr (kind == ScanKind::sum || kind == ScanKind::prod) {
     return static_cast<A>(kind == ScanKind::sum ? 0 : 1);
   } else if constexpr (kind == ScanKind::min) {
     return Limits::has_infinity ? Limits::infinity() : Limits::max();

@@ -437,6 +437,16 @@ TEST(Elementwise, ComplexFunctions) {
       abs(z), {5}, float32,
       {std::sqrt(5.0), std::hypot(1.5, 0.25), std::hypot(0.5, 0.75), std::hypot(0.1, 2), std::hypot(3, 0.01)},
       1e-6);
+  const array sums = logaddexp(z, z * z);
+  for (size_t i = 0; i < points.size(); ++i) {
+    const Complex point(points[i]);
+    const Complex found(take(sums, static_cast<int>(i), 0).item<complex64_t>());
+    // Logarithms differ by multiples of 2 pi i: exponentials don't.
+    const Complex expected = std::exp(point) + std::exp(point * point);
+    EXPECT_LE(std::abs(std::exp(found) - expected), 1e-5 * std::abs(std::exp(found))) << points[i];
+  }
+  const array far(complex64_t(-infinity, 1));
+  EXPECT_EQ(logaddexp(far, array(complex64_t(2, 3))).item<complex64_t>(), complex64_t(2, 3));
   expect_array(real(z * z), {5}, float32, {-3, 2.1875, -0.3125, 0.01 - 4, 8.9999}, 1e-6);
   expect_array(z == z, {5}, bool_, {1, 1, 1, 1, 1});
   expect_array(real(array(2.0f)), {}, float32, {2});

@@ -280,7 +280,20 @@ TEST(Median, NotANumberAndErrors) {
   expect_array(median(make({1, not_a_number, 0, 2, 3, 4}, {2, 3}), 1), {2}, float32, {not_a_number, 3});
   expect_error([] { median(zeros({2, 0}), 1); }, "[median]");
   expect_error([] { median(zeros({2, 2}), 2); }, "[median]");
-  expect_error([] { median(zeros({2, 2}, complex64)); }, "[median]");
+}
+
+TEST(Median, OfComplexNumbers) {
+  const std::vector<complex64_t> elements{{2, 1}, {1, 5}, {1, -3}, {0, 0}, {3, 3}, {1, not_a_number}};
+  const array z(elements.begin(), {6});
+  const auto expect_median = [](const array& of, double re, double im) {
+    const array found = median(of);
+    expect_array(real(found), {}, float32, {re});
+    expect_array(imag(found), {}, float32, {im});
+  };
+  expect_median(slice(z, {0}, {3}), 1, 5);
+  expect_median(slice(z, {0}, {4}), 1, 1);  // between 1-3i and 1+5i
+  expect_median(slice(z, {0}, {5}), 1, 5);
+  EXPECT_TRUE(isnan(median(z)).item<bool>());
 }
 
 }  // namespace

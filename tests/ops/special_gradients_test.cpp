@@ -37,6 +37,22 @@ TEST(OtherGradients, ComplexNumbers) {
       {"matmul", [](const array& z) { return matmul(expand_dims(z, 1), expand_dims(z, 0)); }},
       {"sum", [](const array& z) { return sum(z * z); }},
       {"reciprocal", [](const array& z) { return reciprocal(z) + rsqrt(z); }},
+      {"logaddexp", [](const array& z) { return logaddexp(z, z * z); }},
+      {"logsumexp", [](const array& z) { return logsumexp(z * z); }},
+      {"softmax", [](const array& z) { return softmax(z * array(0.5f)); }},
+      {"cummax", [](const array& z) { return cummax(z) * z; }},
+      {"cummin", [](const array& z) { return cummin(z, 0, true) * z; }},
+      {"logcumsumexp", [](const array& z) { return logcumsumexp(z) + logcumsumexp(z, 0, true, true) * z; }},
+      {"median", [](const array& z) { return median(z) * z; }},
+      {"sort", [](const array& z) { return sort(negative(z)) * z; }},
+      {"scatter_max",
+       [](const array& z) {
+         return scatter_max(z, array({1, 1}), reshape(z * z, {2, 1}), 0) * z;
+       }},
+      {"scatter_min",
+       [](const array& z) {
+         return scatter_min(z, array({0, 1}), reshape(z * z, {2, 1}), 0) * z;
+       }},
   };
   const std::vector<complex64_t> at{{0.7f, -0.4f}, {1.2f, 0.9f}};
   const auto weights = [](const array& like) {
