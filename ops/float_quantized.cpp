@@ -12,6 +12,7 @@
 #include <lazuli/ops/linalg.h>
 #include <lazuli/ops/packed_codes.h>
 #include <lazuli/ops/quantized.h>
+#include <lazuli/ops/quantized_operations.h>
 #include <lazuli/ops/reduce.h>
 #include <lazuli/ops/rules.h>
 #include <lazuli/ops/shape.h>
@@ -171,18 +172,14 @@ std::vector<array> float_quantize(const array& w, FloatFormat format,
   return {reshape(packed, with_last(w, {words}), s), squeeze(bytes, -1, s)};
 }
 
-array float_dequantize(const array& w, const array& scales, FloatFormat format,
-                       const std::optional<array>& global_scale, Dtype dtype, const std::string& name,
-                       StreamOrDevice s) {
+namespace {
+
+void check_float_parts(const array& w, const array& scales, FloatFormat format, const std::string& name) {
   if (w.dtype() != uint32) fail(name, "the codes must be uint32, not " + std::string(dtype_name(w.dtype())));
   if (scales.dtype() != uint8) {
     fail(name, "the scales must be uint8, not " + std::string(dtype_name(scales.dtype())));
   }
-  if (!issubdtype(dtype, floating)) {
-    fail(name, "the dtype must be real floating point, not " + std::string(dtype_name(dtype)));
-  }
-  const int count = codes_per_block(format.bits);
-  const int words = format.group_size / count;
+  const int words = format.group_size / codes_per_block(format.bits);
   if (w.ndim() < 2 || w.ndim() != scales.ndim() ||
       !std::equal(w.shape().begin(), w.shape().end() - 1, scales.shape().begin()) ||
       w.shape(-1) != scales.shape(-1) * words) {
@@ -190,6 +187,18 @@ array float_dequantize(const array& w, const array& scales, FloatFormat format,
                    " do not belong together, with " + std::to_string(format.bits) + " bits in groups of " +
                    std::to_string(format.group_size));
   }
+}
+
+}  // namespace
+
+array float_dequantize(const array& w, const array& scales, FloatFormat format,
+                       const std::optional<array>& global_scale, Dtype dtype, const std::string& name,
+                       StreamOrDevice s) {
+  check_float_parts(w, scales, format, name);
+  if (!issubdtype(dtype, floating)) {
+    fail(name, "the dtype must be real floating point, not " + std::string(dtype_name(dtype)));
+  }
+  const int words = format.group_size / codes_per_block(format.bits);
   const std::optional<array> unit = unit_of(global_scale, format, name, s);
   const Dim groups = scales.shape()[scales.ndim() - 1];
   // [..., groups, words, codes]
@@ -202,23 +211,34 @@ array float_dequantize(const array& w, const array& scales, FloatFormat format,
   return reshape(astype(values, dtype, s), with_last(w, {groups * format.group_size}), s);
 }
 
-array float_weights(const array& x, const array& w, const array& scales, FloatFormat format,
-                    const std::string& name, StreamOrDevice s) {
+void check_float_product(const array& x, const array& w, const array& scales, FloatFormat format,
+                         bool transpose, const std::string& name) {
   if (!issubdtype(x.dtype(), floating)) {
     fail(name, std::string(dtype_name(x.dtype())) + " is not supported: real floating point only");
   }
-  return float_dequantize(w, scales, format, std::nullopt, x.dtype(), name, s);
-}
-
-array float_quantized_matmul(const array& x, const array& w, const array& scales, FloatFormat format,
-                             bool transpose, const std::string& name, StreamOrDevice s) {
-  const array weights = float_weights(x, w, scales, format, name, s);
-  const Dim length = weights.shape()[weights.ndim() - (transpose ? 1 : 2)];
+  check_float_parts(w, scales, format, name);
+  const Dim length = transpose ? scales.shape(-1) * format.group_size : w.shape(-2);
   if (x.ndim() == 0 || !is_same(x.shape()[x.ndim() - 1], length)) {
     fail(name, "the last extent of " + shape_to_string(x.shape()) + " does not match the " +
                    std::to_string(length.hint()) + (transpose ? " columns" : " rows") + " of the matrix");
   }
-  return matmul(x, transpose ? swapaxes(weights, -1, -2, s) : weights, s);
+}
+
+bool takes_float_codes(Dtype dtype) {
+  return dtype == float32 || dtype == float16 || dtype == bfloat16;
+}
+
+array float_quantized_matmul(const array& x, const array& w, const array& scales, FloatFormat format,
+                             bool transpose, const std::string& name, StreamOrDevice s) {
+  check_float_product(x, w, scales, format, transpose, name);
+  if (!takes_float_codes(x.dtype())) {
+    const array weights = float_dequantize(w, scales, format, std::nullopt, x.dtype(), name, s);
+    return matmul(x, transpose ? swapaxes(weights, -1, -2, s) : weights, s);
+  }
+  const array rows = x.ndim() == 1 ? expand_dims(x, 0, s) : x;
+  const auto operation = make_ref<QuantizedMatmulOperation>(transpose, format.group_size, format.bits);
+  const array result = lazuli::apply(operation, {rows, w, scales});
+  return x.ndim() == 1 ? squeeze(result, -2, s) : result;
 }
 
 std::pair<array, array> rounded_operands(const array& x, const array& w, const std::optional<array>& w_scales,

@@ -29,9 +29,11 @@ std::vector<array> float_quantize(const array& w, FloatFormat format,
 array float_dequantize(const array& w, const array& scales, FloatFormat format,
                        const std::optional<array>& global_scale, Dtype dtype, const std::string& name,
                        StreamOrDevice s);
-/// The same in the dtype of `x`, with which they are to be multiplied.
-array float_weights(const array& x, const array& w, const array& scales, FloatFormat format,
-                    const std::string& name, StreamOrDevice s);
+/// Checks that codes and scales belong together and can be multiplied with `x`.
+void check_float_product(const array& x, const array& w, const array& scales, FloatFormat format,
+                         bool transpose, const std::string& name);
+/// Whether there are products of such activations with codes; others take what the codes stand for.
+bool takes_float_codes(Dtype dtype);
 array float_quantized_matmul(const array& x, const array& w, const array& scales, FloatFormat format,
                              bool transpose, const std::string& name, StreamOrDevice s);
 /// `x` rounded to the format's numbers; and `w`, which has scales where it is codes.

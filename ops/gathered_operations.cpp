@@ -55,6 +55,9 @@ std::vector<Run> runs_of(const TensorView& lhs, const TensorView& rhs, int64_t l
   return runs;
 }
 
+/// How many operands a quantized product has in the affine mode.
+constexpr size_t with_biases = 6;
+
 array counting_to(Dim count) {
   return arange(count, int32);
 }
@@ -167,7 +170,7 @@ void GatherQuantizedMatmulOperation::attributes(AttributeWriter& writer) const {
 
 std::vector<ArraySpec> GatherQuantizedMatmulOperation::infer(std::span<const ArraySpec> inputs) const {
   const Dim n = transpose_ ? inputs[1].shape[1] : inputs[2].shape[2] * group_size_;
-  return {{{inputs[4].shape[0], inputs[0].shape[1], n}, inputs[0].dtype}};
+  return {{{inputs.back().shape[0], inputs[0].shape[1], n}, inputs[0].dtype}};
 }
 
 void GatherQuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
@@ -175,6 +178,9 @@ void GatherQuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
   const TensorView& x = inputs[0];
   const TensorView& codes = inputs[1];
   const TensorView& scales = inputs[2];
+  const std::byte* biases = inputs.size() == with_biases ? inputs[3].data : nullptr;
+  const TensorView& lhs = inputs[inputs.size() - 2];
+  const TensorView& rhs = inputs.back();
   const TensorView& out = outputs[0];
   if (element_count(out.shape) == 0) return;
   const int64_t m = x.shape[1].hint();
@@ -183,7 +189,7 @@ void GatherQuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
   const int64_t rows = codes.shape[1].hint();
   const int64_t columns = int64_t{scales.shape[2].hint()} * group_size_;
   const int64_t scales_size = rows * scales.shape[2].hint() * scales.dtype.size();
-  for (const Run& run : runs_of(inputs[4], inputs[5], x.shape[0].hint(), codes.shape[0].hint(), m == 1)) {
+  for (const Run& run : runs_of(lhs, rhs, x.shape[0].hint(), codes.shape[0].hint(), m == 1)) {
     templates::QuantizedMatmulProblem problem;
     problem.m = run.count * m;
     problem.x = x.data + run.left * m * k * x.dtype.size();
@@ -191,8 +197,8 @@ void GatherQuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
     problem.x_row_stride = run.count > 1 ? run.step * k : k;
     problem.w = templates::QuantizedMatrix::contiguous(
         reinterpret_cast<const uint32_t*>(codes.data) + run.right * rows * codes.shape[2].hint(),
-        scales.data + run.right * scales_size, inputs[3].data + run.right * scales_size, scales.dtype, rows,
-        columns, bits_, group_size_);
+        scales.data + run.right * scales_size, biases == nullptr ? nullptr : biases + run.right * scales_size,
+        scales.dtype, rows, columns, bits_, group_size_);
     problem.transpose = transpose_;
     problem.out = out.data + run.first * m * n * out.dtype.size();
     problem.out_row_stride = n;
@@ -207,32 +213,38 @@ double GatherQuantizedMatmulOperation::operation_count(std::span<const TensorVie
 
 Differentials GatherQuantizedMatmulOperation::vjp(const Application& at, const Differentials& cotangents,
                                                   const std::vector<bool>& wanted) const {
-  if (wanted[2] || wanted[3]) {
+  const size_t count = at.inputs.size();
+  if (count == with_biases && (wanted[2] || wanted[3])) {
     throw std::invalid_argument("[gather_qmm] there is no gradient with respect to scales and biases");
   }
-  Differentials result(6);
+  Differentials result(count);
   if (!wanted[0]) return result;
-  const array& lhs = at.inputs[4];
+  const array& lhs = at.inputs[count - 2];
+  std::vector<array> operands(at.inputs.begin(), at.inputs.end());
+  operands[0] = *cotangents[0];
+  operands[count - 2] = counting_to(lhs.shape(0));
   const auto other_way = make_ref<GatherQuantizedMatmulOperation>(!transpose_, group_size_, bits_);
-  const array of_members = lazuli::apply(other_way, {*cotangents[0], at.inputs[1], at.inputs[2], at.inputs[3],
-                                                     counting_to(lhs.shape(0)), at.inputs[5]});
-  result[0] = added_at(at.inputs[0], lhs, of_members);
+  result[0] = added_at(at.inputs[0], lhs, lazuli::apply(other_way, std::move(operands)));
   return result;
 }
 
 std::vector<array> GatherQuantizedMatmulOperation::vmap(std::span<const array> inputs,
                                                         const std::vector<bool>& batched, Dim batch) const {
-  const Dim members = inputs[4].shape(-1);
-  const bool matrices = batched[1] || batched[2] || batched[3];
-  std::vector<array> parts;  // of the matrices, which are batched together
-  for (size_t i = 1; i < 4; ++i)
-    parts.push_back(matrices ? as_batched(inputs[i], batched[i], batch) : inputs[i]);
-  const array all = lazuli::apply(
-      Ref<const Operation>(this),
-      {one_stack(inputs[0], batched[0]), one_stack(parts[0], matrices), one_stack(parts[1], matrices),
-       one_stack(parts[2], matrices), one_index(inputs[4], batched[4], inputs[0], batched[0], batch),
-       one_index(inputs[5], batched[5], parts[0], matrices, batch)});
-  return {unflatten(all, 0, {batch, members})};
+  const size_t lhs = inputs.size() - 2;
+  const size_t rhs = inputs.size() - 1;
+  const Dim members = inputs[lhs].shape(-1);
+  // The parts of the matrices are batched together.
+  const bool matrices = std::find(batched.begin() + 1, batched.begin() + static_cast<int64_t>(lhs), true) !=
+                        batched.begin() + static_cast<int64_t>(lhs);
+  std::vector<array> operands{one_stack(inputs[0], batched[0])};
+  for (size_t i = 1; i < lhs; ++i) {
+    operands.push_back(matrices ? one_stack(as_batched(inputs[i], batched[i], batch), true) : inputs[i]);
+  }
+  const array& codes = inputs[1];
+  operands.push_back(one_index(inputs[lhs], batched[lhs], inputs[0], batched[0], batch));
+  operands.push_back(one_index(inputs[rhs], batched[rhs],
+                               matrices ? as_batched(codes, batched[1], batch) : codes, matrices, batch));
+  return {unflatten(lazuli::apply(Ref<const Operation>(this), std::move(operands)), 0, {batch, members})};
 }
 
 std::vector<ArraySpec> SegmentedMatmulOperation::infer(std::span<const ArraySpec> inputs) const {

@@ -21,7 +21,8 @@ class GatherMatmulOperation final : public HostOperation {
                           Dim batch) const override;
 };
 
-/// The same for quantized matrices. Operands: x [p, m, k], codes, scales, biases [q, ...], lhs, rhs.
+/// The same for quantized matrices. Operands: x [p, m, k]; codes, scales and, in the affine mode, biases
+/// [q, ...]; lhs and rhs.
 class GatherQuantizedMatmulOperation final : public HostOperation {
  public:
   GatherQuantizedMatmulOperation(bool transpose, int group_size, int bits)

@@ -111,9 +111,19 @@ array gather_qmm(const array& x, const array& w, const array& scales, const std:
   const StreamContext on(s);
   if (const auto floats = float_format(mode, group_size, bits, name)) {
     if (biases) fail(name, "the mode \"" + mode + "\" has no biases");
-    const array weights = float_weights(x, w, scales, *floats, name, s);
-    return gather_mm(x, transpose ? swapaxes(weights, -1, -2, s) : weights, std::move(lhs_indices),
-                     std::move(rhs_indices), false, s);
+    require_matrices(x, name);
+    require_matrices(w, name);
+    check_float_product(x, w, scales, *floats, transpose, name);
+    if (!takes_float_codes(x.dtype())) {
+      const array weights = float_dequantize(w, scales, *floats, std::nullopt, x.dtype(), name, s);
+      return gather_mm(x, transpose ? swapaxes(weights, -1, -2, s) : weights, std::move(lhs_indices),
+                       std::move(rhs_indices), false, s);
+    }
+    const Choice choice = choice_of(x, w, lhs_indices, rhs_indices, name, s);
+    const array members =
+        lazuli::apply(make_ref<GatherQuantizedMatmulOperation>(transpose, floats->group_size, floats->bits),
+                      {stacked(x, s), stacked(w, s), stacked(scales, s), choice.lhs, choice.rhs});
+    return in_shape(members, choice.shape, s);
   }
   if (mode != "affine") fail(name, "there is no mode \"" + mode + "\"");
   if (!biases) fail(name, "the affine mode needs biases");

@@ -39,8 +39,9 @@ array dequantize(const array& w, const array& scales, const std::optional<array>
                  const std::string& mode = "affine", const std::optional<array>& global_scale = std::nullopt,
                  std::optional<Dtype> dtype = std::nullopt, StreamOrDevice s = {});
 /// x [..., k] times a quantized matrix: its transpose (w is [n, k]) or, without `transpose`, itself (w is
-/// [k, n]). Extra axes of `w` broadcast with those of `x`. Accumulates in float32. In modes
-/// other than affine the matrix is dequantized first, and gradients go to `x` only.
+/// [k, n]). Extra axes of `w` broadcast with those of `x`. Accumulates in float32, codes are
+/// read where they lie (with float64 rows, in modes other than affine, the matrix is dequantized first). In
+/// these modes gradients go to `x` only.
 array quantized_matmul(array x, array w, array scales, std::optional<array> biases = std::nullopt,
                        bool transpose = true, std::optional<int> group_size = std::nullopt,
                        std::optional<int> bits = std::nullopt, const std::string& mode = "affine",

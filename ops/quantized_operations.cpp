@@ -19,12 +19,14 @@ int64_t row_count(const TensorView& tensor) {
   return element_count(Shape(tensor.shape.begin(), tensor.shape.end() - 1));
 }
 
-/// The matrix that codes, scales and biases make, the batch axes before it left out.
-templates::QuantizedMatrix matrix_of(const TensorView& codes, const TensorView& scales,
-                                     const TensorView& biases, int bits, int group_size) {
+/// The matrix that codes, scales and, if there are any, biases make, the batch axes before it left out.
+templates::QuantizedMatrix matrix_of(std::span<const TensorView> parts, int bits, int group_size) {
+  const TensorView& codes = parts[0];
+  const TensorView& scales = parts[1];
+  const std::byte* biases = parts.size() > 2 ? parts[2].data : nullptr;
   const int64_t rows = codes.shape[codes.shape.size() - 2].hint();
   const int64_t columns = int64_t{scales.shape.back().hint()} * group_size;
-  return templates::QuantizedMatrix::contiguous(codes_of(codes), scales.data, biases.data, scales.dtype, rows,
+  return templates::QuantizedMatrix::contiguous(codes_of(codes), scales.data, biases, scales.dtype, rows,
                                                 columns, bits, group_size);
 }
 
@@ -83,7 +85,7 @@ void QuantizedMatmulOperation::compute(std::span<const TensorView> inputs, const
   problem.x = x.data;
   problem.dtype = x.dtype;
   problem.x_row_stride = x.shape.back().hint();
-  problem.w = matrix_of(inputs[1], inputs[2], inputs[3], bits_, group_size_);
+  problem.w = matrix_of(inputs.subspan(1), bits_, group_size_);
   problem.transpose = transpose_;
   problem.take = take;
   problem.out = out.data;
@@ -103,7 +105,7 @@ void QuantizedMatmulOperation::compute(std::span<const TensorView> inputs, const
         w_members[i] * first.rows * first.scales_row_stride * first.scale_dtype.size();
     problem.w.codes = first.codes + w_members[i] * first.rows * first.codes_row_stride;
     problem.w.scales = first.scales + scale_bytes;
-    problem.w.biases = first.biases + scale_bytes;
+    if (first.biases != nullptr) problem.w.biases = first.biases + scale_bytes;
     problem.first_row = static_cast<int64_t>(i) * problem.m;
     if (take == nullptr) {
       problem.out =
@@ -129,7 +131,7 @@ std::vector<ArraySpec> PackQuantizedOperation::infer(std::span<const ArraySpec> 
 
 void PackQuantizedOperation::execute(std::span<const TensorView> inputs,
                                      std::span<const TensorView> outputs) const {
-  templates::pack_quantized(matrix_of(inputs[0], inputs[1], inputs[2], bits_, group_size_), outputs[0].data);
+  templates::pack_quantized(matrix_of(inputs, bits_, group_size_), outputs[0].data);
 }
 
 void PackedMatmulOperation::attributes(AttributeWriter& writer) const {

@@ -5,7 +5,8 @@
 
 namespace lazuli {
 
-/// x · wᵀ, or x · w, straight from MLX's layout. Operands: x, codes, scales, biases.
+/// x · wᵀ, or x · w, straight from MLX's layout. Operands: x, codes, scales and, in the affine mode, biases;
+/// without them elements are floating point numbers.
 class QuantizedMatmulOperation final : public HostOperation {
  public:
   QuantizedMatmulOperation(bool transpose, int group_size, int bits)

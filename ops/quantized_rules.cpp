@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <stdexcept>
 
 #include <lazuli/ops/creation.h>
@@ -21,9 +22,12 @@ Differentials QuantizedMatmulOperation::vjp(const Application& at, const Differe
   Differentials result(at.inputs.size());
   if (wanted[0]) {
     const auto other_way = make_ref<QuantizedMatmulOperation>(!transpose_, group_size_, bits_);
-    result[0] = sum_to(lazuli::apply(other_way, {g, codes, scales, at.inputs[3]}), x.shape());
+    std::vector<array> operands(at.inputs.begin(), at.inputs.end());
+    operands[0] = g;
+    result[0] = sum_to(lazuli::apply(other_way, std::move(operands)), x.shape());
   }
-  if (!wanted[2] && !wanted[3]) return result;
+  // Those of floating point codes are bytes, which have no gradient.
+  if (at.inputs.size() < 4 || (!wanted[2] && !wanted[3])) return result;
 
   // The matrix is codes * scales + biases, group by group. Its own gradient is a product of the other two.
   const bool is_shared = codes.ndim() == 2 && x.ndim() > 2;
@@ -51,8 +55,9 @@ std::vector<array> QuantizedMatmulOperation::vmap(std::span<const array> inputs,
   // The last two axes of each are a matrix; those before broadcast, the parts of the matrix together.
   std::vector<bool> all = batched;
   std::vector<array> operands(inputs.begin(), inputs.end());
-  if (batched[1] || batched[2] || batched[3]) {
-    const size_t which = batched[1] ? 1 : batched[2] ? 2 : 3;
+  const auto first_batched = std::find(batched.begin() + 1, batched.end(), true);
+  if (first_batched != batched.end()) {
+    const auto which = static_cast<size_t>(first_batched - batched.begin());
     const Dim batch = inputs[which].shape()[0];
     for (size_t i = 1; i < operands.size(); ++i) {
       operands[i] = as_batched(inputs[i], batched[i], batch);

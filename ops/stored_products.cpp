@@ -71,19 +71,24 @@ struct Quantization {
 };
 
 Quantization read_quantization(AttributeReader& r) {
-  const Quantization found{r.integer("group_size", 32, 128), r.integer("bits", 2, 8)};
-  r.require(found.group_size % 32 == 0 && found.group_size != 96 && found.bits != 7, "groups");
-  return found;
+  return {r.integer("group_size", 16, 128), r.integer("bits", 2, 8)};
 }
 
-/// Codes, scales and biases of one matrix, or of a batch.
-void require_quantized(const AttributeReader& r, const Quantization& q, const ArraySpec& codes,
-                       const ArraySpec& scales, const ArraySpec& biases) {
-  r.require(codes.dtype == uint32 && is_real_floating(scales.dtype) && scales.dtype == biases.dtype,
-            "dtypes");
-  r.require(codes.shape.size() >= 2 && codes.shape.size() == scales.shape.size() &&
-                same_extents(scales.shape, biases.shape),
-            "shapes");
+/// Codes, scales and, in the affine mode, biases of one matrix, or of a batch.
+void require_quantized(const AttributeReader& r, const Quantization& q, std::span<const ArraySpec> parts) {
+  const ArraySpec& codes = parts[0];
+  const ArraySpec& scales = parts[1];
+  if (parts.size() == 3) {
+    r.require(q.group_size % 32 == 0 && q.group_size != 96 && q.bits != 7, "groups");
+    r.require(codes.dtype == uint32 && is_real_floating(scales.dtype) && scales.dtype == parts[2].dtype,
+              "dtypes");
+    r.require(same_extents(scales.shape, parts[2].shape), "shapes");
+  } else {
+    r.require((q.group_size == 16 && q.bits == 4) || (q.group_size == 32 && (q.bits == 4 || q.bits == 8)),
+              "groups");
+    r.require(codes.dtype == uint32 && scales.dtype == uint8, "dtypes");
+  }
+  r.require(codes.shape.size() >= 2 && codes.shape.size() == scales.shape.size(), "shapes");
   for (size_t d = 0; d + 1 < codes.shape.size(); ++d) r.require(at(codes, d) == at(scales, d), "shapes");
   r.require(int64_t{from_end(codes, 1)} * 32 == int64_t{from_end(scales, 1)} * q.group_size * q.bits,
             "shapes");
@@ -98,27 +103,29 @@ void require_operand(const AttributeReader& r, const Quantization& q, bool trans
 }
 
 const OperationRegistration<QuantizedMatmulOperation> quantized_registration(
-    "quantized_matmul", 4, [](AttributeReader& r) -> Ref<const Operation> {
+    "quantized_matmul", 3, 4, [](AttributeReader& r) -> Ref<const Operation> {
       const auto in = r.inputs();
       const bool transpose = r.boolean("transpose");
       const Quantization q = read_quantization(r);
-      require_quantized(r, q, in[1], in[2], in[3]);
+      require_quantized(r, q, in.subspan(1));
       require_operand(r, q, transpose, in[0], in[2]);
       return make_ref<QuantizedMatmulOperation>(transpose, q.group_size, q.bits);
     });
 
 const OperationRegistration<GatherQuantizedMatmulOperation> gather_quantized_registration(
-    "gather_qmm", 6, [](AttributeReader& r) -> Ref<const Operation> {
+    "gather_qmm", 5, 6, [](AttributeReader& r) -> Ref<const Operation> {
       const auto in = r.inputs();
       const bool transpose = r.boolean("transpose");
       const Quantization q = read_quantization(r);
-      require_quantized(r, q, in[1], in[2], in[3]);
+      require_quantized(r, q, in.subspan(1, in.size() - 3));
       require_operand(r, q, transpose, in[0], in[2]);
-      r.require(in[4].dtype == int32 && in[5].dtype == int32, "dtypes");
-      r.require(has_rank(in[0], 3) && has_rank(in[1], 3) && has_rank(in[4], 1) && has_rank(in[5], 1) &&
-                    at(in[4], 0) == at(in[5], 0),
+      const ArraySpec& lhs = in[in.size() - 2];
+      const ArraySpec& rhs = in.back();
+      r.require(lhs.dtype == int32 && rhs.dtype == int32, "dtypes");
+      r.require(has_rank(in[0], 3) && has_rank(in[1], 3) && has_rank(lhs, 1) && has_rank(rhs, 1) &&
+                    at(lhs, 0) == at(rhs, 0),
                 "shapes");
-      r.require(at(in[4], 0) == 0 || (at(in[0], 0) > 0 && at(in[1], 0) > 0), "shapes");
+      r.require(at(lhs, 0) == 0 || (at(in[0], 0) > 0 && at(in[1], 0) > 0), "shapes");
       return make_ref<GatherQuantizedMatmulOperation>(transpose, q.group_size, q.bits);
     });
 
@@ -126,7 +133,7 @@ const OperationRegistration<PackQuantizedOperation> pack_registration(
     "pack_quantized", 3, [](AttributeReader& r) -> Ref<const Operation> {
       const Quantization q = read_quantization(r);
       r.require(has_rank(r.inputs()[0], 2), "shapes");
-      require_quantized(r, q, r.inputs()[0], r.inputs()[1], r.inputs()[2]);
+      require_quantized(r, q, r.inputs());
       return make_ref<PackQuantizedOperation>(q.group_size, q.bits);
     });
 

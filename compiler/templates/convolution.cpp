@@ -252,7 +252,7 @@ void convolve(const ConvolutionProblem& problem) {
   const std::vector<TapClass> classes = tap_classes(problem);
   if (has_few_features(problem)) return convolve_few_features<T>(problem, classes);
   for (const TapClass& taps : classes) {
-    if (problem.channels == problem.groups && problem.features == problem.groups) {
+    if (is_depthwise(problem)) {
       convolve_depthwise<T>(problem, taps);
       continue;
     }

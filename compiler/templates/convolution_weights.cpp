@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/convolution_depthwise.h>
 #include <lazuli/compiler/templates/convolution_pack.h>
 #include <lazuli/compiler/templates/convolution_weights_direct.h>
 #include <lazuli/compiler/templates/gemm.h>
@@ -131,72 +132,15 @@ void group_product(const ConvolutionProblem& problem, const InputPlaces& places,
   gemm<T>(gemm_kernel<T>(), features, columns, place_count(problem), pack_a, pack_b, out);
 }
 
-/// Features that each see one channel of their own: lanes are channels, and every thread has its images' or
-/// lines' part of the sums.
-template <typename T>
-void depthwise_sums(const ConvolutionProblem& problem, const InputPlaces& places, const T* result,
-                    T* weights) {
-  const int64_t channels = problem.channels;
-  const int64_t taps = tap_count(problem);
-  const int64_t lines = problem.batch * problem.out[0] * problem.out[1];
-  const int64_t parts = std::min<int64_t>(lines, num_threads());
-  const Scratch memory(static_cast<size_t>(parts * taps * channels) * sizeof(T));
-  T* const sums = memory.as<T>();
-  const T* const input = reinterpret_cast<const T*>(problem.input);
-  const int64_t length = problem.out[2];
-  parallel_for(parts, [&](int64_t part) {
-    T* const own = sums + part * taps * channels;
-    std::fill_n(own, taps * channels, T{0});
-    std::vector<const T*> inputs;
-    std::vector<const T*> results;
-    for (int64_t line = lines * part / parts; line < lines * (part + 1) / parts; ++line) {
-      PlaceWalk walk(problem, line * length);
-      const T* const first = result + line * length * channels;
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        const int64_t k2 = tap % problem.kernel[2];
-        const int64_t k1 = tap / problem.kernel[2] % problem.kernel[1];
-        const int64_t k0 = tap / problem.kernel[2] / problem.kernel[1];
-        inputs.clear();
-        results.clear();
-        for (int64_t j = 0; j < length; ++j) {
-          walk.at[2] = j;
-          const int64_t from = places.element(walk.image, walk.at, k0, k1, k2);
-          if (from == outside) continue;
-          inputs.push_back(input + from);
-          results.push_back(first + j * channels);
-        }
-        T* const to = own + tap * channels;
-        const auto count = static_cast<int64_t>(inputs.size());
-        if constexpr (std::is_same_v<T, float>) {
-          kernels().add_row_products(inputs.data(), results.data(), count, channels, to);
-        } else {
-          for (int64_t i = 0; i < count; ++i) {
-            for (int64_t c = 0; c < channels; ++c)
-              to[c] += inputs[static_cast<size_t>(i)][c] * results[static_cast<size_t>(i)][c];
-          }
-        }
-      }
-    }
-  });
-  for (int64_t tap = 0; tap < taps; ++tap) {
-    for (int64_t c = 0; c < channels; ++c) {
-      T sum = 0;
-      for (int64_t part = 0; part < parts; ++part) sum += sums[(part * taps + tap) * channels + c];
-      weights[c * taps + tap] = sum;
-    }
-  }
-}
-
 template <typename T>
 void sum_weights(const ConvolutionProblem& problem, const std::byte* result, std::byte* weights) {
-  const InputPlaces places(problem);
   T* const out = reinterpret_cast<T*>(weights);
-  if (problem.channels == problem.groups && problem.features == problem.groups) {
-    return depthwise_sums<T>(problem, places, reinterpret_cast<const T*>(result), out);
-  }
+  if (is_depthwise(problem))
+    return sum_depthwise_weights<T>(problem, reinterpret_cast<const T*>(result), out);
   if (suits_direct_weights(problem)) {
     return sum_weights_direct<T>(problem, reinterpret_cast<const T*>(result), out);
   }
+  const InputPlaces places(problem);
   for (int64_t group = 0; group < problem.groups; ++group) {
     group_product<T>(problem, places, group, result, out);
   }

@@ -103,6 +103,33 @@ struct PanelDot {
   bool few_lines = false;
 };
 
+/// Rows of codes as they lie in MLX's layout, of 4 or 8 bits, against rows of activations:
+///   out[r * out_x_stride + j * out_w_stride] = Σ_g scale[j][g] * Σ_p value(code[j][p]) * x[r][p]
+/// with g the group of p, for r < x_rows and j < w_rows.
+struct CodeDot {
+  int bits = 4;
+  bool is_float = false;  ///< whether codes are E2M1 and E4M3; else they are whole numbers
+  int group_size = 32;    ///< 16, 32, 64 or 128
+  int64_t k = 0;          ///< a multiple of `group_size`
+  /// For 4 bits in tiles of 128 (the last one filled up with zeros), where element 8 i + t of a tile stands
+  /// at 16 t + i; as they are for 8 bits.
+  const float* x = nullptr;
+  int64_t x_row_stride = 0;
+  int64_t x_rows = 0;  ///< 1 to `max_code_rows`
+  const uint8_t* codes = nullptr;
+  int64_t codes_row_stride = 0;   ///< in bytes
+  const float* scales = nullptr;  ///< 16 elements beyond the end can be read
+  int64_t scales_row_stride = 0;
+  int64_t w_rows = 0;
+  float* out = nullptr;
+  int64_t out_x_stride = 0;
+  int64_t out_w_stride = 0;
+  int64_t ahead = 0;  ///< so many bytes behind it, codes are asked for when a row is read
+};
+/// The most rows of x that `CodeDot` takes.
+inline constexpr int64_t max_code_rows = 4;
+inline constexpr int64_t code_tile = 128;
+
 enum class Storage : uint8_t { float32, float16, bfloat16 };
 inline constexpr int storage_count = 3;
 
@@ -161,12 +188,12 @@ struct Kernels {
   void (*transpose)(const float* src, int64_t src_row_stride, int64_t rows, int64_t columns, float* dst,
                     int64_t dst_row_stride) = nullptr;
 
-  /// out[i][c] = Σ_t rows[i * taps + t][c] * weights[t * columns + c], for i < count and c < columns.
-  void (*sum_row_products)(const float* const* rows, int64_t count, int64_t taps, const float* weights,
-                           int64_t columns, float* const* out) = nullptr;
-  /// sums[c] += Σ_i a[i][c] * b[i][c], for i < count and c < columns.
-  void (*add_row_products)(const float* const* a, const float* const* b, int64_t count, int64_t columns,
-                           float* sums) = nullptr;
+  /// y[i * y_step + c] = Σ_t x[t][i * x_step + c] * w[t][c], for i < count and c < columns.
+  void (*sum_tap_products)(const float* const* x, int64_t x_step, const float* const* w, int64_t taps,
+                           int64_t count, int64_t columns, float* y, int64_t y_step) = nullptr;
+  /// w[t][c] += Σ_i x[t][i * x_step + c] * y[i * y_step + c], for t < taps and c < columns.
+  void (*add_tap_products)(const float* const* x, int64_t x_step, const float* y, int64_t y_step,
+                           int64_t taps, int64_t count, int64_t columns, float* const* w) = nullptr;
 
   void (*fft_stage)(const FftStage&) = nullptr;
 
@@ -182,6 +209,14 @@ struct Kernels {
   /// `count` is a multiple of 8 and `src` the byte in which the first code begins.
   void (*dequantize)(int bits, const uint8_t* src, int64_t count, float scale, float bias,
                      float* out) = nullptr;
+  /// out[i] = scale * value of code i, for floating point codes: of 4 bits (E2M1), two in a byte, or of 8
+  /// (E4M3).
+  void (*widen_e2m1)(const uint8_t* codes, float scale, int64_t count, float* out) = nullptr;
+  void (*widen_e4m3)(const uint8_t* codes, float scale, int64_t count, float* out) = nullptr;
+  /// out[i] = 2^(code - 127), or infinity for the last code (E8M0).
+  void (*widen_e8m0)(const uint8_t* codes, int64_t count, float* out) = nullptr;
+  /// Null where there is no way that is faster than widening codes first.
+  void (*code_dot)(const CodeDot&) = nullptr;
   /// One group of activations as int8, by the formula at `Activations::int8`. Returns the step (NaN if a
   /// value is not finite; the codes are zero then) and sets the sum of the codes.
   float (*quantize_group)(const float* x, int64_t count, int8_t* codes, int32_t* sum) = nullptr;

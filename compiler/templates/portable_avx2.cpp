@@ -24,6 +24,7 @@ constexpr int tile_rows = 6;
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //
 #include <lazuli/compiler/templates/portable_fft.inl>
+#include <lazuli/compiler/templates/portable_float_codes.inl>
 #include <lazuli/compiler/templates/portable_gemm.inl>
 #include <lazuli/compiler/templates/portable_quantized.inl>
 #include <lazuli/compiler/templates/portable_row_products.inl>
@@ -50,7 +51,7 @@ const Kernels& portable_kernels() {
   if (!has_avx2) return baseline_kernels();
   static const Kernels table = [] {
     Kernels made = make_table("avx2");
-    if (instruction_set() >= InstructionSet::avx512) use_avx512_softmax(made);
+    if (instruction_set() >= InstructionSet::avx512) use_avx512_kernels(made);
     return made;
   }();
   return table;

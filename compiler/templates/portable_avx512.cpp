@@ -1,5 +1,6 @@
-// The kernels of softmax, which stand between attention's products, and of Fourier transforms in 64-byte
-// vectors. The other portable kernels gain nothing by them, since generated ones take their place.
+// The kernels of softmax, which stand between attention's products, of Fourier transforms, of products with
+// codes and of depthwise convolutions in 64-byte vectors. The other portable kernels gain nothing by them,
+// since generated ones take their place.
 
 #if defined(__x86_64__)
 
@@ -19,20 +20,25 @@ namespace {
 
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //
+#include <lazuli/compiler/templates/portable_code_dot.inl>
 #include <lazuli/compiler/templates/portable_fft.inl>
+#include <lazuli/compiler/templates/portable_row_products.inl>
 #include <lazuli/compiler/templates/portable_softmax.inl>
 
 #include <lazuli/compiler/templates/end_isa.inl>
 
 }  // namespace
 
-void use_avx512_softmax(Kernels& table) {
+void use_avx512_kernels(Kernels& table) {
   table.max_of = max_of;
   table.exp_sum = exp_sum;
   table.exp_sum_bfloat16 = exp_sum_bfloat16;
   table.soft_cap = soft_cap;
   table.scale = scale;
   table.fft_stage = fft_stage;
+  table.code_dot = code_dot;
+  table.sum_tap_products = sum_tap_products;
+  table.add_tap_products = add_tap_products;
 }
 
 }  // namespace lazuli::templates

@@ -4,7 +4,8 @@
 
 namespace lazuli::templates {
 
-/// Replaces the softmax kernels of a table by those in 64-byte vectors. Only for machines with AVX-512.
-void use_avx512_softmax(Kernels& table);
+/// Replaces the kernels of a table that gain by it by those in 64-byte vectors: softmax, Fourier transforms,
+/// products with codes, depthwise convolutions. Only for machines with AVX-512.
+void use_avx512_kernels(Kernels& table);
 
 }  // namespace lazuli::templates

@@ -16,6 +16,7 @@ constexpr int tile_rows = 3;
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //
 #include <lazuli/compiler/templates/portable_fft.inl>
+#include <lazuli/compiler/templates/portable_float_codes.inl>
 #include <lazuli/compiler/templates/portable_gemm.inl>
 #include <lazuli/compiler/templates/portable_quantized.inl>
 #include <lazuli/compiler/templates/portable_row_products.inl>

@@ -28,6 +28,33 @@ struct FloatRows {
   int64_t row_stride = 0;
 };
 
+/// Adds bias times the sum of its group's activations, for each group of a few rows of w.
+void add_biases(const QuantizedMatrix& w, int64_t first, int64_t rows, float* biases, int64_t stride,
+                const float* sums, int64_t groups, int64_t m, float* products) {
+  const Kernels& table = kernels();
+  const auto widen = table.widen[static_cast<size_t>(storage_of(w.scale_dtype))];
+  for (int64_t j = 0; j < rows; ++j) {
+    const int64_t at = (first + j) * w.biases_row_stride;
+    widen(w.biases + at * w.scale_dtype.size(), biases + j * stride, groups);
+  }
+  float shares[max_vector_rows * chunk_rows];
+  DotRows<float> dot;
+  dot.k = groups;
+  dot.x = sums;
+  dot.x_row_stride = groups;
+  dot.x_rows = m;
+  dot.w = biases;
+  dot.w_row_stride = stride;
+  dot.w_rows = rows;
+  dot.out = shares;
+  dot.out_x_stride = chunk_rows;
+  dot.out_w_stride = 1;
+  table.dot_rows[static_cast<size_t>(Storage::float32)](dot);
+  for (int64_t r = 0; r < m; ++r) {
+    for (int64_t j = 0; j < rows; ++j) products[r * chunk_rows + j] += shares[r * chunk_rows + j];
+  }
+}
+
 FloatRows float_rows(const QuantizedMatmulProblem& problem, int64_t k, const Scratch& memory) {
   if (problem.dtype == float32) return {reinterpret_cast<const float*>(problem.x), problem.x_row_stride};
   const auto widen = kernels().widen[static_cast<size_t>(storage_of(problem.dtype))];
@@ -73,6 +100,87 @@ void few_rows_transposed(const QuantizedMatmulProblem& problem, const FloatRows&
         }
       }
       result.store(sums, chunk_rows, 0, problem.m, first, rows);
+    }
+  });
+}
+
+/// How far ahead of where it reads a thread asks for codes, at least: as far as its next rows are.
+constexpr int64_t bytes_ahead = 8192;
+
+/// Activations in the order in which `CodeDot` takes them.
+FloatRows arranged(const FloatRows& x, int64_t rows, int64_t k, float* memory) {
+  const int64_t stride = round_up(k, code_tile);
+  constexpr int64_t codes_a_word = 8;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* src = x.data + r * x.row_stride;
+    for (int64_t p = 0; p < k; p += code_tile) {
+      float* tile = memory + r * stride + p;
+      const int64_t words = std::min(code_tile, k - p) / codes_a_word;
+      if (k - p < code_tile) std::fill(tile, tile + code_tile, 0.0f);
+      kernels().transpose(src + p, codes_a_word, words, codes_a_word, tile, code_tile / codes_a_word);
+    }
+  }
+  return {memory, stride};
+}
+
+/// Whether there are products straight with codes.
+bool has_code_dot(const QuantizedMatrix& w) {
+  return kernels().code_dot != nullptr && (w.bits == 4 || w.bits == 8);
+}
+
+/// A few rows of x against the rows of w, whose codes are widened in registers.
+void few_rows_of_codes(const QuantizedMatmulProblem& problem, const FloatRows& given,
+                       const MatmulResult& result) {
+  const Kernels& table = kernels();
+  const QuantizedMatrix& w = problem.w;
+  const bool is_affine = w.mode == QuantizedMode::affine;
+  const int64_t groups = w.columns / w.group_size;
+  const int64_t stride = round_up(w.columns, code_tile);
+  // The activations in order, and the sums of each of their groups.
+  const Scratch memory(static_cast<size_t>(problem.m * (stride + round_up(groups, 16))) * sizeof(float));
+  const FloatRows x = w.bits == 4 ? arranged(given, problem.m, w.columns, memory.as<float>()) : given;
+  float* sums = memory.as<float>() + problem.m * stride;
+  for (int64_t r = 0; is_affine && r < problem.m; ++r) {
+    for (int64_t g = 0; g < groups; ++g) {
+      sums[r * groups + g] = table.sum_of(given.data + r * given.row_stride + g * w.group_size, w.group_size);
+    }
+  }
+  const int64_t blocks = ceil_div(w.rows, chunk_rows);
+  const int64_t parts = std::min<int64_t>(blocks, num_threads() * 4);
+  parallel_for(parts, [&](int64_t part) {
+    constexpr int64_t beyond = 16;  // may be read
+    const int64_t scales_stride = round_up(groups, 16);
+    const Scratch scratch(static_cast<size_t>(2 * chunk_rows * scales_stride + beyond) * sizeof(float));
+    float* scales = scratch.as<float>();
+    float* biases = scales + chunk_rows * scales_stride + beyond;
+    std::fill(scales, biases, 0.0f);
+    for (int64_t block = blocks * part / parts; block < blocks * (part + 1) / parts; ++block) {
+      const int64_t first = block * chunk_rows;
+      const int64_t rows = std::min(chunk_rows, w.rows - first);
+      for (int64_t j = 0; j < rows; ++j) widen_scales(w, first + j, 0, groups, scales + j * scales_stride);
+      float products[max_vector_rows * chunk_rows];
+      CodeDot dot;
+      dot.bits = w.bits;
+      dot.is_float = !is_affine;
+      dot.group_size = w.group_size;
+      dot.k = w.columns;
+      dot.x_row_stride = x.row_stride;
+      dot.codes = reinterpret_cast<const uint8_t*>(w.codes + first * w.codes_row_stride);
+      dot.codes_row_stride = w.codes_row_stride * 4;
+      dot.scales = scales;
+      dot.scales_row_stride = scales_stride;
+      dot.w_rows = rows;
+      dot.out_x_stride = chunk_rows;
+      dot.out_w_stride = 1;
+      dot.ahead = std::max(bytes_ahead, chunk_rows * dot.codes_row_stride);
+      for (int64_t r = 0; r < problem.m; r += max_code_rows) {
+        dot.x = x.data + r * x.row_stride;
+        dot.x_rows = std::min(max_code_rows, problem.m - r);
+        dot.out = products + r * chunk_rows;
+        table.code_dot(dot);
+      }
+      if (is_affine) add_biases(w, first, rows, biases, scales_stride, sums, groups, problem.m, products);
+      result.store(products, chunk_rows, 0, problem.m, first, rows);
     }
   });
 }
@@ -150,7 +258,7 @@ void many_rows(const QuantizedMatmulProblem& problem, int64_t n, int64_t k, cons
 
 void quantized_matmul(const QuantizedMatmulProblem& problem) {
   const QuantizedMatrix& w = problem.w;
-  check_quantized("quantized_matmul", w.bits, w.group_size, w.scale_dtype, w.columns);
+  check_quantized("quantized_matmul", w.bits, w.group_size, w.scale_dtype, w.columns, w.mode);
   if (problem.dtype != float32 && problem.dtype != float16 && problem.dtype != bfloat16) {
     throw std::invalid_argument("[quantized_matmul] x has dtype " + std::string(dtype_name(problem.dtype)) +
                                 "; expected float16, bfloat16 or float32.");
@@ -178,7 +286,9 @@ void quantized_matmul(const QuantizedMatmulProblem& problem) {
     result.row_stride = n;
   }
   const FloatRows x = float_rows(problem, k, memory);
-  if (problem.transpose) {
+  if (problem.transpose && has_code_dot(w)) {
+    few_rows_of_codes(problem, x, result);
+  } else if (problem.transpose) {
     few_rows_transposed(problem, x, result);
   } else {
     few_rows_straight(problem, x, result);

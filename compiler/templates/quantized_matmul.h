@@ -8,18 +8,27 @@
 
 namespace lazuli::templates {
 
-/// A matrix in MLX's affine quantized format (the "affine" mode of mlx.core.quantize).
+/// What the codes and scales of a quantized matrix are: MLX's modes (see `ops/quantized.h`).
+enum class QuantizedMode : uint8_t { affine, mxfp4, mxfp8, nvfp4 };
+
+/// The mode of floating point elements that has such groups and bits.
+constexpr QuantizedMode float_mode(int bits, int group_size) {
+  return bits == 8 ? QuantizedMode::mxfp8 : group_size == 16 ? QuantizedMode::nvfp4 : QuantizedMode::mxfp4;
+}
+
+/// A matrix in one of MLX's quantized formats.
 ///
-/// Each row of `columns` elements is cut into groups of `group_size` (32, 64 or 128); element i of a row
-/// is `scale[g] * q + bias[g]` with g = i / group_size. The codes q have `bits` (2, 3, 4, 5, 6 or 8) bits
-/// and lie one after another in the row's little-endian bit stream: q takes bits [i * bits, (i + 1) * bits)
-/// of it (8 codes of 3 bits take 3
-/// bytes, 8 of 5 bits 5 bytes, 4 of 6 bits 3 bytes). `columns` is a multiple of `group_size`.
+/// Each row of `columns` elements is cut into groups of `group_size`; in the affine mode (32, 64 or 128),
+/// element i of a row is `scale[g] * q + bias[g]` with g = i / group_size. The codes q have `bits` (2, 3, 4,
+/// 5, 6 or 8) bits and lie one after another in the row's little-endian bit stream: q takes bits
+/// [i * bits, (i + 1) * bits) of it (8 codes of 3 bits take 3 bytes, 8 of 5 bits 5 bytes, 4 of 6 bits 3
+/// bytes). `columns` is a multiple of `group_size`. In other modes codes and scales are floating point
+/// numbers of a few bits, whose product the element is.
 struct QuantizedMatrix {
   const uint32_t* codes = nullptr;    ///< [rows, columns * bits / 32]
   const std::byte* scales = nullptr;  ///< [rows, columns / group_size]
-  const std::byte* biases = nullptr;  ///< like `scales`
-  Dtype scale_dtype = float32;        ///< of scales and biases: float32, float16 or bfloat16
+  const std::byte* biases = nullptr;  ///< like `scales`; null but in the affine mode
+  Dtype scale_dtype = float32;        ///< float32, float16 or bfloat16; uint8 but in the affine mode
   int64_t rows = 0;
   int64_t columns = 0;
   int64_t codes_row_stride = 0;   ///< in uint32 words
@@ -27,14 +36,25 @@ struct QuantizedMatrix {
   int64_t biases_row_stride = 0;  ///< in elements
   int bits = 4;
   int group_size = 64;
+  QuantizedMode mode = QuantizedMode::affine;
 
-  /// A matrix whose rows lie one after another.
+  /// A matrix whose rows lie one after another; without biases, one of floating point elements.
   static QuantizedMatrix contiguous(const uint32_t* codes, const std::byte* scales, const std::byte* biases,
                                     Dtype scale_dtype, int64_t rows, int64_t columns, int bits,
                                     int group_size) {
     const int64_t groups = columns / group_size;
-    return {codes,  scales, biases, scale_dtype, rows, columns, columns * bits / 32,
-            groups, groups, bits,   group_size};
+    return {codes,
+            scales,
+            biases,
+            scale_dtype,
+            rows,
+            columns,
+            columns * bits / 32,
+            groups,
+            groups,
+            bits,
+            group_size,
+            biases == nullptr ? float_mode(bits, group_size) : QuantizedMode::affine};
   }
 };
 

@@ -132,6 +132,9 @@ size_t packed_quantized_size(int64_t rows, int64_t columns, int bits, int group_
 
 void pack_quantized(const QuantizedMatrix& w, std::byte* packed) {
   check_quantized("pack_quantized", w.bits, w.group_size, w.scale_dtype, w.columns);
+  if (w.mode != QuantizedMode::affine) {
+    throw std::invalid_argument("[pack_quantized] Only the affine mode is packed.");
+  }
   const Header header{magic,
                       packed_quantized_version,
                       w.bits,

@@ -172,6 +172,14 @@ TEST(Convolution, Depthwise) {
          .groups = 5,
          .flip = true});
   check({.input = {2, 8, 4}, .weight = {8, 3, 1}, .groups = 4});  // two features for each channel
+  // One line, whose channels threads share; more taps than places, and than fit registers.
+  check({.input = {1, 37, 331}, .weight = {331, 4, 1}, .padding_lo = {3}, .padding_hi = {0}, .groups = 331});
+  check({.input = {1, 5, 4, 50},
+         .weight = {50, 7, 6, 1},
+         .padding_lo = {4},
+         .padding_hi = {5},
+         .kernel_dilation = {1, 2},
+         .groups = 50});
 }
 
 TEST(Convolution, Dtypes) {
@@ -191,7 +199,8 @@ TEST(Convolution, GradientOfTheWeightInManyBlocks) {
   for (const Layer& at :
        {Layer{2, 30, 3, 20, 7, 2, 3, 1}, Layer{3, 17, 40, 33, 3, 1, 1, 1}, Layer{2, 12, 70, 70, 3, 1, 1, 70},
         Layer{1, 19, 8, 8, 3, 2, 0, 8}, Layer{2, 9, 12, 18, 2, 1, 0, 3}, Layer{2, 11, 16, 34, 3, 1, 2, 2},
-        Layer{1, 40, 9, 16, 5, 3, 2, 1}, Layer{1, 8, 20, 70, 3, 1, 0, 1},
+        Layer{1, 40, 9, 16, 5, 3, 2, 1}, Layer{1, 8, 20, 70, 3, 1, 0, 1}, Layer{1, 9, 150, 150, 5, 1, 2, 150},
+        Layer{2, 4, 50, 50, 7, 1, 4, 50}, Layer{1, 13, 37, 37, 3, 2, 1, 37},
         // Places as far apart as rows of a panel of packed elements are.
         Layer{2, 16, 14, 40, 5, 1, 2, 1}, Layer{2, 20, 7, 20, 7, 2, 3, 1}, Layer{2, 16, 6, 40, 9, 1, 2, 1}}) {
     const array x = make_numbers({at.batch, at.side, at.side, at.channels});

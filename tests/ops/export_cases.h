@@ -48,6 +48,7 @@ inline std::vector<ExportCase> other_export_cases() {
   const array single = astype(x, float32);
   const array rows = integers({2, 0, 1}, {3});
   const auto weights = quantize(make_numbers({64, 64}), 32, 4);
+  const auto floats = quantize(make_numbers({64, 64}), std::nullopt, std::nullopt, "mxfp4");
   const array halves = astype(make_numbers({5, 64}), float16);
   return {
       {"constants",
@@ -143,14 +144,20 @@ inline std::vector<ExportCase> other_export_cases() {
        },
        {single}},
       {"quantized",
-       [weights](Arrays a) {
+       [weights, floats](Arrays a) {
          const array w = stack({weights[0], weights[0]});
          const array s = stack({weights[1], weights[1]});
          const array b = stack({weights[2], weights[2]});
-         return std::vector<array>{quantized_matmul(a[0], weights[0], weights[1], weights[2], true, 32, 4),
-                                   quantized_matmul(a[0], weights[0], weights[1], weights[2], false, 32, 4),
-                                   gather_qmm(reshape(a[0], {5, 1, 64}), w, s, b, std::nullopt,
-                                              array({1, 0, 0, 1, 1}, uint32), true, 32, 4)};
+         return std::vector<array>{
+             quantized_matmul(a[0], floats[0], floats[1], std::nullopt, true, std::nullopt, std::nullopt,
+                              "mxfp4"),
+             quantized_matmul(a[0], weights[0], weights[1], weights[2], true, 32, 4),
+             quantized_matmul(a[0], weights[0], weights[1], weights[2], false, 32, 4),
+             gather_qmm(reshape(a[0], {5, 1, 64}), w, s, b, std::nullopt, array({1, 0, 0, 1, 1}, uint32),
+                        true, 32, 4),
+             gather_qmm(reshape(a[0], {5, 1, 64}), stack({floats[0], floats[0]}),
+                        stack({floats[1], floats[1]}), std::nullopt, std::nullopt,
+                        array({1, 0, 0, 1, 1}, uint32), true, std::nullopt, std::nullopt, "mxfp4")};
        },
        {astype(halves, float32)}},
       {"attention",

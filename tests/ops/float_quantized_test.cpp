@@ -301,6 +301,72 @@ TEST(FloatQuantized, Products) {
   expect_array(found, {5, 32}, float32, doubles(expected), 1e-4);
 }
 
+/// Straight from the codes: few and many rows, lengths that end within a tile, rows that are no multiple of
+/// those that are taken at a time.
+TEST(FloatQuantized, ProductsOfAllShapes) {
+  for (const Mode& mode : modes()) {
+    for (const int k : {mode.group_size, 96, 128, 224, 288, 1056}) {
+      for (const int n : {1, 3, 4, 33}) {
+        const array w = make_numbers({n, k}, float32, 0.5);
+        const std::vector<array> parts = quantize(w, std::nullopt, std::nullopt, mode.name);
+        const array plain = dequantize(parts[0], parts[1], std::nullopt, std::nullopt, std::nullopt,
+                                       mode.name, std::nullopt, float64);
+        for (const int m : {1, 2, 3, 4, 5, 7, 8, 9, 17}) {
+          const array x = make_numbers({m, k}, float32, 0.3);
+          const auto product = [&](const array& of) {
+            return quantized_matmul(of, parts[0], parts[1], std::nullopt, true, std::nullopt, std::nullopt,
+                                    mode.name);
+          };
+          const array expected = matmul(astype(x, float64), transpose(plain));
+          SCOPED_TRACE(mode.name + " " + std::to_string(m) + " " + std::to_string(n) + " " +
+                       std::to_string(k));
+          expect_array(product(x), {m, n}, float32, doubles(expected), 1e-5);
+          if (m == 2) expect_array(product(astype(x, float64)), {m, n}, float64, doubles(expected), 1e-12);
+        }
+        // Each of a stack with its own rows, and all with the same.
+        const array codes = stack(std::vector<array>(3, parts[0])),
+                    scales = stack(std::vector<array>(3, parts[1]));
+        const array x = make_numbers({3, 2, k}, float32, 0.3);
+        for (const array& of : {x, take(x, 1, 0)}) {
+          expect_array(
+              quantized_matmul(of, codes, scales, std::nullopt, true, std::nullopt, std::nullopt, mode.name),
+              {3, 2, n}, float32,
+              doubles(broadcast_to(matmul(astype(of, float64), transpose(plain)), {3, 2, n})), 1e-5);
+        }
+      }
+    }
+  }
+}
+
+/// What is no number, or infinite, is so in the product as well, in its rows and no others.
+TEST(FloatQuantized, ProductsWithOddNumbers) {
+  const array x = ones({2, 64});
+  for (const Mode& mode : modes()) {
+    const std::vector<array> parts = quantize(full({6, 64}, 6.0f), std::nullopt, std::nullopt, mode.name);
+    const auto product = [&](const array& codes, const array& scales, const array& of) {
+      return take(
+          quantized_matmul(of, codes, scales, std::nullopt, true, std::nullopt, std::nullopt, mode.name), 1,
+          0);
+    };
+    const auto with = [](const array& a, uint32_t value) {
+      return slice_update(a, array({value}, {1, 1}, a.dtype()), {4, 1}, {5, 2});
+    };
+    if (mode.bits == 8) {
+      const array found = product(with(parts[0], 0x38ff3838), parts[1], x);
+      expect_array(found, {6}, float32, {384, 384, 384, 384, not_a_number, 384}, 1e-6, mode.name);
+    }
+    const double bad = mode.name == "nvfp4" ? not_a_number : infinity;
+    expect_array(product(parts[0], with(parts[1], 255), x), {6}, float32, {384, 384, 384, 384, bad, 384},
+                 1e-6, mode.name);
+    const array y = slice_update(x, array({infinity}, {1, 1}), {1, 7}, {2, 8});
+    expect_array(product(parts[0], parts[1], y), {6}, float32, std::vector<double>(6, infinity), 0,
+                 mode.name);
+    // Groups of zeros have the smallest scale there is.
+    const std::vector<array> zero = quantize(zeros({2, 64}), std::nullopt, std::nullopt, mode.name);
+    expect_array(product(zero[0], zero[1], x), {2}, float32, {0, 0}, 0, mode.name);
+  }
+}
+
 TEST(FloatQuantized, Errors) {
   const array w = ones({2, 64});
   const std::vector<array> parts = quantize(w, std::nullopt, std::nullopt, "mxfp4");

@@ -132,6 +132,28 @@ TEST(Quantized, MatmulFromTheOriginalLayout) {
   }
 }
 
+/// A few rows straight from the codes, with lengths that end within a tile.
+TEST(Quantized, MatmulOfFewRows) {
+  for (const int bits : {4, 8}) {
+    for (const int group : {32, 64, 128}) {
+      for (const int groups : {1, 3, 9}) {
+        for (const int n : {1, 4, 6}) {
+          const int k = group * groups;
+          const std::vector<array> parts = quantize(weights({n, k}), group, bits);
+          const array exact =
+              dequantize(parts[0], parts[1], parts[2], group, bits, "affine", std::nullopt, float64);
+          for (const int m : {1, 2, 3, 4, 5, 8, 9}) {
+            const array x = make_numbers({m, k}, float32, 0.5);
+            expect_array(quantized_matmul(x, parts[0], parts[1], parts[2], true, group, bits), {m, n},
+                         float32, doubles(matmul(astype(x, float64), transpose(exact))), 1e-5,
+                         std::to_string(bits) + " bits, " + std::to_string(group) + " " + std::to_string(m));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Quantized, MatmulOfStacks) {
   const array w = weights({3, 64, 64});
   const std::vector<array> parts = quantize(w, 32, 4);
