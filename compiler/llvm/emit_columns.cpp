@@ -37,6 +37,11 @@ constexpr int64_t steps_ahead_of_short_rows = 4;
 /// Rows that follow each other are taken one at a time from so many bytes on.
 constexpr int64_t least_row_bytes_alone = 256;
 
+/// So few rows are taken all at once, their results in registers: as many streams as the processor follows.
+constexpr int64_t few_rows = 32;
+/// How far ahead lines of each of them are asked for.
+constexpr int64_t bytes_ahead_of_few_rows = 4096;
+
 bool finds_position(Opcode op) {
   return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax;
 }
@@ -121,42 +126,54 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
     });
   };
   if (!block.per_element) return go_over_tile(false);
-  start_accumulators(block, b_.ir.CreateSub(end, begin));
-  if (has_prologue(block)) go_over_tile(true);
-  const std::function<void(size_t)> nest = [&](size_t n) {
-    const int dim = schedule_.loops[n];
-    if (dim == schedule_.vector_dim) return go_over_tile(false);
-    const int level = 2 + static_cast<int>(n);
-    Value* done = b_.i64(0);
-    if (schedule_.loops[n + 1] == schedule_.vector_dim && work_of(block) <= little_work) {
-      done = b_.ir.CreateAnd(extents_[dim], b_.i64(-rows_abreast));
-      if (Value* sequential = rows_follow_each_other(block, dim, b_.ir.CreateSub(end, begin))) {
-        done = b_.ir.CreateSelect(sequential, b_.i64(0), done);
+  const auto row_after_row = [&] {
+    start_accumulators(block, b_.ir.CreateSub(end, begin));
+    if (has_prologue(block)) go_over_tile(true);
+    const std::function<void(size_t)> nest = [&](size_t n) {
+      const int dim = schedule_.loops[n];
+      if (dim == schedule_.vector_dim) return go_over_tile(false);
+      const int level = 2 + static_cast<int>(n);
+      Value* done = b_.i64(0);
+      if (schedule_.loops[n + 1] == schedule_.vector_dim && work_of(block) <= little_work) {
+        done = b_.ir.CreateAnd(extents_[dim], b_.i64(-rows_abreast));
+        if (Value* sequential = rows_follow_each_other(block, dim, b_.ir.CreateSub(end, begin))) {
+          done = b_.ir.CreateSelect(sequential, b_.i64(0), done);
+        }
+        b_.loop(
+            b_.i64(0), done, rows_abreast,
+            [&](Value* i) {
+              at_position(dim, i, [&] {
+                rows_ = {dim, level, rows_abreast};
+                go_over_tile(false);
+                rows_ = {};
+                return Carried();
+              });
+            },
+            "rows");
       }
       b_.loop(
-          b_.i64(0), done, rows_abreast,
+          done, extents_[dim], 1,
           [&](Value* i) {
             at_position(dim, i, [&] {
-              rows_ = {dim, level, rows_abreast};
-              go_over_tile(false);
-              rows_ = {};
+              emit_level(block, level);
+              nest(n + 1);
               return Carried();
             });
           },
-          "rows");
-    }
-    b_.loop(
-        done, extents_[dim], 1,
-        [&](Value* i) {
-          at_position(dim, i, [&] {
-            emit_level(block, level);
-            nest(n + 1);
-            return Carried();
-          });
-        },
-        "reduce");
+          "reduce");
+    };
+    nest(0);
   };
-  nest(0);
+  if (schedule_.loops.size() != 2 || has_prologue(block) || work_of(block) > little_work)
+    return row_after_row();
+  const int rows = schedule_.loops[0];
+  Value* few = b_.ir.CreateICmpSLE(extents_[rows], b_.i64(few_rows));
+  b_.if_then(few, [&] {
+    rows_ = {rows, 2, 0};
+    go_over_tile(false);
+    rows_ = {};
+  });
+  b_.if_then(b_.ir.CreateNot(few), row_after_row);
 }
 
 /// Whether the rows along `dim`, `size` elements of each, lie one after the other in memory: one at a time,
@@ -212,6 +229,23 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
     }
   };
   if (!block.per_element || prologue) return emit_row();
+  if (rows_.count == 0) {
+    const Width width = width_;
+    const Carried sums = b_.loop(
+        b_.i64(0), extents_[rows_.dim], 1, initial_accumulators(block, width.unroll),
+        [&](Value* row, const Carried& so_far) {
+          return at_position(rows_.dim, row, [&] {
+            width_ = {};
+            emit_level(block, rows_.level);
+            width_ = width;
+            prefetch_rows_ahead(block);
+            emit_row();
+            return accumulate(block, so_far, width_.unroll);
+          });
+        },
+        "all_rows");
+    return store_accumulators(block, sums);
+  }
   Carried accumulators = load_accumulators(block);
   const std::vector<Value*> pointers = pointers_;
   const std::vector<Value*> index = index_;
@@ -236,7 +270,8 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
 }
 
 /// Asks for the row that will take this one's place in the next step, while the buffers are in use: rows too
-/// short for the processor to see where they lead, or too far apart.
+/// short for the processor to see where they lead, or too far apart. Where all rows are taken at once, for
+/// what follows in this one.
 void KernelEmitter::prefetch_rows_ahead(const Block& block) {
   if (width_.tail != nullptr) return;
   for (ValueId id = block.begin; id < block.end; ++id) {
@@ -247,9 +282,12 @@ void KernelEmitter::prefetch_rows_ahead(const Block& block) {
     Value* stride = strides_[a][rows_.dim];
     if (access.strides[schedule_.vector_dim] != kir::StrideClass::unit || stride == nullptr) continue;
     if (access.kind != kir::Access::Kind::input || access.dynamic_indices > 0) continue;
-    Value* is_short = b_.ir.CreateICmpSLE(stride, b_.i64(short_row_bytes));
-    Value* steps = b_.ir.CreateSelect(is_short, b_.i64(steps_ahead_of_short_rows), b_.i64(1));
-    Value* distance = b_.times(b_.ir.CreateMul(stride, steps), rows_.count);
+    Value* distance = b_.i64(bytes_ahead_of_few_rows);
+    if (rows_.count > 0) {
+      Value* is_short = b_.ir.CreateICmpSLE(stride, b_.i64(short_row_bytes));
+      Value* steps = b_.ir.CreateSelect(is_short, b_.i64(steps_ahead_of_short_rows), b_.i64(1));
+      distance = b_.times(b_.ir.CreateMul(stride, steps), rows_.count);
+    }
     Value* ahead = b_.offset_bytes(pointers_[a], distance);
     const int64_t bytes = int64_t{width_.lanes} * width_.unroll * access.dtype.size();
     for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(ahead, at), 2);

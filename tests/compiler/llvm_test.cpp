@@ -319,9 +319,19 @@ block
 point_block
   store.float32 a1, %1
   store.int64 a2, %2)");
-  const int64_t outer = 2, rows = 9;
-  for (int64_t columns : {1, 8, 31, 100}) {
-    std::vector<float> a(outer * rows * columns);
+  // Few rows are taken all at once, more of them some at a time; more columns than a tile has.
+  const int64_t outer = 2;
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>(9, 1),
+                                      {9, 8},
+                                      {9, 31},
+                                      {9, 100},
+                                      {1, 33},
+                                      {0, 33},
+                                      {32, 40},
+                                      {33, 40},
+                                      {16, 9000},
+                                      {35, 5000}}) {
+    std::vector<float> a(outer * rows * columns + 1);
     for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i * 7919 % 13);
     std::vector<float> sums(outer * columns);
     std::vector<int64_t> positions(outer * columns);
@@ -329,14 +339,16 @@ point_block
                                         {sums.data(), {columns, 0, 1}},
                                         {positions.data(), {columns, 0, 1}}});
     for (int64_t p = 0; p < outer * columns; ++p) {
-      const auto at = [&](int64_t r) { return a[p / columns * rows * columns + r * columns + p % columns]; };
+      const auto at = [&, rows = rows, columns = columns](int64_t r) {
+        return a[p / columns * rows * columns + r * columns + p % columns];
+      };
       float sum = 0;
       int64_t best = 0;
       for (int64_t r = 0; r < rows; ++r) {
         sum += at(r);
         if (at(r) > at(best)) best = r;
       }
-      ASSERT_EQ(sums[p], sum);
+      ASSERT_EQ(sums[p], sum) << rows << " x " << columns;
       ASSERT_EQ(positions[p], best);
     }
   }
