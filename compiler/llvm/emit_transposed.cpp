@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include <llvm/IR/Intrinsics.h>
 
@@ -23,6 +24,8 @@ namespace {
 /// Bytes along the input's contiguous dimension that are read before the next positions along the vector
 /// dimension. (With those to come, they stay in the second-level cache.)
 constexpr int64_t bytes_abreast = 2048;
+/// And of all rows of a tile together.
+constexpr int64_t tile_row_bytes = 65536;
 /// And of several runs of rows that follow each other in the input.
 constexpr int64_t runs_bytes = 8192;
 constexpr int64_t line_bytes = 64;
@@ -31,6 +34,9 @@ constexpr int64_t lines_a_step = 4;
 
 /// Instructions up to which rows are computed from registers.
 constexpr int little_work = 6;
+
+/// Within which shuffles cost least.
+constexpr int part_bytes = 16;
 
 /// Binary places of a fraction of a row.
 constexpr int share_bits = 20;
@@ -69,6 +75,8 @@ void KernelEmitter::emit_transposed_outer() {
     if (!schedule_.transposed[a]) continue;
     llvm::Type* element = b_.memory_type(kernel_.accesses[a].dtype);
     transposed_[a] = b_.stack(element, lanes * tiles * lanes * along, 64);
+    if (transposes_in_parts(a) && lines_ == nullptr)
+      lines_ = b_.stack(b_.ir.getInt8Ty(), lanes * line_bytes, 64);
   }
   Value* begin = b_.function().getArg(2);
   Value* end = b_.function().getArg(3);
@@ -88,7 +96,7 @@ void KernelEmitter::emit_transposed_outer() {
   Value* left = ir.CreateSub(extents_[dim], index_[dim]);
   Value* until_end = ir.CreateSub(end, row);
   left = ir.CreateSelect(ir.CreateICmpSLT(left, until_end), left, until_end);
-  Value* most = b_.i64(bytes_abreast / widest);
+  Value* most = b_.i64(std::min(bytes_abreast, tile_row_bytes / (lanes * along)) / widest);
   Value* rows = ir.CreateAnd(ir.CreateSelect(ir.CreateICmpSLT(left, most), left, most), b_.i64(-lanes));
   ir.CreateCondBr(ir.CreateICmpSGT(rows, b_.i64(0)), many, one);
 
@@ -244,12 +252,21 @@ void KernelEmitter::emit_transposed_rows(Value* rows, Value* runs, int most_alon
 /// dimension, at `column`.
 void KernelEmitter::compute_tile(Value* row, Value* column, Value* first) {
   const int dim = schedule_.outer_dims.back();
-  const auto transposed = std::find(schedule_.transposed.begin(), schedule_.transposed.end(), true);
-  tile_vectors_ =
-      load_transposed_vectors(static_cast<size_t>(transposed - schedule_.transposed.begin()), row, column, 1);
+  const auto a =
+      static_cast<size_t>(std::find(schedule_.transposed.begin(), schedule_.transposed.end(), true) -
+                          schedule_.transposed.begin());
+  const bool in_parts = transposes_in_parts(a);
+  const int known = in_parts ? part_bytes / kernel_.accesses[a].dtype.size() : schedule_.lanes;
+  if (in_parts) {
+    keep_lines(a, row, column);
+  } else {
+    tile_vectors_ = load_transposed_vectors(a, row, column, 1);
+  }
   at_position(dim, row, [&] {
-    for (tile_vector_ = 0; tile_vector_ < schedule_.lanes; ++tile_vector_) {
-      index_[dim] = b_.ir.CreateAdd(first, b_.ir.CreateAdd(row, b_.i64(tile_vector_)));
+    for (int n = 0; n < schedule_.lanes; ++n) {
+      tile_vector_ = n % known;
+      if (in_parts && tile_vector_ == 0) tile_vectors_ = transpose_part(a, n / known);
+      index_[dim] = b_.ir.CreateAdd(first, b_.ir.CreateAdd(row, b_.i64(n)));
       for (const Block& block : kernel_.blocks) emit_level(block, 1);
       width_ = {schedule_.lanes, 1, nullptr};
       at_position(schedule_.vector_dim, column, [&] {
@@ -257,8 +274,9 @@ void KernelEmitter::compute_tile(Value* row, Value* column, Value* first) {
         return Carried();
       });
       width_ = {};
-      for (size_t a = 0; a < pointers_.size(); ++a) {
-        if (strides_[a][dim] != nullptr) pointers_[a] = b_.offset_bytes(pointers_[a], strides_[a][dim]);
+      for (size_t other = 0; other < pointers_.size(); ++other) {
+        Value* stride = strides_[other][dim];
+        if (stride != nullptr) pointers_[other] = b_.offset_bytes(pointers_[other], stride);
       }
     }
     return Carried();
@@ -345,6 +363,57 @@ llvm::SmallVector<Value*, 64> KernelEmitter::load_transposed_vectors(size_t a, V
   return vectors;
 }
 
+/// Whether a tile of an input is transposed part by part: of small elements it has so many vectors that they
+/// would not stay in registers. Its rows, a line of each, are copied side by side first (as far apart as they
+/// lie, they may push each other out of the first-level cache), and read from there in parts that shuffles
+/// do not leave: a vector of those of four rows, as many vectors as a part has elements.
+bool KernelEmitter::transposes_in_parts(size_t a) const {
+  const int64_t size = kernel_.accesses[a].dtype.size();
+  return size <= 2 && schedule_.lanes * size == line_bytes && target_.vector_bytes() == line_bytes;
+}
+
+/// Copies the lines of a tile, whose corner is `row` rows from the current point, at `column`.
+void KernelEmitter::keep_lines(size_t a, Value* row, Value* column) {
+  constexpr int lines_a_turn = 8;
+  Value* stride = strides_[a][schedule_.vector_dim];
+  Value* from = b_.offset_bytes(pointers_[a], b_.times(row, kernel_.accesses[a].dtype.size()));
+  from = b_.offset_bytes(from, b_.ir.CreateMul(column, stride));
+  // (A loop also keeps LLVM from taking the parts out of registers.)
+  b_.loop(
+      b_.i64(0), b_.i64(schedule_.lanes), lines_a_turn,
+      [&](Value* line) {
+        Value* at = b_.offset_bytes(from, b_.ir.CreateMul(line, stride));
+        Value* to = b_.offset_bytes(lines_, b_.times(line, line_bytes));
+        for (int n = 0; n < lines_a_turn; ++n) {
+          b_.store_raw(b_.load_raw(b_.ir.getInt8Ty(), at, line_bytes), b_.offset_bytes(to, n * line_bytes));
+          at = b_.offset_bytes(at, stride);
+        }
+      },
+      "lines");
+}
+
+/// Part `part` of the lines kept, transposed: as many rows of the tile as it has elements.
+llvm::SmallVector<Value*, 64> KernelEmitter::transpose_part(size_t a, int part) {
+  llvm::Type* element = b_.memory_type(kernel_.accesses[a].dtype);
+  const int size = part_bytes / kernel_.accesses[a].dtype.size();
+  llvm::SmallVector<int, 64> order(static_cast<size_t>(schedule_.lanes));
+  std::iota(order.begin(), order.end(), 0);
+  const llvm::ArrayRef<int> all(order);
+  const llvm::ArrayRef<int> half = all.take_front(order.size() / 2);
+  llvm::SmallVector<Value*, 64> vectors;
+  for (int i = 0; i < size; ++i) {
+    const auto line = [&](int n) {
+      return b_.load_raw(element, b_.offset_bytes(lines_, (n * size + i) * line_bytes + part * part_bytes),
+                         size);
+    };
+    Value* low = b_.ir.CreateShuffleVector(line(0), line(1), half);
+    Value* high = b_.ir.CreateShuffleVector(line(2), line(3), half);
+    vectors.push_back(b_.ir.CreateShuffleVector(low, high, all));
+  }
+  b_.transpose(vectors);
+  return vectors;
+}
+
 /// Fills the buffers with tile `tile` of `along` side by side, and the `tiles` that follow each other down
 /// from it; the corner of the first is `row` rows from the current point, at `column`.
 void KernelEmitter::load_transposed_tiles(Value* row, Value* column, int tile, int along, int tiles) {
@@ -352,8 +421,20 @@ void KernelEmitter::load_transposed_tiles(Value* row, Value* column, int tile, i
   Value* first = b_.ir.CreateAdd(column, b_.i64(int64_t{tile} * lanes));
   for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
     if (!schedule_.transposed[a]) continue;
-    const auto vectors = load_transposed_vectors(a, row, first, tiles);
     const int64_t tile_bytes = lanes * kernel_.accesses[a].dtype.size();
+    if (transposes_in_parts(a)) {
+      keep_lines(a, row, first);
+      const int known = part_bytes / kernel_.accesses[a].dtype.size();
+      for (int part = 0; part < line_bytes / part_bytes; ++part) {
+        const auto vectors = transpose_part(a, part);
+        for (int n = 0; n < known; ++n) {
+          const int64_t place = (int64_t{part} * known + n) * along + tile;
+          b_.store_raw(vectors[static_cast<size_t>(n)], b_.offset_bytes(transposed_[a], place * tile_bytes));
+        }
+      }
+      continue;
+    }
+    const auto vectors = load_transposed_vectors(a, row, first, tiles);
     for (int down = 0; down < tiles; ++down) {
       llvm::SmallVector<int, 64> part;
       for (int i = 0; i < lanes; ++i) part.push_back(down * lanes + i);

@@ -128,6 +128,9 @@ class KernelEmitter {
   bool computes_tiles_in_registers() const;
   void compute_tile(Value* row, Value* column, Value* first);
   llvm::SmallVector<Value*, 64> load_transposed_vectors(size_t access, Value* row, Value* column, int tiles);
+  bool transposes_in_parts(size_t access) const;
+  void keep_lines(size_t access, Value* row, Value* column);
+  llvm::SmallVector<Value*, 64> transpose_part(size_t access, int part);
   void load_transposed_tiles(Value* row, Value* column, int tile, int along, int tiles);
 
   // emit_short_rows.cpp
@@ -213,7 +216,7 @@ class KernelEmitter {
   std::vector<TileBuffer> best_buffers_;
   std::vector<bool> crosses_blocks_;  // for each instruction: made in one pass over a tile, used in another
   int64_t tile_ = 0;                  // elements
-  /// The rows along a reduce dimension that a step goes over.
+  /// The rows along a reduce dimension that a step goes over; all of them where the count is 0.
   struct Rows {
     int dim = -1;
     int level = 0;
@@ -224,6 +227,7 @@ class KernelEmitter {
 
   // Of transposed inputs: tiles of each on the stack, and the row of them that is being computed.
   std::vector<llvm::AllocaInst*> transposed_;
+  llvm::AllocaInst* lines_ = nullptr;           // of what is transposed in parts, a tile's
   llvm::SmallVector<Value*, 64> tile_vectors_;  // of the one input, where they stay in registers
   int tile_vector_ = 0;                         // the one that is being computed with
   std::vector<Value*> next_tiles_;              // where those to come begin

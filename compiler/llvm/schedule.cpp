@@ -178,7 +178,8 @@ class Scheduler {
       bytes = 2;
     }
     if (scalarised) bytes = std::max(bytes, 4);
-    if (schedule_.has_transposed()) bytes = std::max(bytes, 2);  // a tile is a square of vectors
+    // A tile is a square of vectors; of more than a register holds of bytes, they are transposed in parts.
+    if (schedule_.has_transposed() && target_.vector_bytes() < 64) bytes = std::max(bytes, 2);
     schedule_.lanes = target_.vector_bytes() / bytes;
   }
 

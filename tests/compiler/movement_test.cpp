@@ -83,6 +83,38 @@ TEST(Movement, TransposedOfEveryWidth) {
   check_transposed<int64_t>("int64");
 }
 
+/// Two that lie the other way round, which are computed with from buffers.
+template <typename T>
+void check_transposed_difference(const std::string& dtype) {
+  const std::string text = "kernel parallel parallel\na0 input " + dtype + " unit any\na1 input " + dtype +
+                           " unit any\na2 output " + dtype + " any unit\nblock\n  %0 = load." + dtype +
+                           " a0\n  %1 = load." + dtype + " a1\n  %2 = sub." + dtype + " %0, %1\n  store." +
+                           dtype + " a2, %2";
+  for (const bool streaming : {false, true}) {
+    const Compiled difference(text, streaming);
+    for (const int64_t rows : {16, 63, 64, 200}) {
+      for (const int64_t columns : {32, 64, 128, 192}) {
+        const Aligned<T> x(rows * columns), y(rows * columns), out(rows * columns);
+        for (int64_t i = 0; i < rows * columns; ++i) x[i] = value<T>(i);
+        for (int64_t i = 0; i < rows * columns; ++i) y[i] = value<T>(7 * i + 3);
+        difference.run({rows, columns},
+                       {{x.data(), {1, rows}}, {y.data(), {1, rows}}, {out.data(), {columns, 1}}}, 0, columns,
+                       0, rows);
+        for (int64_t i = 0; i < rows * columns; ++i) {
+          const int64_t from = i % columns * rows + i / columns;
+          ASSERT_EQ(out[i], static_cast<T>(value<T>(from) - value<T>(7 * from + 3)))
+              << dtype << ' ' << rows << " x " << columns << " at " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Movement, DifferencesOfTransposedSmallElements) {
+  check_transposed_difference<int8_t>("int8");
+  check_transposed_difference<uint16_t>("uint16");
+}
+
 TEST(Movement, TransposedPartsOfRows) {
   const Compiled copy(copy_text("float32", " parallel parallel", "unit any", "any unit"), true);
   const int64_t rows = 70, columns = 320;
