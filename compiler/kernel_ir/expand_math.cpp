@@ -65,6 +65,30 @@ std::vector<bool> same_in_row(const Kernel& kernel) {
   return same;
 }
 
+/// Whether two values are the same at each element, as they are made in the same way from the same inputs.
+bool are_same(const Kernel& kernel, ValueId a, ValueId b, int depth = 8) {
+  if (a == b) return true;
+  const Instruction& first = kernel.instructions[a];
+  const Instruction& second = kernel.instructions[b];
+  if (depth == 0 || first.op != second.op || first.type != second.type || first.imm != second.imm)
+    return false;
+  if (first.operands.size() != second.operands.size() || is_reduce(first.op)) return false;
+  if (is_load(first.op) && kernel.accesses[first.imm].kind != Access::Kind::input) return false;
+  for (size_t n = 0; n < first.operands.size(); ++n) {
+    if (!are_same(kernel, first.operands[n], second.operands[n], depth - 1)) return false;
+  }
+  return true;
+}
+
+/// Whether a value is never positive, as the maximum of such has been subtracted: an element of a row less
+/// the greatest of its elements.
+bool is_not_positive(const Kernel& kernel, ValueId id) {
+  const Instruction& difference = kernel.instructions[id];
+  if (difference.op != Opcode::sub) return false;
+  const Instruction& greatest = kernel.instructions[difference.operands[1]];
+  return greatest.op == Opcode::reduce_max && are_same(kernel, difference.operands[0], greatest.operands[0]);
+}
+
 /// Storing rounds: what was rounded to the same dtype before need not have been.
 void skip_rounding(const Kernel& kernel, Instruction& store) {
   const Instruction& value = kernel.instructions[store.operands[0]];
@@ -92,7 +116,9 @@ Kernel expand_all(const Kernel& kernel, MathForm form) {
     const Expression a = value(instruction.operands[0]);
     if (instruction.op == Opcode::erf) arguments[i] = a.value().id;
     const Expression b = instruction.operands.size() > 1 ? value(instruction.operands[1]) : a;
-    return math::expand(instruction.op, a, b, rounded[i], form).value();
+    const bool not_positive =
+        instruction.op == Opcode::exp && is_not_positive(kernel, kernel.instructions[i].operands[0]);
+    return math::expand(instruction.op, a, b, {rounded[i], not_positive}, form).value();
   });
 }
 

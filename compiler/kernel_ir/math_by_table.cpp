@@ -42,10 +42,10 @@ Expression at_most_by_bits(Expression x, float limit) {
 
 constexpr double exp_magic = 0x1.8p18;  // a grid of 1/32
 
-/// e^x for x that is not below -104. Above 89 the place stands still and r grows, which gives infinity in the
-/// end; NaN stays in r.
-Expression exp_from(Expression x) {
-  const Expression limited = at_most_by_bits(x, 89);
+/// e^x for x that is not below -104. Above 89, where it may be, the place stands still and r grows, which
+/// gives infinity in the end; NaN stays in r.
+Expression exp_from(Expression x, bool not_positive) {
+  const Expression limited = not_positive ? x : at_most_by_bits(x, 89);
   const Place place = place_on_grid(fma(limited, std::numbers::log2e, exp_magic), exp_magic);
   const Split ln2 = split(x, std::numbers::ln2_v<long double>);
   const Expression r = fma(place.rounded, -ln2.low, fma(place.rounded, -ln2.high, x));
@@ -55,31 +55,19 @@ Expression exp_from(Expression x) {
   return scalb(fma(power, q, power), place.rounded);
 }
 
-/// 2^(place / 32 + r) as a line in r; the place is from -127 * 32, giving 0, to 128 * 32, giving infinity,
-/// both with 127 * 32 added.
-Expression exp2_line(Expression bits, Expression r) {
-  const Expression value = fma(look_up(Table::exp2_line_1, bits), r, look_up(Table::exp2_line_0, bits));
-  const Expression power = (bits & bits.like(-32)).shift_left(18).bitcast(float32);
-  return value * power;
-}
-
-constexpr double short_magic = exp_magic + 127;
-
-/// 2^(x * factor).
-Expression short_exp2(Expression x, double factor) {
-  // Where x * factor is -127 or 128, up to a grid point.
-  const double low = -127.01 / factor, high = 128.01 / factor;
-  const Expression limited = factor > 0 ? at_most_by_bits(at_least(x, low), static_cast<float>(high))
-                                        : at_least(at_most(x, low), high);
-  const Expression above = factor > 0 ? at_least(x, low) : limited;
-  const Place place = place_on_grid(fma(limited, factor, short_magic), short_magic);
-  return exp2_line(place.bits, fma(above, factor, -place.rounded));
+/// e^(x * sign) for a sign of 1 or -1, where that is rounded to 16 bits. The place is that of `limited`: x,
+/// but for where it is above 89.
+Expression short_exp_from(Expression x, Expression limited, double sign) {
+  const Place place = place_on_grid(fma(limited, sign * std::numbers::log2e, exp_magic), exp_magic);
+  const Expression r = fma(place.rounded, -sign * std::numbers::ln2, x);
+  const Expression power = look_up(Table::exp2_line_0, place.bits);
+  return scalb(fma(sign > 0 ? power : -power, r, power), place.rounded);
 }
 
 }  // namespace
 
-Expression exp_by_table(Expression x) {
-  return exp_from(at_least(x, -104));
+Expression exp_by_table(Expression x, bool not_positive) {
+  return exp_from(at_least(x, -104), not_positive);
 }
 
 constexpr double erf_magic = 0x1.8p20;  // a grid of 1/8
@@ -108,12 +96,14 @@ Expression short_erf_by_table(Expression x) {
   return copy_sign(value, x);
 }
 
-Expression short_exp_by_table(Expression x) {
-  return short_exp2(x, std::numbers::log2e);
+Expression short_exp_by_table(Expression x, bool not_positive) {
+  const Expression above = at_least(x, -104);
+  return short_exp_from(above, not_positive ? above : at_most_by_bits(above, 89), 1);
 }
 
 Expression short_sigmoid_by_table(Expression x) {
-  return 1 / (short_exp2(x, -std::numbers::log2e) + 1);
+  const Expression limited = at_least(at_most(x, 104), -89);
+  return 1 / (short_exp_from(limited, limited, -1) + 1);
 }
 
 }  // namespace lazuli::kir::math

@@ -10,15 +10,15 @@ namespace lazuli::kir::math {
 namespace {
 
 /// What is shorter by tables.
-std::optional<Expression> expand_by_table(Opcode op, Expression x, bool rounded) {
+std::optional<Expression> expand_by_table(Opcode op, Expression x, Known known) {
   switch (op) {
     case Opcode::exp:
-      return rounded ? short_exp_by_table(x) : exp_by_table(x);
+      return known.rounded ? short_exp_by_table(x, known.not_positive) : exp_by_table(x, known.not_positive);
     case Opcode::sigmoid:
-      if (rounded) return short_sigmoid_by_table(x);
+      if (known.rounded) return short_sigmoid_by_table(x);
       return {};
     case Opcode::erf:
-      return rounded ? short_erf_by_table(x) : erf_by_table(x);
+      return known.rounded ? short_erf_by_table(x) : erf_by_table(x);
     default:
       return {};
   }
@@ -26,10 +26,10 @@ std::optional<Expression> expand_by_table(Opcode op, Expression x, bool rounded)
 
 }  // namespace
 
-Expression expand(Opcode op, Expression a, Expression b, bool rounded, MathForm form) {
-  const bool brief = rounded && a.type() == float32;
+Expression expand(Opcode op, Expression a, Expression b, Known known, MathForm form) {
+  const bool brief = known.rounded && a.type() == float32;
   if (form == MathForm::tables && a.type() == float32) {
-    if (const auto expansion = expand_by_table(op, a, rounded)) return *expansion;
+    if (const auto expansion = expand_by_table(op, a, known)) return *expansion;
   }
   switch (op) {
     case Opcode::exp:

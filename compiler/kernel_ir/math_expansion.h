@@ -10,9 +10,14 @@
 /// vector's elements take all paths, and `select` picks. Within 2 ULP in float32, but for the short ones.
 namespace lazuli::kir::math {
 
-/// The expansion of a math instruction (`b` is ignored by those with one operand). With `rounded`, its value
-/// only goes into values that are rounded to 16 bits, which a shorter one serves as well.
-Expression expand(Opcode op, Expression a, Expression b, bool rounded, MathForm form);
+/// What is known of a math instruction, so that a shorter expansion serves as well.
+struct Known {
+  bool rounded = false;       ///< its value only goes into values that are rounded to 16 bits
+  bool not_positive = false;  ///< its operand is 0 or less, or no number
+};
+
+/// The expansion of a math instruction (`b` is ignored by those with one operand).
+Expression expand(Opcode op, Expression a, Expression b, Known known, MathForm form);
 
 Expression exp(Expression x);
 Expression expm1(Expression x);
@@ -54,10 +59,10 @@ Expression short_erf(Expression x);
 Expression short_erf_plus_1(Expression x);
 
 // Those of float32 that look tables up (math_by_table.cpp).
-Expression exp_by_table(Expression x);
+Expression exp_by_table(Expression x, bool not_positive);
 Expression erf_by_table(Expression x);
 Expression short_erf_by_table(Expression x);
-Expression short_exp_by_table(Expression x);
+Expression short_exp_by_table(Expression x, bool not_positive);
 Expression short_sigmoid_by_table(Expression x);
 
 // What the functions above share.

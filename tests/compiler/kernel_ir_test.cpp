@@ -352,6 +352,21 @@ TEST(ExpandMath, ContractsProductsUsedOnce) {
   EXPECT_EQ(count(expanded, Opcode::add), 0);
 }
 
+TEST(ExpandMath, ExponentialsOfWhatARowsMaximumIsTakenFromHaveNoLimitAbove) {
+  const auto limits = [](const std::string& greatest_of) {
+    const std::string text =
+        "kernel parallel reduce\na0 input bfloat16 any unit\na1 input bfloat16 any unit\n"
+        "a2 output float32 any unit\npoint_block\nblock\n  %0 = load.float32 " +
+        greatest_of +
+        "\n  %1 = neg.float32 %0\n  %2 = reduce_max.float32 %1\npoint_block\nblock\n"
+        "  %3 = load.float32 a0\n  %4 = neg.float32 %3\n  %5 = sub.float32 %4, %2\n"
+        "  %6 = exp.float32 %5\n  store.float32 a2, %6\n";
+    return count(expand_math(parse(text), MathForm::tables), Opcode::min);
+  };
+  EXPECT_EQ(limits("a0"), 0);
+  EXPECT_EQ(limits("a1"), 1);
+}
+
 TEST(ExpandMath, RemovesDeadCode) {
   Kernel kernel = flat_kernel({float32}, float32);
   Builder b(kernel);
