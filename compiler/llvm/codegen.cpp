@@ -99,6 +99,8 @@ void KernelEmitter::emit() {
     emit_transposed_outer();
   } else if (takes_short_rows_together()) {
     emit_short_rows_outer();
+  } else if (schedule_.late) {
+    emit_late_outer();
   } else {
     emit_outer();
   }
@@ -332,6 +334,7 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
   const Block& block = kernel_.blocks[number_of_block];
   const int unroll = schedule_.unroll[number_of_block];
   const bool distances = schedule_.makes_distances(number_of_block);
+  const bool writes_row_before = schedule_.late && schedule_.late->within == number_of_block;
   size_t own = 0;  // accumulators
   const std::function<Carried(size_t, const Carried&)> nest = [&](size_t n, const Carried& carried) {
     const int dim = schedule_.loops[n];
@@ -339,7 +342,7 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
     if (dim == schedule_.vector_dim) {
       return emit_vector_range(b_.i64(0), extents_[dim], unroll, carried, [&](const Carried& state) {
         prefetch_next_row(number_of_block);
-        emit_level(block, level);
+        writes_row_before ? emit_with_late_step(block, level) : emit_level(block, level);
         Carried next = accumulate(block, state, unroll);
         if (distances) accumulate_distances(next, own, unroll);
         return next;

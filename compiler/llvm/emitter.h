@@ -18,7 +18,7 @@ namespace lazuli {
 /// Emits one kernel into a function. The parts: loops and order (codegen.cpp), tiles of columns
 /// (emit_columns.cpp), inputs that lie the other way round (emit_transposed.cpp), loads and stores
 /// (emit_access.cpp), reductions (emit_reduction.cpp), sums of distances from a mean (emit_distances.cpp),
-/// rows of sums (emit_sums.cpp).
+/// rows that are written late (emit_late.cpp), rows of sums (emit_sums.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -179,6 +179,12 @@ class KernelEmitter {
   void finish_distances(llvm::function_ref<void()> go_over_again);
   Value* elements_of_lanes();
 
+  // emit_late.cpp
+  void emit_late_outer();
+  void emit_with_late_step(const kir::Block& block, int level);
+  void emit_late_step();
+  void swap_late_values();
+
   // emit_sums.cpp
   void start_sums();
   void put_sums_in_order();
@@ -246,6 +252,12 @@ class KernelEmitter {
   /// what it is so far, and what it grows by as that place moves.
   Value* origin_ = nullptr;
   std::vector<Value*> so_far_, growth_;
+
+  /// Of the row before, where its last pass is late: where its accesses lie, the values of `Schedule::Late`,
+  /// and whether there is such a row.
+  std::vector<Value*> late_pointers_;
+  llvm::SmallVector<Value*, 8> late_values_;
+  Value* has_row_before_ = nullptr;
 
   std::vector<size_t> moving_;  // accesses whose pointers change from one outer point to the next
 };

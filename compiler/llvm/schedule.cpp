@@ -1,10 +1,12 @@
 #include <lazuli/compiler/llvm/schedule.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/llvm/distances.h>
+#include <lazuli/compiler/llvm/late_pass.h>
 
 namespace lazuli {
 
@@ -25,8 +27,10 @@ namespace {
 /// Vector instructions of a step that needs no second vector to keep the processor busy.
 constexpr int long_step = 60;
 
-/// And of one that leaves memory idle for long.
-constexpr int busy_step = 20;
+/// And of one that leaves memory idle for long: in a last pass over a row, which writes it, and in one
+/// before.
+constexpr int busy_last_step = 20;
+constexpr int busy_step = 10;
 
 class Scheduler {
  public:
@@ -40,6 +44,8 @@ class Scheduler {
     find_parity();
     schedule_.distances = find_distances(kernel_, schedule_);
     choose_unroll();
+    find_passes();
+    choose_late_pass();
     plan_prefetch();
     return std::move(schedule_);
   }
@@ -236,6 +242,29 @@ class Scheduler {
     return registers >= 4 * chains ? 4 : registers >= 2 * chains ? 2 : 1;
   }
 
+  /// The passes over a row, and which of them but the first is busy with arithmetic for long.
+  void find_passes() {
+    if (schedule_.form != Schedule::Form::rows) return;
+    for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
+      if (!kernel_.blocks[b].per_element || asks_for_distances(b)) continue;
+      passes_.push_back(b);
+    }
+    for (size_t n = 1; n < passes_.size() && !busy_; ++n) {
+      const int limit = n + 1 < passes_.size() ? busy_step : busy_last_step;
+      if (vector_work(kernel_.blocks[passes_[n]]) > limit) busy_ = passes_[n];
+    }
+  }
+
+  /// Memory has little to do while a pass is busy: the row before is written meanwhile.
+  void choose_late_pass() {
+    if (!busy_) return;
+    schedule_.late = find_late_pass(kernel_, schedule_, *busy_);
+    if (!schedule_.late) return;
+    int& unroll = schedule_.unroll[*busy_];
+    unroll = std::max(unroll, least_unroll(kernel_.blocks[schedule_.late->block]));
+    schedule_.unroll[schedule_.late->block] = unroll;
+  }
+
   /// The pass that reads a row first waits for memory, others run in the caches: the next one (or, of what
   /// only the last one reads, itself) fetches the next row; where a pass is busy with arithmetic for long,
   /// that one. Of several inputs that one pass reads first, it fetches every other one itself, so that memory
@@ -243,19 +272,12 @@ class Scheduler {
   void plan_prefetch() {
     schedule_.prefetched.resize(kernel_.blocks.size());
     if (schedule_.form != Schedule::Form::rows || schedule_.outer_dims.empty()) return;
-    std::vector<size_t> passes;
-    size_t busy = SIZE_MAX;
-    for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
-      if (!kernel_.blocks[b].per_element || asks_for_distances(b)) continue;
-      passes.push_back(b);
-      if (busy == SIZE_MAX && passes.size() > 1 && vector_work(kernel_.blocks[b]) > busy_step) busy = b;
-    }
-    if (passes.size() < 2) return;
+    if (passes_.size() < 2) return;
     std::vector<bool> known(kernel_.accesses.size(), false);
-    for (size_t n = 0; n < passes.size(); ++n) {
-      const size_t fetching = busy != SIZE_MAX ? busy : passes[std::min(n + 1, passes.size() - 1)];
+    for (size_t n = 0; n < passes_.size(); ++n) {
+      const size_t fetching = busy_ ? *busy_ : passes_[std::min(n + 1, passes_.size() - 1)];
       std::vector<size_t> read_first;
-      const kir::Block& block = kernel_.blocks[passes[n]];
+      const kir::Block& block = kernel_.blocks[passes_[n]];
       for (uint32_t i = block.begin; i < block.end; ++i) {
         const Instruction& instruction = kernel_.instructions[i];
         if (!is_load(instruction.op) || known[instruction.imm]) continue;
@@ -268,8 +290,8 @@ class Scheduler {
         }
       }
       for (size_t i = 0; i < read_first.size(); ++i) {
-        const bool itself = busy == SIZE_MAX && i % 2 == 0 && read_first.size() > 1;
-        schedule_.prefetched[itself ? passes[n] : fetching].push_back(read_first[i]);
+        const bool itself = !busy_ && i % 2 == 0 && read_first.size() > 1;
+        schedule_.prefetched[itself ? passes_[n] : fetching].push_back(read_first[i]);
       }
     }
   }
@@ -338,6 +360,8 @@ class Scheduler {
   const Target& target_;
   Schedule schedule_;
   std::vector<int> level_of_dim_;
+  std::vector<size_t> passes_;  // blocks of rows, in order
+  std::optional<size_t> busy_;  // the one of these that is
 };
 
 }  // namespace
