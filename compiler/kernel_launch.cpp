@@ -200,12 +200,14 @@ void launch(CompiledKernel& kernel, const KernelArguments& arguments, int64_t sc
   });
 }
 
-BlockLauncher::BlockLauncher(CompiledKernel& kernel, const KernelArguments& arguments, size_t block_access)
-    : kernel_(kernel), arguments_(arguments), block_access_(block_access) {
+BlockLauncher::BlockLauncher(CompiledKernel& kernel, const KernelArguments& arguments, size_t block_access,
+                             int64_t scratch_bytes)
+    : kernel_(kernel), arguments_(arguments), block_access_(block_access), scratch_bytes_(scratch_bytes) {
+  const Extent extent = extent_of(kernel.kernel(), kernel.traits().vector_dim, arguments.extents);
+  columns_ = extent.inner;
   if (jit_mode() != JitMode::off) {
-    const Extent extent = extent_of(kernel.kernel(), kernel.traits().vector_dim, arguments.extents);
     const double work = static_cast<double>(extent.outer) * static_cast<double>(extent.inner) *
-                        kernel.traits().work_per_element;
+                        static_cast<double>(extent.reduce) * kernel.traits().work_per_element;
     function_ = kernel.function();
     if (function_ == nullptr) function_ = kernel.prepare(StoreMode::cached, work);
   }
@@ -216,6 +218,20 @@ BlockLauncher::BlockLauncher(CompiledKernel& kernel, const KernelArguments& argu
 }
 
 void BlockLauncher::operator()(const ResultBlock& block) const {
+  const int64_t before = block.row * block.row_stride + block.column;
+  const int64_t size = kernel_.kernel().accesses[block_access_].dtype.size();
+  run(const_cast<std::byte*>(block.data) - before * size, block.row_stride, block.row, block.row + block.rows,
+      block.column, block.column + block.columns);
+}
+
+void BlockLauncher::operator()(const OperandRows& rows) const {
+  const int64_t size = kernel_.kernel().accesses[block_access_].dtype.size();
+  run(rows.data - rows.row * rows.row_stride * size, rows.row_stride, rows.row, rows.row + rows.rows, 0,
+      columns_);
+}
+
+void BlockLauncher::run(std::byte* data, int64_t row_stride, int64_t row, int64_t row_end, int64_t column,
+                        int64_t column_end) const {
   const Kernel& kernel = kernel_.kernel();
   const size_t rank = kernel.dims.size();
   SmallVector<std::byte*, 24> pointers(kernel.accesses.size(), nullptr);
@@ -227,22 +243,19 @@ void BlockLauncher::operator()(const ResultBlock& block) const {
   }
   SmallVector<int64_t, 96> strides(stride_count, 0);
   std::copy_n(arguments_.strides, stride_count, strides.begin());
-  // The block as a part of the whole result, had that been kept.
-  int64_t stride = block.row_stride;
+  // The block as a part of the whole, had that been kept.
+  int64_t stride = row_stride;
   for (size_t d = rank - 1; d-- > 0;) {
     strides[own_strides + d] = stride;
     stride *= arguments_.extents[d];
   }
-  const int64_t before = block.row * block.row_stride + block.column;
-  pointers[block_access_] =
-      const_cast<std::byte*>(block.data) - before * kernel.accesses[block_access_].dtype.size();
+  pointers[block_access_] = data;
   const KernelArguments arguments{arguments_.extents, pointers.data(), strides.data()};
-  const int64_t row_end = block.row + block.rows;
-  const int64_t column_end = block.column + block.columns;
+  std::byte* scratch = scratch_bytes_ > 0 ? thread_scratch(scratch_bytes_) : nullptr;
   if (function_ != nullptr) {
-    function_(&arguments, nullptr, block.row, row_end, block.column, column_end);
+    function_(&arguments, scratch, row, row_end, column, column_end);
   } else {
-    kernel_.interpreted().run(arguments, nullptr, block.row, row_end, block.column, column_end);
+    kernel_.interpreted().run(arguments, scratch, row, row_end, column, column_end);
   }
 }
 

@@ -39,8 +39,9 @@ std::vector<ArraySpec> ConcatenateOperation::infer(std::span<const ArraySpec> in
   return {{std::move(shape), inputs[0].dtype}};
 }
 
-void HostOperation::execute_in_blocks(std::span<const TensorView>, const TensorView&, TakeBlock) const {
-  throw std::logic_error("[" + std::string(name()) + "] makes no blocks");
+void HostOperation::execute_fused(std::span<const TensorView>, std::span<const TensorView>,
+                                  const Holes&) const {
+  throw std::logic_error("[" + std::string(name()) + "] has no holes");
 }
 
 bool TensorView::is_row_contiguous() const {

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
+#include <lazuli/compiler/holes.h>
 #include <lazuli/compiler/kernel_ir/builder.h>
-#include <lazuli/compiler/result_block.h>
 #include <lazuli/graph/index_map.h>
 #include <lazuli/graph/operation.h>
 
@@ -127,10 +127,15 @@ class HostOperation : public Operation {
   /// Whether the result (the only one) can be had in blocks, for elementwise work to be done on them before
   /// they are stored.
   virtual bool makes_blocks() const { return false; }
-  /// Where `makes_blocks`: computes the result and hands it on in blocks that cover it once, their elements
-  /// of the compute type of its dtype. `result` says its shape and dtype; it has no memory.
-  virtual void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
-                                 TakeBlock take) const;
+  /// Whether operand 0 can be made in rows when they are needed, each of them once, so that it need not be in
+  /// memory. (Its rows are those of the result, or other operands tell; see `MakeRows`.)
+  virtual bool asks_for_rows() const { return false; }
+  /// Where `makes_blocks` or `asks_for_rows`: computes the results with holes filled. With `take` the result
+  /// is handed on in blocks that cover it once, their elements of the compute type of its dtype; with `make`
+  /// the rows of operand 0 are made by it. Where that is so, the operand and the result say shape and dtype,
+  /// and have no memory.
+  virtual void execute_fused(std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                             const Holes& holes) const;
   /// How much arithmetic that is, a multiply-add counted as two: for profiles. 0 where nobody has counted.
   virtual double operation_count(std::span<const TensorView> /*inputs*/,
                                  std::span<const TensorView> /*outputs*/) const {

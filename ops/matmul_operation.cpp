@@ -71,16 +71,16 @@ bool MatmulOperation::accepts(int, Dtype dtype) const {
 }
 
 void MatmulOperation::execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const {
-  compute(inputs, outputs[0], nullptr);
+  compute(inputs, outputs[0], {});
 }
 
-void MatmulOperation::execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
-                                        TakeBlock take) const {
-  compute(inputs, result, &take);
+void MatmulOperation::execute_fused(std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                                    const Holes& holes) const {
+  compute(inputs, outputs[0], holes);
 }
 
 void MatmulOperation::compute(std::span<const TensorView> inputs, const TensorView& out,
-                              const TakeBlock* take) const {
+                              const Holes& holes) const {
   const size_t rank = out.shape.size();
   templates::MatmulProblem problem;
   problem.m = out.shape[rank - 2].hint();
@@ -99,7 +99,7 @@ void MatmulOperation::compute(std::span<const TensorView> inputs, const TensorVi
   problem.out_dtype = out.dtype;
   problem.out_row_stride = problem.n;
   problem.out_batch.stride = problem.m * problem.n;
-  problem.take = take;
+  problem.holes = holes;
   problem.alpha = static_cast<double>(alpha_);
   problem.beta = static_cast<double>(beta_);
 

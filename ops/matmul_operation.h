@@ -16,8 +16,9 @@ class MatmulOperation final : public HostOperation {
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
   bool makes_blocks() const override { return alpha_ == 1 && beta_ == 0 && dtype_ != complex64; }
-  void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
-                         TakeBlock take) const override;
+  bool asks_for_rows() const override { return dtype_ != complex64; }
+  void execute_fused(std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                     const Holes& holes) const override;
   double operation_count(std::span<const TensorView> inputs,
                          std::span<const TensorView> outputs) const override;
   bool accepts(int operand, Dtype dtype) const override;
@@ -27,7 +28,7 @@ class MatmulOperation final : public HostOperation {
                           Dim batch) const override;
 
  private:
-  void compute(std::span<const TensorView> inputs, const TensorView& out, const TakeBlock* take) const;
+  void compute(std::span<const TensorView> inputs, const TensorView& out, const Holes& holes) const;
 
   Dtype dtype_;
   float alpha_;

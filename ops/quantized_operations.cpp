@@ -66,16 +66,16 @@ std::vector<ArraySpec> QuantizedMatmulOperation::infer(std::span<const ArraySpec
 
 void QuantizedMatmulOperation::execute(std::span<const TensorView> inputs,
                                        std::span<const TensorView> outputs) const {
-  compute(inputs, outputs[0], nullptr);
+  compute(inputs, outputs[0], {});
 }
 
-void QuantizedMatmulOperation::execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
-                                                 TakeBlock take) const {
-  compute(inputs, result, &take);
+void QuantizedMatmulOperation::execute_fused(std::span<const TensorView> inputs,
+                                             std::span<const TensorView> outputs, const Holes& holes) const {
+  compute(inputs, outputs[0], holes);
 }
 
 void QuantizedMatmulOperation::compute(std::span<const TensorView> inputs, const TensorView& out,
-                                       const TakeBlock* take) const {
+                                       const Holes& holes) const {
   const TensorView& x = inputs[0];
   const size_t rank = out.shape.size();
   if (element_count(out.shape) == 0) return;
@@ -87,7 +87,7 @@ void QuantizedMatmulOperation::compute(std::span<const TensorView> inputs, const
   problem.x_row_stride = x.shape.back().hint();
   problem.w = matrix_of(inputs.subspan(1), bits_, group_size_);
   problem.transpose = transpose_;
-  problem.take = take;
+  problem.holes = holes;
   problem.out = out.data;
   problem.out_row_stride = out.shape.back().hint();
   if (inputs[1].shape.size() == 2) {
@@ -100,14 +100,16 @@ void QuantizedMatmulOperation::compute(std::span<const TensorView> inputs, const
   const std::vector<int64_t> x_members = batch_members(x.shape, out.shape);
   const std::vector<int64_t> w_members = batch_members(inputs[1].shape, out.shape);
   for (size_t i = 0; i < x_members.size(); ++i) {
-    problem.x = x.data + x_members[i] * problem.m * problem.x_row_stride * x.dtype.size();
+    if (holes.make == nullptr) {
+      problem.x = x.data + x_members[i] * problem.m * problem.x_row_stride * x.dtype.size();
+    }
     const int64_t scale_bytes =
         w_members[i] * first.rows * first.scales_row_stride * first.scale_dtype.size();
     problem.w.codes = first.codes + w_members[i] * first.rows * first.codes_row_stride;
     problem.w.scales = first.scales + scale_bytes;
     if (first.biases != nullptr) problem.w.biases = first.biases + scale_bytes;
     problem.first_row = static_cast<int64_t>(i) * problem.m;
-    if (take == nullptr) {
+    if (holes.take == nullptr) {
       problem.out =
           out.data + static_cast<int64_t>(i) * problem.m * problem.out_row_stride * out.dtype.size();
     }
@@ -147,16 +149,16 @@ std::vector<ArraySpec> PackedMatmulOperation::infer(std::span<const ArraySpec> i
 
 void PackedMatmulOperation::execute(std::span<const TensorView> inputs,
                                     std::span<const TensorView> outputs) const {
-  compute(inputs, outputs[0], nullptr);
+  compute(inputs, outputs[0], {});
 }
 
-void PackedMatmulOperation::execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
-                                              TakeBlock take) const {
-  compute(inputs, result, &take);
+void PackedMatmulOperation::execute_fused(std::span<const TensorView> inputs,
+                                          std::span<const TensorView> outputs, const Holes& holes) const {
+  compute(inputs, outputs[0], holes);
 }
 
 void PackedMatmulOperation::compute(std::span<const TensorView> inputs, const TensorView& out,
-                                    const TakeBlock* take) const {
+                                    const Holes& holes) const {
   const TensorView& x = inputs[0];
   const int64_t rows = row_count(x);
   if (rows == 0) return;
@@ -172,7 +174,7 @@ void PackedMatmulOperation::compute(std::span<const TensorView> inputs, const Te
                                      activations_ == QuantizedActivations::int8
                                          ? templates::Activations::int8
                                          : templates::Activations::float32,
-                                     take);
+                                     holes);
 }
 
 void PackedTakeOperation::attributes(AttributeWriter& writer) const {

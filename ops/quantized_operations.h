@@ -17,8 +17,9 @@ class QuantizedMatmulOperation final : public HostOperation {
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
   bool makes_blocks() const override { return true; }
-  void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
-                         TakeBlock take) const override;
+  bool asks_for_rows() const override { return true; }
+  void execute_fused(std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                     const Holes& holes) const override;
   Differentials vjp(const Application& at, const Differentials& cotangents,
                     const std::vector<bool>& wanted) const override;
   std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
@@ -27,7 +28,7 @@ class QuantizedMatmulOperation final : public HostOperation {
                          std::span<const TensorView> outputs) const override;
 
  private:
-  void compute(std::span<const TensorView> inputs, const TensorView& out, const TakeBlock* take) const;
+  void compute(std::span<const TensorView> inputs, const TensorView& out, const Holes& holes) const;
 
   bool transpose_;
   int group_size_;
@@ -61,8 +62,9 @@ class PackedMatmulOperation final : public HostOperation {
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
   bool makes_blocks() const override { return true; }
-  void execute_in_blocks(std::span<const TensorView> inputs, const TensorView& result,
-                         TakeBlock take) const override;
+  bool asks_for_rows() const override { return true; }
+  void execute_fused(std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                     const Holes& holes) const override;
   Differentials vjp(const Application& at, const Differentials& cotangents,
                     const std::vector<bool>& wanted) const override;
   std::vector<array> vmap(std::span<const array> inputs, const std::vector<bool>& batched,
@@ -71,7 +73,7 @@ class PackedMatmulOperation final : public HostOperation {
                          std::span<const TensorView> outputs) const override;
 
  private:
-  void compute(std::span<const TensorView> inputs, const TensorView& out, const TakeBlock* take) const;
+  void compute(std::span<const TensorView> inputs, const TensorView& out, const Holes& holes) const;
 
   Dim out_features_;
   QuantizedActivations activations_;

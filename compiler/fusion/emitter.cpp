@@ -61,10 +61,14 @@ Coordinates map_coordinates(const IndexMap& map, const Coordinates& at) {
 
 class Emitter {
  public:
-  Emitter(const FusionPlan& plan, const FusionUnit& unit)
-      : plan_(plan), graph_(plan.prepared.graph), group_(unit.group), builder_(lowered_.kernel) {
-    if (unit.has_epilogue()) block_ = graph_.nodes[unit.node].outputs[0];
-  }
+  /// `block` is what an epilogue is done to, `made` what a prologue makes.
+  Emitter(const FusionPlan& plan, const FusionGroup& group, ValueId block, ValueId made)
+      : plan_(plan),
+        graph_(plan.prepared.graph),
+        group_(group),
+        block_(block),
+        made_(made),
+        builder_(lowered_.kernel) {}
 
   LoweredKernel run() {
     choose_dimension_order();
@@ -489,6 +493,7 @@ class Emitter {
     const bool is_block = value == block_;
     const Dtype dtype = is_block ? kir::compute_type(graph_.spec(value).dtype) : graph_.spec(value).dtype;
     if (is_block) operand.kind = KernelOperand::Kind::block;
+    if (value == made_) operand.kind = KernelOperand::Kind::rows;
     for (const Coordinate& coordinate : at) {
       KernelOperand::Coordinate entry{coordinate.dim, coordinate.scale, coordinate.offset, -1, 1};
       if (coordinate.dynamic != kir::no_value) {
@@ -580,7 +585,8 @@ class Emitter {
   const FusionPlan& plan_;
   const Graph& graph_;
   const FusionGroup& group_;
-  ValueId block_ = Graph::none;  // of an epilogue: what it is done to
+  const ValueId block_;
+  const ValueId made_;
   LoweredKernel lowered_;
   kir::Builder builder_;
   std::vector<int> kernel_dim_;  // of each dimension of the group's space
@@ -598,7 +604,12 @@ class Emitter {
 }  // namespace
 
 LoweredKernel lower_unit(const FusionPlan& plan, const FusionUnit& unit) {
-  return Emitter(plan, unit).run();
+  const ValueId block = unit.has_epilogue() ? plan.prepared.graph.nodes[unit.node].outputs[0] : Graph::none;
+  return Emitter(plan, unit.group, block, Graph::none).run();
+}
+
+LoweredKernel lower_prologue(const FusionPlan& plan, const FusionUnit& unit) {
+  return Emitter(plan, unit.prologue, Graph::none, unit.made).run();
 }
 
 }  // namespace lazuli

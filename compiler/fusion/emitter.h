@@ -14,6 +14,7 @@ struct KernelOperand {
     extent,   ///< an int64 that holds an extent
     scratch,  ///< a row of the thread's scratch memory
     block,    ///< a block of a host operation's result
+    rows,     ///< rows of a host operation's operand, made when it needs them
     sums,     ///< rows of sums, one for each part of the rows, which add up to a value of the graph
   };
   /// A coordinate of the tensor: `scale * i[dim] + offset + dynamic_scale * x[dynamic]`.
@@ -39,5 +40,8 @@ struct LoweredKernel {
 
 /// The kernel of a group, or of a host operation's epilogue.
 LoweredKernel lower_unit(const FusionPlan& plan, const FusionUnit& unit);
+
+/// The kernel of a host operation's prologue.
+LoweredKernel lower_prologue(const FusionPlan& plan, const FusionUnit& unit);
 
 }  // namespace lazuli

@@ -7,6 +7,7 @@
 
 #include <lazuli/compiler/fusion/epilogues.h>
 #include <lazuli/compiler/fusion/joining.h>
+#include <lazuli/compiler/fusion/prologues.h>
 #include <lazuli/compiler/fusion/siblings.h>
 #include <lazuli/compiler/operations.h>
 
@@ -285,7 +286,10 @@ FusionPlan plan_fusion(PreparedGraph prepared, int threads, bool fuse) {
   FusionPlan plan;
   plan.prepared = std::move(prepared);
   Planner(plan, threads, fuse).run();
-  if (fuse) attach_epilogues(plan);
+  if (fuse) {
+    attach_epilogues(plan);
+    attach_prologues(plan);
+  }
   return plan;
 }
 

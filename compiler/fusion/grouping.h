@@ -44,7 +44,10 @@ struct FusionUnit {
   Kind kind = Kind::group;
   Graph::NodeId node = Graph::none;  ///< of a unit that is no group
   FusionGroup group;
+  FusionGroup prologue;               ///< of a host operation: makes rows of `made` as they are needed
+  Graph::ValueId made = Graph::none;  ///< the operation's first operand, or what that is a reshape of
 
+  bool has_prologue() const { return made != Graph::none; }
   bool has_epilogue() const { return kind == Kind::host && !group.members.empty(); }
 };
 
@@ -64,6 +67,7 @@ struct FusionPlan {
 
   std::string to_text() const;
   std::string to_text(const FusionUnit& unit) const;
+  std::string to_text(const FusionGroup& group) const;
 };
 
 /// Decides what is computed together. `threads` tells how many rows it takes to keep the machine busy.

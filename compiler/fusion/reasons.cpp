@@ -16,24 +16,11 @@ using NodeId = Graph::NodeId;
 
 class Reasons {
  public:
-  Reasons(const FusionPlan& plan, const FusionUnit& unit)
-      : plan_(plan), unit_(unit), graph_(plan.prepared.graph) {}
+  /// `made` is what a prologue makes rows of.
+  Reasons(const FusionPlan& plan, const FusionGroup& group, ValueId made)
+      : plan_(plan), group_(group), made_(made), graph_(plan.prepared.graph) {}
 
   std::string text() {
-    switch (unit_.kind) {
-      case FusionUnit::Kind::host:
-        if (!unit_.has_epilogue()) return "a template or library call, which runs as a whole\n";
-        text_ += fmt::format(
-            "nothing else reads %{}: it is used block by block while in the caches, and not stored\n",
-            graph_.nodes[unit_.node].outputs[0]);
-        break;
-      case FusionUnit::Kind::reshape:
-        return "another view of the same memory where strides allow one, otherwise a copy\n";
-      case FusionUnit::Kind::begin:
-        return "kernels write parts of it straight into place\n";
-      case FusionUnit::Kind::group:
-        break;
-    }
     say_what_is_shared();
     say_what_is_recomputed();
     say_what_is_stored();
@@ -42,7 +29,7 @@ class Reasons {
   }
 
  private:
-  const FusionGroup& group() const { return unit_.group; }
+  const FusionGroup& group() const { return group_; }
 
   bool is_member(NodeId node) const {
     return std::find(group().members.begin(), group().members.end(), node) != group().members.end();
@@ -128,6 +115,7 @@ class Reasons {
 
   void say_what_is_stored() {
     for (ValueId value : group().outputs) {
+      if (value == made_) continue;
       std::vector<std::string> readers;
       find_readers(value, readers);
       if (!readers.empty()) text_ += fmt::format("stores %{}: {}\n", value, fmt::join(readers, ", "));
@@ -146,7 +134,8 @@ class Reasons {
   }
 
   const FusionPlan& plan_;
-  const FusionUnit& unit_;
+  const FusionGroup& group_;
+  const ValueId made_;
   const Graph& graph_;
   std::string text_;
 };
@@ -154,7 +143,30 @@ class Reasons {
 }  // namespace
 
 std::string fusion_reasons(const FusionPlan& plan, const FusionUnit& unit) {
-  return Reasons(plan, unit).text();
+  std::string text;
+  switch (unit.kind) {
+    case FusionUnit::Kind::host:
+      if (!unit.has_prologue() && !unit.has_epilogue()) {
+        return "a template or library call, which runs as a whole\n";
+      }
+      if (unit.has_prologue()) {
+        text += fmt::format(
+            "nothing else reads %{}: its rows are made when they are needed, and not stored\n", unit.made);
+        text += Reasons(plan, unit.prologue, unit.made).text();
+      }
+      if (!unit.has_epilogue()) return text;
+      text += fmt::format(
+          "nothing else reads %{}: it is used block by block while in the caches, and not stored\n",
+          plan.prepared.graph.nodes[unit.node].outputs[0]);
+      break;
+    case FusionUnit::Kind::reshape:
+      return "another view of the same memory where strides allow one, otherwise a copy\n";
+    case FusionUnit::Kind::begin:
+      return "kernels write parts of it straight into place\n";
+    case FusionUnit::Kind::group:
+      break;
+  }
+  return text + Reasons(plan, unit.group, Graph::none).text();
 }
 
 }  // namespace lazuli

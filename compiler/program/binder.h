@@ -73,7 +73,15 @@ class Binder {
                            std::span<const KernelRun::Pointer> pointers);
   void write_copy(const Location& from, const Location& to, Dtype dtype, int only_unless_donated);
   TensorView view_of(const Location& location, Dtype dtype) const;
+  /// Writes down the runs of a host operation with a prologue and an epilogue, if it has these.
   void write_host(const ProgramStep& step);
+  /// Fills a hole with a kernel, and says what the operation is told instead of where `tensor` lies.
+  FusedRun make_fused(const LoweredKernel& lowered, Operands placed, KernelOperand::Kind block,
+                      Graph::ValueId tensor);
+  /// Whether a step's prologue is run when rows are needed, and not as a kernel before it.
+  bool makes_rows_when_needed(const ProgramStep& step, const Operands& placed) const;
+  /// Runs a step's prologue before it, into memory of the step's own.
+  void write_prologue_before(const ProgramStep& step);
 
   Binding& binding_;
   const Program& program_;

@@ -1,6 +1,7 @@
 #include <lazuli/compiler/program/binder.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 
 #include <lazuli/compiler/kernel_launch.h>
@@ -112,8 +113,9 @@ Binder::Operands Binder::place_operands(const LoweredKernel& lowered) {
     if (operand.kind == KernelOperand::Kind::extent) {
       binding_.extents_.push_back(std::make_unique<int64_t>(concrete(operand.extent)));
       pointer.offset = static_cast<int64_t>(reinterpret_cast<intptr_t>(binding_.extents_.back().get()));
-    } else if (operand.kind == KernelOperand::Kind::block) {
-      // As the whole result would lie; each block brings its own memory.
+    } else if (operand.kind == KernelOperand::Kind::block ||
+               (operand.kind == KernelOperand::Kind::rows && locations_[operand.value].storage < 0)) {
+      // As the whole would lie; each block brings its own memory.
       const Strides whole = row_major_strides(concrete(graph_.spec(operand.value).shape));
       for (size_t d = 0; d < whole.size(); ++d) {
         if (operand.coordinates[d].dim >= 0) {
@@ -258,11 +260,64 @@ TensorView Binder::view_of(const Location& location, Dtype dtype) const {
   return view;
 }
 
+FusedRun Binder::make_fused(const LoweredKernel& lowered, Operands placed, KernelOperand::Kind block,
+                            Graph::ValueId tensor) {
+  FusedRun fused;
+  fused.kernel = make_kernel(lowered.kernel, placed.extents, placed.strides, std::move(placed.pointers),
+                             RunsOver::blocks);
+  const auto is_block = [&](const KernelOperand& operand) { return operand.kind == block; };
+  const auto& operands = lowered.operands;
+  fused.block_access =
+      static_cast<size_t>(std::find_if(operands.begin(), operands.end(), is_block) - operands.begin());
+  const ArraySpec& spec = graph_.spec(tensor);
+  fused.tensor.dtype = spec.dtype;
+  fused.tensor.shape = concrete(spec.shape);
+  fused.tensor.strides = row_major_strides(fused.tensor.shape);
+  return fused;
+}
+
+bool Binder::makes_rows_when_needed(const ProgramStep& step, const Operands& placed) const {
+  // Where nothing is multiplied no rows are needed, but the prologue may have other results.
+  const Graph::GraphNode& node = graph_.nodes[step.node];
+  if (element_count(concrete(graph_.spec(node.outputs[0]).shape)) == 0 ||
+      concrete(graph_.spec(step.made).shape.back()) == 0) {
+    return false;
+  }
+  // Elementwise work on what lies the other way round goes over square tiles, which take many rows.
+  const kir::Kernel& kernel = step.prologue.kernel;
+  if (kernel.has_reduce()) return true;
+  for (size_t a = 0; a < kernel.accesses.size(); ++a) {
+    const int64_t along_row = placed.strides[a][kernel.dims.size() - 1];
+    if (kernel.accesses[a].kind == kir::Access::Kind::input && std::abs(along_row) > 1) return false;
+  }
+  return true;
+}
+
+void Binder::write_prologue_before(const ProgramStep& step) {
+  Location rows;
+  rows.shape = concrete(graph_.spec(step.made).shape);
+  rows.strides = row_major_strides(rows.shape);
+  rows.storage = add_step_storage(element_count(rows.shape) * item_size(step.made));
+  const Graph::ValueId operand = graph_.nodes[step.node].inputs[0];
+  locations_[operand] = {rows.storage, 0, concrete(graph_.spec(operand).shape), {}};
+  locations_[operand].strides = row_major_strides(locations_[operand].shape);
+  locations_[step.made] = std::move(rows);
+  write_kernel(step.prologue);
+}
+
 void Binder::write_host(const ProgramStep& step) {
   const Graph::GraphNode& node = graph_.nodes[step.node];
   HostRun run;
   run.operation = static_cast<const HostOperation*>(node.operation.get());
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
+  if (step.has_prologue()) {
+    Operands placed = place_operands(step.prologue);
+    if (makes_rows_when_needed(step, placed)) {
+      run.prologue = make_fused(step.prologue, std::move(placed), KernelOperand::Kind::rows, node.inputs[0]);
+    } else {
+      write_prologue_before(step);
+    }
+  }
+  for (size_t i = run.prologue ? 1 : 0; i < node.inputs.size(); ++i) {
     const Dtype dtype = graph_.spec(node.inputs[i]).dtype;
     Location location = locate(node.inputs[i]);
     if (run.operation->needs_contiguous(static_cast<int>(i)) && !is_row_major(location)) {
@@ -276,26 +331,13 @@ void Binder::write_host(const ProgramStep& step) {
     run.inputs.emplace_back(location.storage, view_of(location, dtype));
   }
   if (step.has_epilogue) {
-    auto [extents, strides, pointers] = place_operands(step.kernel);
-    EpilogueRun& epilogue = run.epilogue.emplace();
-    epilogue.kernel =
-        make_kernel(step.kernel.kernel, extents, strides, std::move(pointers), RunsOver::blocks);
-    const auto is_block = [](const KernelOperand& operand) {
-      return operand.kind == KernelOperand::Kind::block;
-    };
-    const auto& operands = step.kernel.operands;
-    epilogue.block_access =
-        static_cast<size_t>(std::find_if(operands.begin(), operands.end(), is_block) - operands.begin());
-    const ArraySpec& result = graph_.spec(node.outputs[0]);
-    epilogue.result.dtype = result.dtype;
-    epilogue.result.shape = concrete(result.shape);
-    epilogue.result.strides = row_major_strides(epilogue.result.shape);
-    binding_.runs_.push_back(std::move(run));
-    return;
-  }
-  for (Graph::ValueId output : node.outputs) {
-    const Location& location = locate(output);
-    run.outputs.emplace_back(location.storage, view_of(location, graph_.spec(output).dtype));
+    run.epilogue =
+        make_fused(step.kernel, place_operands(step.kernel), KernelOperand::Kind::block, node.outputs[0]);
+  } else {
+    for (Graph::ValueId output : node.outputs) {
+      const Location& location = locate(output);
+      run.outputs.emplace_back(location.storage, view_of(location, graph_.spec(output).dtype));
+    }
   }
   binding_.runs_.push_back(std::move(run));
 }

@@ -46,11 +46,11 @@ struct KernelRun {
   int only_unless_donated = -1;  ///< a copy that is not needed if this storage took over its donor's memory
 };
 
-/// A kernel that takes a host operation's result block by block.
-struct EpilogueRun {
+/// A kernel that makes a host operation's operand as it is needed, or takes its result block by block.
+struct FusedRun {
   KernelRun kernel;
   size_t block_access = 0;
-  TensorView result;  ///< without memory
+  TensorView tensor;  ///< the operand or result; without memory
 };
 
 /// A host operation ready to run, but for the addresses of storages.
@@ -58,7 +58,8 @@ struct HostRun {
   const HostOperation* operation = nullptr;
   std::vector<std::pair<int, TensorView>> inputs;  ///< storage; `data` holds the offset until it runs
   std::vector<std::pair<int, TensorView>> outputs;
-  std::optional<EpilogueRun> epilogue;  ///< then there are no outputs
+  std::optional<FusedRun> prologue;  ///< then the first operand is not among the inputs
+  std::optional<FusedRun> epilogue;  ///< then there are no outputs
 };
 
 /// A program for given extents and input layouts: memory planned, kernels chosen.

@@ -9,6 +9,29 @@
 
 namespace lazuli {
 
+namespace {
+
+/// A template's hole, filled with a kernel.
+template <typename Hole>
+class FilledHole {
+ public:
+  FilledHole(const FusedRun& fused, const kir::KernelArguments& arguments)
+      : arguments_(arguments),
+        launcher_(*fused.kernel.kernel, arguments_, fused.block_access, fused.kernel.scratch_bytes),
+        hole_(launcher_) {}
+  FilledHole(const FilledHole&) = delete;
+  FilledHole& operator=(const FilledHole&) = delete;
+
+  const Hole* hole() const { return &hole_; }
+
+ private:
+  kir::KernelArguments arguments_;
+  BlockLauncher launcher_;
+  Hole hole_;
+};
+
+}  // namespace
+
 /// The memory of a run: where storages lie, and the buffers they lie in.
 class Binding::Memory {
  public:
@@ -93,41 +116,52 @@ int64_t Binding::memory() const {
 std::vector<ProgramOutput> Binding::run(std::span<ProgramInput> inputs) const {
   Memory memory(*this, inputs);
 
-  SmallVector<std::byte*, 24> pointers;
+  SmallVector<std::byte*, 24> pointers, epilogue_pointers;
   std::vector<TensorView> host_inputs, host_outputs;
   const auto resolve = [&](const std::vector<std::pair<int, TensorView>>& from, std::vector<TensorView>& to) {
-    to.clear();
     for (const auto& [storage, view] : from) {
       to.push_back(view);
       to.back().data = memory.at(storage, reinterpret_cast<intptr_t>(view.data));
     }
   };
-  const auto arguments_of = [&](const KernelRun& kernel) {
-    pointers.resize(kernel.pointers.size());
-    for (size_t a = 0; a < pointers.size(); ++a) {
+  const auto arguments_of = [&](const KernelRun& kernel, SmallVector<std::byte*, 24>& to) {
+    to.resize(kernel.pointers.size());
+    for (size_t a = 0; a < to.size(); ++a) {
       const KernelRun::Pointer& pointer = kernel.pointers[a];
-      pointers[a] = pointer.storage < 0 ? reinterpret_cast<std::byte*>(pointer.offset)
-                                        : memory.at(pointer.storage, pointer.offset);
+      to[a] = pointer.storage < 0 ? reinterpret_cast<std::byte*>(pointer.offset)
+                                  : memory.at(pointer.storage, pointer.offset);
     }
-    return kir::KernelArguments{kernel.extents.data(), pointers.data(), kernel.strides.data()};
+    return kir::KernelArguments{kernel.extents.data(), to.data(), kernel.strides.data()};
   };
   const auto run_kernel = [&](const KernelRun& kernel) {
     if (kernel.only_unless_donated >= 0 && memory.took_over(kernel.only_unless_donated)) return;
-    const kir::KernelArguments arguments = arguments_of(kernel);
+    const kir::KernelArguments arguments = arguments_of(kernel, pointers);
     std::optional<profiler::Span> span;
     if (profiler::is_running()) span.emplace(kernel.kernel, kernel.extents);
     launch(*kernel.kernel, arguments, kernel.scratch_bytes, kernel.summed_parts);
   };
+  /// Fills an operation's holes, if it has some, and runs it.
   const auto run_host = [&](const HostRun& host) {
+    host_inputs.clear();
+    host_outputs.clear();
+    if (host.prologue) host_inputs.push_back(host.prologue->tensor);
+    if (host.epilogue) host_outputs.push_back(host.epilogue->tensor);
     resolve(host.inputs, host_inputs);
     resolve(host.outputs, host_outputs);
-    if (host.epilogue) host_outputs.push_back(host.epilogue->result);
     std::optional<profiler::Span> span;
     if (profiler::is_running()) span.emplace(*host.operation, host_inputs, host_outputs);
-    if (!host.epilogue) return host.operation->execute(host_inputs, host_outputs);
-    const kir::KernelArguments arguments = arguments_of(host.epilogue->kernel);
-    const BlockLauncher launcher(*host.epilogue->kernel.kernel, arguments, host.epilogue->block_access);
-    host.operation->execute_in_blocks(host_inputs, host.epilogue->result, launcher);
+    if (!host.prologue && !host.epilogue) return host.operation->execute(host_inputs, host_outputs);
+    std::optional<FilledHole<MakeRows>> prologue;
+    std::optional<FilledHole<TakeBlock>> epilogue;
+    Holes holes;
+    if (host.prologue) {
+      holes.make = prologue.emplace(*host.prologue, arguments_of(host.prologue->kernel, pointers)).hole();
+    }
+    if (host.epilogue) {
+      holes.take =
+          epilogue.emplace(*host.epilogue, arguments_of(host.epilogue->kernel, epilogue_pointers)).hole();
+    }
+    host.operation->execute_fused(host_inputs, host_outputs, holes);
   };
   const auto count = static_cast<int>(runs_.size());
   for (int r = 0; r < count; ++r) {

@@ -31,29 +31,40 @@ std::shared_ptr<Program> Program::create(const Graph& graph, const std::string& 
     ProgramStep step;
     step.kind = unit.kind;
     step.node = unit.node;
+    step.made = unit.made;
     step.has_epilogue = unit.has_epilogue();
-    if (unit.kind == FusionUnit::Kind::group || unit.has_epilogue()) {
-      if (unit.group.outputs.empty()) continue;
-      step.members = unit.group.members;
-      step.kernel = lower_unit(program->plan_, unit);
-      kir::verify(step.kernel.kernel);
-      if (prints(Stage::kernel_ir)) print_stage(Stage::kernel_ir, title, kir::to_text(step.kernel.kernel));
-      for (size_t a = 0; a < step.kernel.operands.size(); ++a) {
-        const KernelOperand& operand = step.kernel.operands[a];
+    const auto add_kernel = [&](LoweredKernel& kernel, const FusionGroup& group, LoweredKernel lowered) {
+      kernel = std::move(lowered);
+      step.members.insert(step.members.end(), group.members.begin(), group.members.end());
+      kir::verify(kernel.kernel);
+      if (prints(Stage::kernel_ir)) print_stage(Stage::kernel_ir, title, kir::to_text(kernel.kernel));
+      for (size_t a = 0; a < kernel.operands.size(); ++a) {
+        const KernelOperand& operand = kernel.operands[a];
         if (operand.kind == KernelOperand::Kind::sums) add_once(step.writes, operand.value);
         if (operand.kind != KernelOperand::Kind::tensor) continue;
-        const bool output = step.kernel.kernel.accesses[a].kind == kir::Access::Kind::output;
+        const bool output = kernel.kernel.accesses[a].kind == kir::Access::Kind::output;
         add_once(output ? step.writes : step.reads, operand.value);
       }
+    };
+    if (unit.has_prologue()) {
+      add_kernel(step.prologue, unit.prologue, lower_prologue(program->plan_, unit));
+    }
+    if (unit.kind == FusionUnit::Kind::group || unit.has_epilogue()) {
+      if (unit.group.outputs.empty()) continue;
+      add_kernel(step.kernel, unit.group, lower_unit(program->plan_, unit));
     }
     if (unit.kind != FusionUnit::Kind::group) {
       const Graph::GraphNode& node = prepared.nodes[unit.node];
       if (unit.kind != FusionUnit::Kind::begin) {
-        for (Graph::ValueId input : node.inputs) add_once(step.reads, value_under_views(prepared, input));
+        for (size_t i = unit.has_prologue() ? 1 : 0; i < node.inputs.size(); ++i) {
+          add_once(step.reads, value_under_views(prepared, node.inputs[i]));
+        }
       } else if (node.operation->kind() == OperationKind::update) {
         add_once(step.reads, value_under_views(prepared, node.inputs[0]));
       }
-      if (!unit.has_epilogue()) step.writes = node.outputs;
+      if (!unit.has_epilogue()) {
+        for (Graph::ValueId output : node.outputs) add_once(step.writes, output);
+      }
     }
     program->steps_.push_back(std::move(step));
   }

@@ -37,10 +37,14 @@ struct ProgramStep {
   FusionUnit::Kind kind = FusionUnit::Kind::group;
   Graph::NodeId node = Graph::none;    ///< of host, reshape and begin steps
   LoweredKernel kernel;                ///< of groups, and of epilogues of host steps
+  LoweredKernel prologue;              ///< of a host step that has one
+  Graph::ValueId made = Graph::none;   ///< what a host step's prologue makes rows of
   bool has_epilogue = false;           ///< of a host step
-  std::vector<Graph::NodeId> members;  ///< what the kernel computes
+  std::vector<Graph::NodeId> members;  ///< what the kernels compute
   std::vector<Graph::ValueId> reads;   ///< values whose memory it reads, views looked through
   std::vector<Graph::ValueId> writes;  ///< values whose memory it makes or writes
+
+  bool has_prologue() const { return made != Graph::none; }
 };
 
 /// What a graph is compiled to: steps over memory that is planned when the extents are known. A program is

@@ -26,9 +26,7 @@ class Makers {
       : graph_(plan.prepared.graph), step_of_(graph_.values.size(), -1), writers_(graph_.values.size()) {
     for (size_t s = 0; s < steps.size(); ++s) {
       const auto step = static_cast<int>(s);
-      if (steps[s].kind == FusionUnit::Kind::group || steps[s].has_epilogue) {
-        for (NodeId member : steps[s].members) step_of_[graph_.nodes[member].outputs[0]] = step;
-      }
+      for (NodeId member : steps[s].members) step_of_[graph_.nodes[member].outputs[0]] = step;
       if (steps[s].kind == FusionUnit::Kind::host || steps[s].kind == FusionUnit::Kind::reshape) {
         for (ValueId output : graph_.nodes[steps[s].node].outputs) step_of_[output] = step;
       }

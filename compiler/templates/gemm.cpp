@@ -91,6 +91,16 @@ Blocking recut(Blocking cut, int way, const GemmKernel<T>& kernel) {
   return cut;
 }
 
+/// How many panels of an operand one thread packs together. What is made is packed while it is in the L2
+/// cache, and few lanes are shared out to all threads, since making them may take longer than packing.
+template <typename T>
+int64_t panels_a_part(const GemmLanes<T>& lanes, int64_t panels, int64_t k, int64_t width) {
+  if (lanes.are_there()) return gemm_panels_at_once;
+  const int64_t panel_bytes = std::max<int64_t>(width * k * static_cast<int64_t>(sizeof(T)), 1);
+  const int64_t fitting = std::max<int64_t>(cache_sizes().l2 / 4 / panel_bytes, 1);
+  return std::clamp<int64_t>(panels / num_threads(), 1, std::min(fitting, gemm_panels_at_once));
+}
+
 /// The panels of `rows` rows of a, for all depths: `kc` depths after `kc` depths.
 template <typename T>
 class PackedRows {
@@ -103,18 +113,19 @@ class PackedRows {
         rows_(rows),
         memory_(static_cast<size_t>(panels_ * width * k) * sizeof(T)) {}
 
-  void pack(int64_t first_row, int64_t rows, PackPanels<T> pack_a) {
+  void pack(int64_t first_row, int64_t rows, const GemmLanes<T>& lanes) {
     rows_ = rows;
-    // A panel's depths follow each other, as they do in the rows of a.
-    constexpr int64_t panels_a_part = gemm_panels_at_once;
     const int64_t panels = ceil_div(rows, width_);
-    share_out(ceil_div(panels, panels_a_part), [&](int64_t part) {
-      const int64_t begin = part * panels_a_part;
-      const int64_t count = std::min(panels_a_part * width_, rows - begin * width_);
-      for (int64_t k_first = 0; k_first < k_; k_first += kc_) {
-        pack_a(first_row + begin * width_, count, k_first, std::min(kc_, k_ - k_first), width_,
-               panel(begin, k_first));
-      }
+    const int64_t panels_each = panels_a_part(lanes, panels, k_, width_);
+    share_out(ceil_div(panels, panels_each), [&](int64_t part) {
+      const int64_t begin = part * panels_each;
+      const int64_t count = std::min(panels_each * width_, rows - begin * width_);
+      lanes.with(first_row + begin * width_, count, [&](PackPanels<T> pack, GemmRows<T>) {
+        // A panel's depths follow each other, as they do in the rows of a.
+        for (int64_t k_first = 0; k_first < k_; k_first += kc_) {
+          pack(0, count, k_first, std::min(kc_, k_ - k_first), width_, panel(begin, k_first));
+        }
+      });
     });
   }
 
@@ -203,18 +214,22 @@ bool is_tall(int64_t m, int64_t n, int64_t k, const Blocking& cut) {
 
 template <typename T>
 void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const Blocking& cut,
-               PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out, GemmRows<T> rows_of_a) {
+               const GemmLanes<T>& a, PackPanels<T> pack_b, const GemmOutput<T>& out) {
   // A row that is used for a few tiles only is read as fast where it lies.
   constexpr int64_t most_columns_in_place = 256;
-  const bool in_place =
-      rows_of_a.data != nullptr && rows_of_a.depth_stride == 1 && n <= most_columns_in_place;
   // Panels of b: `kc` depths after `kc` depths, as those of a.
   PackedRows<T> packed_b(n, k, cut.kc, kernel.columns);
-  packed_b.pack(0, n, pack_b);
+  packed_b.pack(0, n, GemmLanes<T>::in_memory(pack_b));
   const int64_t padded = round_up(n, kernel.columns);
-  share_out(ceil_div(m, cut.mc), [&](int64_t part) {
-    const int64_t first = part * cut.mc;
-    const int64_t rows = std::min(cut.mc, m - first);
+  int64_t task_rows = cut.mc;
+  if (!a.are_there()) {
+    // All depths of what is made are there at a time.
+    const int64_t fitting = cache_sizes().l2 / 4 / (k * static_cast<int64_t>(sizeof(T)));
+    task_rows = std::clamp(fitting / kernel.rows * kernel.rows, kernel.rows, cut.mc);
+  }
+  const auto multiply = [&](int64_t first, int64_t rows, PackPanels<T> pack_a, const GemmRows<T>& rows_of_a) {
+    const bool in_place =
+        rows_of_a.data != nullptr && rows_of_a.depth_stride == 1 && n <= most_columns_in_place;
     const int64_t panel_elements =
         in_place ? 0 : round_up(round_up(rows, kernel.rows) * std::min(cut.kc, k), 64);
     const int64_t block_elements = out.c != nullptr ? 0 : rows * padded;
@@ -231,14 +246,13 @@ void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, con
       tile.accumulate = k_first > 0;
       const int64_t at_once = gemm_panels_at_once * kernel.rows;
       for (int64_t i = 0; i < rows && !in_place; i += at_once) {
-        pack_a(first + i, std::min(at_once, rows - i), k_first, tile.k, kernel.rows, panels + i * tile.k);
+        pack_a(i, std::min(at_once, rows - i), k_first, tile.k, kernel.rows, panels + i * tile.k);
       }
       for (int64_t j = 0; j < n; j += kernel.columns) {
         tile.b = packed_b.panel(j / kernel.columns, k_first);
         tile.columns = std::min(kernel.columns, n - j);
         for (int64_t i = 0; i < rows; i += kernel.rows) {
-          tile.a =
-              in_place ? rows_of_a.data + (first + i) * rows_of_a.row_stride + k_first : panels + i * tile.k;
+          tile.a = in_place ? rows_of_a.data + i * rows_of_a.row_stride + k_first : panels + i * tile.k;
           if (in_place && j == 0) tile.ahead = tile.a + kernel.rows * tile.a_row_stride;
           tile.rows = std::min(kernel.rows, rows - i);
           tile.c = c + i * tile.c_row_stride + j;
@@ -248,6 +262,13 @@ void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, con
       }
     }
     if (out.c == nullptr) (*out.store)(c, padded, first, rows, 0, n);
+  };
+  share_out(ceil_div(m, task_rows), [&](int64_t part) {
+    const int64_t first = part * task_rows;
+    const int64_t rows = std::min(task_rows, m - first);
+    a.with(first, rows, [&](PackPanels<T> pack_a, const GemmRows<T>& rows_of_a) {
+      multiply(first, rows, pack_a, rows_of_a);
+    });
   });
 }
 
@@ -297,8 +318,8 @@ void gemm_deep(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, con
 /// The products of `parts` parts of the depths, each in one thread, then their sum in order.
 template <typename T>
 void gemm_by_depth(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, int64_t parts,
-                   PackPanels<T> pack_a, PackPanels<T> pack_b, const GemmOutput<T>& out,
-                   GemmRows<T> rows_of_a) {
+                   const GemmLanes<T>& a, PackPanels<T> pack_b, const GemmOutput<T>& out) {
+  const GemmRows<T>& rows_of_a = a.rows();
   const int64_t depths = round_up(ceil_div(k, parts), gemm_depth_unit);
   parts = ceil_div(k, depths);
   const Scratch memory(static_cast<size_t>(parts * m * n) * sizeof(T));
@@ -317,7 +338,8 @@ void gemm_by_depth(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k,
       const T* const first = rows_of_a.data + begin * rows_of_a.depth_stride;
       return gemm_deep<T>(kernel, m, n, count, first, rows_of_a.depth_stride, from_begin(pack_b), own.c);
     }
-    gemm<T>(kernel, m, n, count, from_begin(pack_a), from_begin(pack_b), own);
+    const auto pack_a = from_begin(a.pack());
+    gemm<T>(kernel, m, n, count, GemmLanes<T>::in_memory(pack_a), from_begin(pack_b), own);
   });
   for (int64_t part = 1; part < parts; ++part) {
     const T* const more = sums + part * m * n;
@@ -330,21 +352,26 @@ void gemm_by_depth(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k,
 }  // namespace
 
 template <typename T>
-void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a,
-          PackPanels<T> pack_b, const GemmOutput<T>& out, GemmRows<T> rows_of_a) {
+bool gemm_cuts_depths(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k) {
+  return depth_parts(m, n, k, kernel) > 1;
+}
+
+template <typename T>
+void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const GemmLanes<T>& a,
+          PackPanels<T> pack_b, const GemmOutput<T>& out) {
   if (m == 0 || n == 0) return;
-  if (const int64_t parts = depth_parts(m, n, k, kernel); parts > 1) {
-    return gemm_by_depth(kernel, m, n, k, parts, pack_a, pack_b, out, rows_of_a);
+  if (const int64_t parts = depth_parts(m, n, k, kernel); parts > 1 && a.are_there()) {
+    return gemm_by_depth(kernel, m, n, k, parts, a, pack_b, out);
   }
   if (const Blocking cut = block(m, n, k, kernel); is_tall<T>(m, n, k, cut)) {
-    return gemm_tall(kernel, m, n, k, cut, pack_a, pack_b, out, rows_of_a);
+    return gemm_tall(kernel, m, n, k, cut, a, pack_b, out);
   }
   const TileChoice choice(sizeof(T) == sizeof(float) ? "gemm32" : "gemm64", m, n, k, blocking_ways);
   const Blocking cut = recut(block(m, n, k, kernel), choice.way(), kernel);
   PackedRows<T> packed_a(std::min(cut.outer_rows, m), k, cut.kc, kernel.rows);
   for (int64_t outer = 0; outer < m; outer += cut.outer_rows) {
     const int64_t rows = std::min(cut.outer_rows, m - outer);
-    packed_a.pack(outer, rows, pack_a);
+    packed_a.pack(outer, rows, a);
     const int64_t row_tasks = ceil_div(rows, cut.task_rows);
     const int64_t column_tasks = ceil_div(n, cut.task_columns);
     share_out(row_tasks * column_tasks, [&](int64_t part) {
@@ -380,9 +407,11 @@ void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPane
   }
 }
 
-template void gemm<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t, PackPanels<float>,
-                          PackPanels<float>, const GemmOutput<float>&, GemmRows<float>);
-template void gemm<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t, PackPanels<double>,
-                           PackPanels<double>, const GemmOutput<double>&, GemmRows<double>);
+template bool gemm_cuts_depths<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t);
+template bool gemm_cuts_depths<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t);
+template void gemm<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t, const GemmLanes<float>&,
+                          PackPanels<float>, const GemmOutput<float>&);
+template void gemm<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t, const GemmLanes<double>&,
+                           PackPanels<double>, const GemmOutput<double>&);
 
 }  // namespace lazuli::templates

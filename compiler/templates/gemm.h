@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
 #include <lazuli/compiler/templates/kernels.h>
@@ -65,15 +66,69 @@ struct GemmRows {
   int64_t depth_stride = 1;
 };
 
-/// out = a · b for an m × k and a k × n operand (T is float or double), by `kernel`. k may be zero. Where
-/// packing would not pay, `rows_of_a` are read where they are; they are what `pack_a` packs.
+/// Uses lanes that are there: `pack` packs them, and `rows` are where they lie, if they do. Both count lanes
+/// from the first of them.
 template <typename T>
-void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, PackPanels<T> pack_a,
-          PackPanels<T> pack_b, const GemmOutput<T>& out, GemmRows<T> rows_of_a = {});
+using UseLanes = FunctionRef<void(PackPanels<T> pack, GemmRows<T> rows)>;
 
-extern template void gemm<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t, PackPanels<float>,
-                                 PackPanels<float>, const GemmOutput<float>&, GemmRows<float>);
-extern template void gemm<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t, PackPanels<double>,
-                                  PackPanels<double>, const GemmOutput<double>&, GemmRows<double>);
+/// Makes lanes [first, first + count), and has them used, once for all depths.
+template <typename T>
+using MakeLanes = FunctionRef<void(int64_t first, int64_t count, UseLanes<T> use)>;
+
+/// An operand of a product. Either all of its lanes are there from the start, or they are made when they are
+/// needed: each of them once.
+template <typename T>
+class GemmLanes {
+ public:
+  /// Where packing would not pay, `rows` are read where they are; they are what `pack` packs.
+  static GemmLanes in_memory(PackPanels<T> pack, GemmRows<T> rows = {}) {
+    GemmLanes lanes;
+    lanes.pack_ = pack;
+    lanes.rows_ = rows;
+    return lanes;
+  }
+  static GemmLanes made_by(MakeLanes<T> make) {
+    GemmLanes lanes;
+    lanes.make_ = make;
+    return lanes;
+  }
+
+  bool are_there() const { return pack_.has_value(); }
+  const PackPanels<T>& pack() const { return *pack_; }
+  const GemmRows<T>& rows() const { return rows_; }
+
+  /// Calls `use` with lanes [first, first + count); see `UseLanes`.
+  template <typename Use>
+  void with(int64_t first, int64_t count, Use&& use) const {
+    if (!are_there()) return (*make_)(first, count, use);
+    const auto pack = [&](int64_t lane, int64_t lanes, int64_t k_first, int64_t k_count, int64_t width,
+                          T* panels) { (*pack_)(first + lane, lanes, k_first, k_count, width, panels); };
+    GemmRows<T> rows = rows_;
+    if (rows.data != nullptr) rows.data += first * rows.row_stride;
+    use(pack, rows);
+  }
+
+ private:
+  GemmLanes() = default;
+
+  std::optional<PackPanels<T>> pack_;
+  std::optional<MakeLanes<T>> make_;
+  GemmRows<T> rows_;
+};
+
+/// Whether the depths of such a product are shared out to the threads, which then need all lanes at a time:
+/// those of `a` had better be there.
+template <typename T>
+bool gemm_cuts_depths(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k);
+
+/// out = a · b for an m × k and a k × n operand (T is float or double), by `kernel`. k may be zero.
+template <typename T>
+void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const GemmLanes<T>& a,
+          PackPanels<T> pack_b, const GemmOutput<T>& out);
+
+extern template void gemm<float>(const GemmKernel<float>&, int64_t, int64_t, int64_t, const GemmLanes<float>&,
+                                 PackPanels<float>, const GemmOutput<float>&);
+extern template void gemm<double>(const GemmKernel<double>&, int64_t, int64_t, int64_t,
+                                  const GemmLanes<double>&, PackPanels<double>, const GemmOutput<double>&);
 
 }  // namespace lazuli::templates

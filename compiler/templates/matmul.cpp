@@ -8,9 +8,11 @@
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/gemv.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/made_rows.h>
 #include <lazuli/compiler/templates/matmul_result.h>
 #include <lazuli/compiler/templates/packing.h>
 #include <lazuli/compiler/templates/scratch.h>
+#include <lazuli/compiler/templates/share_out.h>
 #include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::templates {
@@ -33,6 +35,9 @@ struct Product {
   MatrixView a;
   MatrixView b;
   MatmulResult result;
+  RowSource source;  ///< where it makes rows, they are a's, which has a dtype only
+
+  bool makes_a() const { return source.make != nullptr; }
 };
 
 template <typename T>
@@ -188,8 +193,9 @@ template <typename T>
 bool reads_in_place(const MatmulProblem& problem) {
   const bool b_fits = problem.b.column_stride == 1 || (std::is_same_v<T, float> && problem.b.row_stride == 1);
   return is_native<T>(problem.a.dtype) && is_native<T>(problem.b.dtype) && is_native<T>(problem.out_dtype) &&
-         b_fits && problem.take == nullptr && problem.alpha == 1 && problem.beta == 0 && problem.k > 0 &&
-         problem.k <= small_depth && problem.m * problem.n * problem.k <= small_work;
+         b_fits && problem.holes.make == nullptr && problem.holes.take == nullptr && problem.alpha == 1 &&
+         problem.beta == 0 && problem.k > 0 && problem.k <= small_depth &&
+         problem.m * problem.n * problem.k <= small_work;
 }
 
 /// x (few rows) times weights: `swapped` where x is the right operand, so that results are columns.
@@ -227,7 +233,7 @@ void few_rows_product(const Product& product, bool swapped) {
 
 template <typename T>
 void multiply_panels(const Product& product, const GemmKernel<T>& kernel, int64_t n, int64_t k,
-                     PackPanels<T> pack_a, PackPanels<T> pack_b, GemmRows<T> rows_of_a = {}) {
+                     const GemmLanes<T>& a, PackPanels<T> pack_b) {
   const auto store = [&](const T* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) {
     product.result.store(block, stride, row, rows, column, columns);
@@ -237,23 +243,32 @@ void multiply_panels(const Product& product, const GemmKernel<T>& kernel, int64_
   out.c = product.result.in_place<T>();
   out.c_row_stride = product.result.in_place_row_stride();
   out.store = &store_block;
-  gemm<T>(kernel, product.m, n, k, pack_a, pack_b, out, rows_of_a);
+  gemm<T>(kernel, product.m, n, k, a, pack_b, out);
 }
 
-template <typename T>
-void packed_product(const Product& product) {
-  const LanesView a = left_lanes(product.a);
-  const LanesView b = right_lanes(product.b);
-  const auto panels_of = [](const LanesView& view) {
-    return [view](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width, T* panels) {
-      pack_panels(view, first, count, k_first, k_count, width, panels);
-    };
+/// A product of panels that `pack` packs, of both operands, of `k` depths as it counts them.
+template <typename T, typename Pack>
+void product_of_panels(const Product& product, const GemmKernel<T>& kernel, int64_t k, Pack pack) {
+  const auto panels_of = [pack](const LanesView& view) {
+    return [pack, view](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
+                        T* panels) { pack(view, first, count, k_first, k_count, width, panels); };
   };
+  const auto pack_b = panels_of(right_lanes(product.b));
+  if (product.makes_a()) {
+    const auto make_a = make_lanes<T>(product.source, pack);
+    return multiply_panels<T>(product, kernel, product.n, k, GemmLanes<T>::made_by(make_a), pack_b);
+  }
+  const auto pack_a = panels_of(left_lanes(product.a));
   GemmRows<T> rows_of_a;
   if (is_native<T>(product.a.dtype) && (product.a.column_stride == 1 || product.a.row_stride == 1)) {
     rows_of_a = {reinterpret_cast<const T*>(product.a.data), product.a.row_stride, product.a.column_stride};
   }
-  multiply_panels<T>(product, gemm_kernel<T>(), product.n, product.k, panels_of(a), panels_of(b), rows_of_a);
+  multiply_panels<T>(product, kernel, product.n, k, GemmLanes<T>::in_memory(pack_a, rows_of_a), pack_b);
+}
+
+template <typename T>
+void packed_product(const Product& product) {
+  product_of_panels<T>(product, gemm_kernel<T>(), product.k, pack_panels<T>);
 }
 
 template <typename T>
@@ -272,24 +287,60 @@ void complex_product(const Product& product) {
       pack_complex_right(b, lane, lanes, k_first, k_count, width, panel);
     });
   };
-  multiply_panels<T>(product, gemm_kernel<T>(), product.n * 2, product.k * 2, pack_a, pack_b);
+  multiply_panels<T>(product, gemm_kernel<T>(), product.n * 2, product.k * 2, GemmLanes<T>::in_memory(pack_a),
+                     pack_b);
 }
 
 /// Two bfloat16 operands by dot products of pairs.
 void bfloat16_product(const Product& product, const GemmKernel<float>& kernel) {
-  const auto panels_of = [k = product.k](const LanesView& view) {
-    return [view, k](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                     float* panels) {
-      pack_bfloat16_pairs(view, k, first, count, k_first, k_count, width, panels);
-    };
+  const auto pack = [k = product.k](const LanesView& view, int64_t first, int64_t count, int64_t k_first,
+                                    int64_t k_count, int64_t width, float* panels) {
+    pack_bfloat16_pairs(view, k, first, count, k_first, k_count, width, panels);
   };
-  multiply_panels<float>(product, kernel, product.n, ceil_div(product.k, 2), panels_of(left_lanes(product.a)),
-                         panels_of(right_lanes(product.b)));
+  product_of_panels<float>(product, kernel, ceil_div(product.k, 2), pack);
+}
+
+template <typename T>
+void solve(const Product& product);
+
+/// Rows of a that are there now.
+template <typename T>
+void solve_made(Product product, const MadeRows& rows) {
+  product.a = rows.matrix();
+  product.source = {};
+  solve<T>(product);
+}
+
+/// Few columns, by which each row of a is multiplied while it is in the second-level cache.
+template <typename T>
+void made_rows_by_few_columns(const Product& product) {
+  const int64_t row_bytes = std::max<int64_t>(product.k * product.a.dtype.size(), 1);
+  const int64_t fitting = std::max<int64_t>(cache_sizes().l2 / 4 / row_bytes, 1);
+  const int64_t each = std::clamp<int64_t>(product.m / (4 * num_threads()), 1, fitting);
+  share_out(ceil_div(product.m, each), [&](int64_t part) {
+    const int64_t first = part * each;
+    Product own = product;
+    own.m = std::min(each, product.m - first);
+    own.result = product.result.from_row(first);
+    solve_made<T>(own, MadeRows(product.source, first, own.m));
+  });
+}
+
+/// Whether rows are made before all else: there are few, or threads need them all.
+template <typename T>
+bool makes_rows_first(const Product& product) {
+  return product.m <= max_vector_rows || product.m * product.n * product.k <= small_work ||
+         gemm_cuts_depths(gemm_kernel<T>(), product.m, product.n, product.k);
 }
 
 template <typename T>
 void solve(const Product& product) {
-  if (!product.result.complex_product && product.k > 0) {
+  if (product.makes_a()) {
+    if (makes_rows_first<T>(product)) return solve_made<T>(product, MadeRows(product.source));
+    if (product.n <= max_vector_rows && gemv_takes<T>({nullptr, product.a.dtype, product.k, 1})) {
+      return made_rows_by_few_columns<T>(product);
+    }
+  } else if (!product.result.complex_product && product.k > 0) {
     const int64_t work = product.m * product.n * product.k;
     const bool small = is_native<T>(product.a.dtype) && product.k <= small_depth;
     if (small && work <= tiny_work) return small_product<T>(product);
@@ -344,7 +395,7 @@ bool fold_batch(MatmulProblem& problem) {
 constexpr int64_t most_taken_together = 32 << 10;
 
 bool takes_together(const MatmulProblem& problem) {
-  if (problem.take == nullptr || problem.m * problem.n > most_taken_together) return false;
+  if (problem.holes.take == nullptr || problem.m * problem.n > most_taken_together) return false;
   return problem.batch > 1 || (problem.k <= small_depth && problem.m * problem.n * problem.k <= small_work);
 }
 
@@ -358,9 +409,10 @@ void take_together(const MatmulProblem& problem, int64_t begin, int64_t end) {
     }
   };
   MatmulProblem part = problem;
-  part.take = nullptr;
+  part.holes.take = nullptr;
+  part.first_made_row += begin * problem.m;
   part.batch = end - begin;
-  from(part.a, part.a_batch);
+  if (problem.holes.make == nullptr) from(part.a, part.a_batch);
   from(part.b, part.b_batch);
   part.out_dtype = problem.out_dtype == float64 ? float64 : float32;
   part.out_row_stride = problem.n;
@@ -369,7 +421,7 @@ void take_together(const MatmulProblem& problem, int64_t begin, int64_t end) {
   const Scratch memory(static_cast<size_t>(rows * problem.n * part.out_dtype.size()));
   part.out = memory.data();
   matmul(part);
-  (*problem.take)({memory.data(), problem.n, begin * problem.m, rows, 0, problem.n});
+  (*problem.holes.take)({memory.data(), problem.n, begin * problem.m, rows, 0, problem.n});
 }
 
 }  // namespace
@@ -394,8 +446,13 @@ void matmul(const MatmulProblem& given) {
   const bool wide = problem.a.dtype == float64 || problem.b.dtype == float64 || problem.out_dtype == float64;
 
   const auto solve_one = [&](int64_t i) {
-    Product product{problem.m, problem.n, problem.k, problem.a, problem.b, {}};
-    product.a.data += problem.a_batch[i] * problem.a.dtype.size();
+    Product product{problem.m, problem.n, problem.k, problem.a, problem.b, {}, {}};
+    if (problem.holes.make != nullptr) {
+      product.source = {problem.holes.make, problem.a.dtype, problem.first_made_row + i * problem.m,
+                        problem.m, problem.k};
+    } else {
+      product.a.data += problem.a_batch[i] * problem.a.dtype.size();
+    }
     product.b.data += problem.b_batch[i] * problem.b.dtype.size();
     const int64_t out_offset = problem.out_batch[i] * problem.out_dtype.size();
     product.result = {problem.out != nullptr ? problem.out + out_offset : nullptr,
@@ -405,7 +462,7 @@ void matmul(const MatmulProblem& given) {
                       problem.beta,
                       problem.c,
                       complex_product,
-                      problem.take,
+                      problem.holes.take,
                       i * problem.m};
     if (problem.beta != 0) product.result.c.data += problem.c_batch[i] * problem.c.dtype.size();
     if (wide) {

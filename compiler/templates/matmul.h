@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include <lazuli/array/dtype.h>
-#include <lazuli/compiler/result_block.h>
+#include <lazuli/compiler/holes.h>
 
 /// Kernel templates: the blocked, packed loops below matmul, quantized_matmul and
 /// scaled_dot_product_attention, as plain functions over memory. They know nothing of arrays or graphs.
@@ -59,9 +59,11 @@ struct MatmulProblem {
   MatrixView c;
   BatchOffsets c_batch;
 
-  /// Where it is given, gets the products in blocks instead of `out`, unrounded: rows of matrix i follow
-  /// those of matrix i - 1. `alpha` is 1 then, `beta` 0, and nothing is complex.
-  const TakeBlock* take = nullptr;
+  /// `make`, where given, makes the rows of `a`, which has a dtype only then. `take`, where given, gets the
+  /// products in blocks instead of `out`, unrounded; `alpha` is 1 then and `beta` 0. For both, rows of matrix
+  /// i follow those of matrix i - 1. With either, nothing is complex.
+  Holes holes;
+  int64_t first_made_row = 0;  ///< from which `make` counts
 };
 
 /// Solves `problem`; throws std::invalid_argument for dtypes other than those above.

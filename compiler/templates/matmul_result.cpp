@@ -82,6 +82,14 @@ T* MatmulResult::in_place() const {
   return reinterpret_cast<T*>(out);
 }
 
+MatmulResult MatmulResult::from_row(int64_t row) const {
+  MatmulResult rest = *this;
+  if (out != nullptr) rest.out += row * row_stride * dtype.size();
+  if (beta != 0) rest.c.data += row * c.row_stride * c.dtype.size();
+  rest.first_row += row;
+  return rest;
+}
+
 template <typename T>
 void MatmulResult::store(const T* block, int64_t block_row_stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) const {

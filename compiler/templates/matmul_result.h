@@ -24,6 +24,9 @@ struct MatmulResult {
   /// In elements of T.
   int64_t in_place_row_stride() const { return row_stride * (complex_product ? 2 : 1); }
 
+  /// The result of rows from `row` on.
+  MatmulResult from_row(int64_t row) const;
+
   /// Stores the block of rows [row, row + rows) × columns [column, column + columns); where the product is
   /// complex, columns count real numbers.
   template <typename T>

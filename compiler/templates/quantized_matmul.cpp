@@ -7,6 +7,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/made_rows.h>
 #include <lazuli/compiler/templates/matmul_result.h>
 #include <lazuli/compiler/templates/packing.h>
 #include <lazuli/compiler/templates/quantized_codes.h>
@@ -53,6 +54,11 @@ void add_biases(const QuantizedMatrix& w, int64_t first, int64_t rows, float* bi
   for (int64_t r = 0; r < m; ++r) {
     for (int64_t j = 0; j < rows; ++j) products[r * chunk_rows + j] += shares[r * chunk_rows + j];
   }
+}
+
+/// Activations that are made: all of `problem.m` rows.
+RowSource source_of(const QuantizedMatmulProblem& problem, int64_t k) {
+  return {problem.holes.make, problem.dtype, problem.first_row, problem.m, k};
 }
 
 FloatRows float_rows(const QuantizedMatmulProblem& problem, int64_t k, const Scratch& memory) {
@@ -219,9 +225,6 @@ void few_rows_straight(const QuantizedMatmulProblem& problem, const FloatRows& x
 /// Many rows: the packed product, with b dequantized on its way into panels.
 void many_rows(const QuantizedMatmulProblem& problem, int64_t n, int64_t k, const MatmulResult& result) {
   const QuantizedMatrix& w = problem.w;
-  const LanesView x{problem.x, problem.dtype, problem.x_row_stride, 1};
-  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          float* panels) { pack_panels(x, first, count, k_first, k_count, width, panels); };
   const auto pack_panel = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
                               float* panel) {
     if (!problem.transpose) {
@@ -250,8 +253,11 @@ void many_rows(const QuantizedMatmulProblem& problem, int64_t n, int64_t k, cons
   const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) { result.store(block, stride, row, rows, column, columns); };
   const StoreBlock<float> store_block(store);
-  gemm<float>(kernels().gemm_float, problem.m, n, k, pack_a, pack_b,
-              {result.in_place<float>(), result.in_place_row_stride(), &store_block});
+  const GemmOutput<float> out{result.in_place<float>(), result.in_place_row_stride(), &store_block};
+  const LanesView x{problem.x, problem.dtype, problem.x_row_stride, 1};
+  with_float_lanes(x, source_of(problem, k), [&](const GemmLanes<float>& lanes) {
+    gemm<float>(kernels().gemm_float, problem.m, n, k, lanes, pack_b, out);
+  });
 }
 
 }  // namespace
@@ -271,15 +277,24 @@ void quantized_matmul(const QuantizedMatmulProblem& problem) {
   result.dtype = problem.dtype;
   result.row_stride = problem.out_row_stride;
   if (problem.m > max_vector_rows || k == 0) {
-    result.take = problem.take;
+    result.take = problem.holes.take;
     result.first_row = problem.first_row;
     return many_rows(problem, n, k, result);
   }
+  if (problem.holes.make != nullptr) {
+    const MadeRows made(source_of(problem, k));
+    QuantizedMatmulProblem there = problem;
+    there.holes.make = nullptr;
+    there.x = made.data();
+    there.x_row_stride = made.row_stride();
+    return quantized_matmul(there);
+  }
   const bool widened = problem.dtype != float32;
   const int64_t x_elements = widened ? round_up(problem.m * k, 16) : 0;
-  const int64_t out_elements = problem.take != nullptr ? problem.m * n : 0;
+  const TakeBlock* const take = problem.holes.take;
+  const int64_t out_elements = take != nullptr ? problem.m * n : 0;
   const Scratch memory(static_cast<size_t>(x_elements + out_elements) * sizeof(float));
-  if (problem.take != nullptr) {
+  if (take != nullptr) {
     // A few columns of a few rows are too little to be handed on alone.
     result.out = reinterpret_cast<std::byte*>(memory.as<float>() + x_elements);
     result.dtype = float32;
@@ -293,7 +308,7 @@ void quantized_matmul(const QuantizedMatmulProblem& problem) {
   } else {
     few_rows_straight(problem, x, result);
   }
-  if (problem.take != nullptr) (*problem.take)({result.out, n, problem.first_row, problem.m, 0, n});
+  if (take != nullptr) (*take)({result.out, n, problem.first_row, problem.m, 0, n});
 }
 
 }  // namespace lazuli::templates

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include <lazuli/array/dtype.h>
-#include <lazuli/compiler/result_block.h>
+#include <lazuli/compiler/holes.h>
 
 namespace lazuli::templates {
 
@@ -70,8 +70,8 @@ struct QuantizedMatmulProblem {
   bool transpose = true;
   std::byte* out = nullptr;
   int64_t out_row_stride = 0;
-  const TakeBlock* take = nullptr;  ///< where given, gets the results in blocks, unrounded, instead of `out`
-  int64_t first_row = 0;            ///< from which it counts rows
+  Holes holes;  ///< `make`, where given, makes `x`; `take` gets the results in blocks, unrounded, not `out`
+  int64_t first_row = 0;  ///< from which they count rows
 };
 
 /// Solves `problem`; throws std::invalid_argument for bits, group sizes or dtypes other than those above.
@@ -123,10 +123,11 @@ void unpack_quantized_rows(const std::byte* packed, const int32_t* rows, int64_t
 
 /// out = x · wᵀ with packed w ([n, k]); `x` is [m, k] and `out` [m, n], both of `dtype` (float32, float16
 /// or bfloat16) with unit stride along their last dimension. Row strides count elements.
-/// Where `take` is given it gets the results in blocks, unrounded, instead of `out`.
+/// Where `make` is given it makes the rows of `x`; where `take` is, it gets the results in blocks, unrounded,
+/// instead of `out`.
 void packed_quantized_matmul(const std::byte* x, Dtype dtype, int64_t m, int64_t x_row_stride,
                              const std::byte* packed, std::byte* out, int64_t out_row_stride,
-                             Activations activations, const TakeBlock* take = nullptr);
+                             Activations activations, const Holes& holes = {});
 
 /// Writes rows [first, first + count) of the packed matrix to `out` ([count, columns], of `dtype`).
 void dequantize_packed(const std::byte* packed, int64_t first, int64_t count, std::byte* out, Dtype dtype);

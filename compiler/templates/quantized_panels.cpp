@@ -5,6 +5,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/made_rows.h>
 #include <lazuli/compiler/templates/matmul_result.h>
 #include <lazuli/compiler/templates/packing.h>
 #include <lazuli/compiler/templates/quantized_layout.h>
@@ -47,6 +48,7 @@ struct Input {
   Dtype dtype = float32;
   int64_t rows = 0;
   int64_t row_stride = 0;
+  RowSource source;  ///< where it makes rows, they are these, and `x` is null
 
   /// One row as floats: where it lies, or widened into `buffer`.
   const float* row(int64_t r, int64_t columns, float* buffer) const {
@@ -190,17 +192,33 @@ void int8_activations(const Weights& weights, const Input& input, const MatmulRe
   int8_t* codes = memory.as<int8_t>();
   float* steps = reinterpret_cast<float*>(memory.data() + code_bytes);
   float* sums = steps + input.rows * groups;
-  constexpr int64_t rows_a_part = 4;
+  const auto quantize_row = [&](const float* x, int64_t r) {
+    for (int64_t g = 0; g < groups; ++g) {
+      int32_t sum = 0;
+      const float step =
+          table.quantize_group(x + g * group_size, group_size, codes + r * k + g * group_size, &sum);
+      steps[r * groups + g] = step;
+      sums[r * groups + g] = step * static_cast<float>(sum);
+    }
+  };
+  // Few at a time, so that what is made of them is quantized while it is in the nearest caches. Making rows
+  // takes longer than quantizing them: fewer are worth another thread.
+  constexpr int64_t most_rows_a_part = 4;
+  constexpr int64_t made_for_a_thread = 8 << 10;
+  const int64_t useful = input.source.make == nullptr ? 1 : input.rows * k / made_for_a_thread;
+  const int64_t parts = std::clamp<int64_t>(useful, 1, num_threads());
+  const int64_t rows_a_part = std::min(ceil_div(input.rows, parts), most_rows_a_part);
   parallel_for(ceil_div(input.rows, rows_a_part), [&](int64_t part) {
     const Scratch row_memory(static_cast<size_t>(k) * sizeof(float));
-    for (int64_t r = part * rows_a_part; r < std::min((part + 1) * rows_a_part, input.rows); ++r) {
-      const float* x = input.row(r, k, row_memory.as<float>());
-      for (int64_t g = 0; g < groups; ++g) {
-        int32_t sum = 0;
-        const float step =
-            table.quantize_group(x + g * group_size, group_size, codes + r * k + g * group_size, &sum);
-        steps[r * groups + g] = step;
-        sums[r * groups + g] = step * static_cast<float>(sum);
+    const int64_t first = part * rows_a_part;
+    const int64_t count = std::min(rows_a_part, input.rows - first);
+    if (input.source.make != nullptr) {
+      const MadeRows made(input.source, first, count);
+      const Input there{made.data(), input.dtype, count, made.row_stride(), {}};
+      for (int64_t r = 0; r < count; ++r) quantize_row(there.row(r, k, row_memory.as<float>()), first + r);
+    } else {
+      for (int64_t r = first; r < first + count; ++r) {
+        quantize_row(input.row(r, k, row_memory.as<float>()), r);
       }
     }
   });
@@ -210,9 +228,6 @@ void int8_activations(const Weights& weights, const Input& input, const MatmulRe
 /// Float activations in many rows: the packed product, whose panels of b are made from ours.
 void float_gemm(const Weights& weights, const Input& input, const MatmulResult& result) {
   const Kernels& table = kernels();
-  const LanesView x{input.x, input.dtype, input.row_stride, 1};
-  const auto pack_a = [&](int64_t first, int64_t count, int64_t k_first, int64_t k_count, int64_t width,
-                          float* panels) { pack_panels(x, first, count, k_first, k_count, width, panels); };
   const auto pack_panel = [&](int64_t first, int64_t k_first, int64_t k_count, int64_t width, float* panel) {
     // Widths are multiples of 16 lanes; where the weights end within one, it is filled with zeros.
     for (int64_t lane = 0; lane < width; lane += panel_lanes) {
@@ -233,15 +248,18 @@ void float_gemm(const Weights& weights, const Input& input, const MatmulResult& 
   const auto store = [&](const float* block, int64_t stride, int64_t row, int64_t rows, int64_t column,
                          int64_t columns) { result.store(block, stride, row, rows, column, columns); };
   const StoreBlock<float> store_block(store);
-  gemm<float>(kernels().gemm_float, input.rows, weights.info.rows, weights.info.columns, pack_a, pack_b,
-              {result.in_place<float>(), result.in_place_row_stride(), &store_block});
+  const GemmOutput<float> out{result.in_place<float>(), result.in_place_row_stride(), &store_block};
+  const LanesView x{input.x, input.dtype, input.row_stride, 1};
+  with_float_lanes(x, input.source, [&](const GemmLanes<float>& lanes) {
+    gemm<float>(table.gemm_float, input.rows, weights.info.rows, weights.info.columns, lanes, pack_b, out);
+  });
 }
 
 }  // namespace
 
 void packed_quantized_matmul(const std::byte* x, Dtype dtype, int64_t m, int64_t x_row_stride,
                              const std::byte* packed, std::byte* out, int64_t out_row_stride,
-                             Activations activations, const TakeBlock* take) {
+                             Activations activations, const Holes& holes) {
   if (dtype != float32 && dtype != float16 && dtype != bfloat16) {
     throw std::invalid_argument("[packed_quantized_matmul] x has dtype " + std::string(dtype_name(dtype)) +
                                 "; expected float16, bfloat16 or float32.");
@@ -252,12 +270,15 @@ void packed_quantized_matmul(const std::byte* x, Dtype dtype, int64_t m, int64_t
   result.out = out;
   result.dtype = dtype;
   result.row_stride = out_row_stride;
-  result.take = take;
-  const Input input{x, dtype, m, x_row_stride};
+  result.take = holes.take;
+  const Input input{x, dtype, m, x_row_stride, {holes.make, dtype, 0, m, weights.info.columns}};
   if (activations == Activations::int8) {
     int8_activations(weights, input, result);
   } else if (m >= gemm_rows) {
     float_gemm(weights, input, result);
+  } else if (holes.make != nullptr) {
+    const MadeRows made(input.source);
+    float_activations(weights, {made.data(), dtype, m, made.row_stride(), {}}, result);
   } else {
     float_activations(weights, input, result);
   }

@@ -201,8 +201,11 @@ void run(ExplainOptions options) {
   if (options.shows("kernel")) {
     int number = 0;
     for (const ProgramStep& step : program->steps()) {
-      if (step.kind != FusionUnit::Kind::group && !step.has_epilogue) continue;
-      print_section(fmt::format("kernel {}", ++number), kir::to_text(step.kernel.kernel));
+      const auto print_kernel = [&](const LoweredKernel& kernel) {
+        print_section(fmt::format("kernel {}", ++number), kir::to_text(kernel.kernel));
+      };
+      if (step.has_prologue()) print_kernel(step.prologue);
+      if (step.kind == FusionUnit::Kind::group || step.has_epilogue) print_kernel(step.kernel);
     }
   }
   const bool machine = options.shows("expanded") || options.shows("llvm") || options.shows("asm");

@@ -712,7 +712,7 @@ TEST(TemplateMatmulGemm, OperandsAndResultsComeThroughFunctions) {
   const StoreBlock<double> store_block(store);
   GemmOutput<double> out;
   out.store = &store_block;
-  gemm<double>(kernels().gemm_double, m, n, k, pack_a, pack_b, out);
+  gemm<double>(kernels().gemm_double, m, n, k, GemmLanes<double>::in_memory(pack_a), pack_b, out);
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       double want = 0;
