@@ -30,6 +30,8 @@ constexpr int64_t least_bytes_a_thread = 64 << 10;
 /// How many rows before it is read a part of a row is fetched, where these parts do not follow each other: no
 /// prefetcher sees them coming.
 constexpr int64_t rows_ahead = 2;
+/// How many bytes before it is read an element is fetched, where all follow each other in memory.
+constexpr int64_t bytes_ahead = 2048;
 
 /// The work on one tensor. A `line` is one element of outer and up to `most_columns` of inner, walked along
 /// the length; what was combined so far is a carry for each column.
@@ -49,7 +51,11 @@ class Scan {
     walk_.stream = bytes > cache_sizes().l3 / 2;
     walk_.reverse = problem.reverse;
     walk_.exclusive = !problem.inclusive;
-    if (tiles_ > 1) walk_.ahead = rows_ahead * step();
+    if (tiles_ > 1) {
+      walk_.ahead = rows_ahead * step();
+    } else if (walk_.stream) {
+      walk_.ahead = ceil_div(bytes_ahead, problem.inner * size) * step();
+    }
   }
 
   void run() const {

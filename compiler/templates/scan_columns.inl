@@ -3,7 +3,7 @@
 /// Rows of exactly `groups` groups of vectors, whose carries stay in registers.
 template <typename Op, typename T, int groups, bool exclusive>
 void few_columns_loop(const T* in, T* out, int64_t rows, int64_t step, typename Elements<T>::A* carry,
-                      bool stream) {
+                      bool stream, int64_t ahead) {
   using A = typename Elements<T>::A;
   constexpr int64_t lanes = VectorOf<A>::lanes;
   constexpr int group = Elements<T>::group;
@@ -12,6 +12,10 @@ void few_columns_loop(const T* in, T* out, int64_t rows, int64_t step, typename 
   for (int v = 0; v < vectors; ++v) before[v] = Elements<A>::load(carry + v * lanes);
   stream = stream && is_aligned(out) && step % (group * lanes) == 0;
   for (int64_t row = 0; row < rows; ++row, in += step, out += step) {
+    if (ahead != 0) {
+      constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+      for (int64_t at = ahead; at < ahead + vectors * lanes; at += line) __builtin_prefetch(in + at, 0, 2);
+    }
     Vector<A> results[vectors];
     for (int v = 0; v < vectors; ++v) {
       const Vector<A> now = Op::vector(before[v], Elements<T>::load(in + v * lanes));
@@ -30,11 +34,12 @@ void columns_loop(const T* in, T* out, int64_t rows, int64_t columns, int64_t st
   constexpr int64_t lanes = VectorOf<A>::lanes;
   constexpr int group = Elements<T>::group;
   constexpr int64_t abreast = group * lanes;
-  if (columns == abreast) return few_columns_loop<Op, T, 1, exclusive>(in, out, rows, step, carry, stream);
+  if (columns == abreast)
+    return few_columns_loop<Op, T, 1, exclusive>(in, out, rows, step, carry, stream, ahead);
   if (columns == 2 * abreast)
-    return few_columns_loop<Op, T, 2, exclusive>(in, out, rows, step, carry, stream);
+    return few_columns_loop<Op, T, 2, exclusive>(in, out, rows, step, carry, stream, ahead);
   if (columns == 4 * abreast)
-    return few_columns_loop<Op, T, 4, exclusive>(in, out, rows, step, carry, stream);
+    return few_columns_loop<Op, T, 4, exclusive>(in, out, rows, step, carry, stream, ahead);
   for (int64_t row = 0; row < rows; ++row, in += step, out += step) {
     const bool past_caches = stream && is_aligned(out);
     int64_t j = 0;

@@ -36,9 +36,10 @@ struct RunningCombination {
 };
 
 /// Walks a row with a State that replaces vectors by their results: so many at once as it likes, or as make a
-/// vector in memory.
+/// line in memory.
 template <typename State, typename T, bool reverse>
-void row_loop(const T* in, T* out, int64_t count, typename Elements<T>::A* carry, bool stream) {
+void row_loop(const T* in, T* out, int64_t count, typename Elements<T>::A* carry, bool stream,
+              int64_t ahead) {
   using A = typename Elements<T>::A;
   constexpr int64_t lanes = VectorOf<A>::lanes;
   State state(*carry);
@@ -55,7 +56,9 @@ void row_loop(const T* in, T* out, int64_t count, typename Elements<T>::A* carry
   };
   // What is before the first aligned vector, and what is left behind the last one.
   constexpr int group = Elements<T>::group;
-  constexpr int vectors = State::abreast > group ? State::abreast : group;
+  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  constexpr int least = line > group * lanes ? static_cast<int>(line / lanes) : group;
+  constexpr int vectors = State::abreast > least ? State::abreast : least;
   constexpr int64_t step = vectors * lanes;
   int64_t head = until_aligned(out);
   if (head > count) head = count;
@@ -65,6 +68,9 @@ void row_loop(const T* in, T* out, int64_t count, typename Elements<T>::A* carry
   reverse ? parts(head + body, tail) : parts(0, head);
   for (int64_t n = 0; n < body; n += step) {
     const int64_t i = head + (reverse ? body - step - n : n);
+    if (ahead != 0) {
+      for (int64_t at = i + ahead; at < i + ahead + step; at += line) __builtin_prefetch(in + at, 0, 2);
+    }
     Vector<A> results[vectors];
     for (int v = 0; v < vectors; ++v) results[v] = Elements<T>::load(in + i + v * lanes);
     state.template next<vectors>(results);
@@ -81,7 +87,7 @@ void row_either(const T* in, T* out, int64_t count, typename Elements<T>::A* car
                                                       : row_loop<State<true, false>, T, true>
                         : walk.exclusive ? row_loop<State<false, true>, T, false>
                                      : row_loop<State<false, false>, T, false>;
-  loop(in, out, count, carry, walk.stream);
+  loop(in, out, count, carry, walk.stream, walk.ahead);
 }
 
 template <typename Op, typename A>
