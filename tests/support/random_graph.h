@@ -28,7 +28,13 @@ class RandomGraph {
     const Shape shape = random_shape();
     for (int i = 0; i < inputs; ++i) pool.push_back(input(i == 0 ? shape : related(shape)));
     const int operations = pick(2, 14);
-    for (int i = 0; i < operations; ++i) pool.push_back(step(pool));
+    for (int i = 0; i < operations; ++i) {
+      try {
+        pool.push_back(step(pool));
+      } catch (const TooLarge&) {
+        pool.push_back(pool.back());
+      }
+    }
     std::vector<array> outputs{pool.back()};
     const int more = std::max(0, pick(-2, 3));
     for (int i = 0; i < more; ++i) {
@@ -46,7 +52,12 @@ class RandomGraph {
     return low + static_cast<int>(random_() % static_cast<uint64_t>(high - low + 1));
   }
 
+  /// Outer products of outer products soon have more elements than there is memory for.
+  struct TooLarge {};
+  static constexpr size_t most_elements = size_t{1} << 22;
+
   array done(array a) {
+    if (static_cast<size_t>(a.size()) > most_elements) throw TooLarge();
     if (shakes(a.dtype())) a = a * array(static_cast<float>(1 + shake_of(8)), a.dtype());
     if (one_by_one_) a.eval();
     return a;
