@@ -321,6 +321,7 @@ void KernelEmitter::emit_vector_loop() {
   emit_vector_range(b_.function().getArg(4), b_.function().getArg(5), schedule_.unroll[0], {},
                     [&](const Carried&) {
                       fetch_rows_ahead();
+                      if (options_.streaming && rows_ahead_.empty()) ask_ahead();
                       if (repairs_later && width_.tail == nullptr) {
                         emit_level_with_late_repairs(kernel_.blocks[0], schedule_.vector_level);
                         return Carried();
@@ -342,6 +343,7 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
     if (dim == schedule_.vector_dim) {
       return emit_vector_range(b_.i64(0), extents_[dim], unroll, carried, [&](const Carried& state) {
         prefetch_next_row(number_of_block);
+        ask_ahead();
         writes_row_before ? emit_with_late_step(block, level) : emit_level(block, level);
         Carried next = accumulate(block, state, unroll);
         if (distances) accumulate_distances(next, own, unroll);

@@ -87,4 +87,14 @@ void KernelEmitter::fetch_rows_ahead() {
   }
 }
 
+void KernelEmitter::ask_ahead() {
+  if (width_.tail != nullptr) return;
+  for (const size_t a : schedule_.asked_ahead) {
+    const int64_t bytes = int64_t{width_.lanes} * width_.unroll * kernel_.accesses[a].dtype.size();
+    for (int64_t at = 0; at < bytes; at += 64) {
+      b_.prefetch(b_.offset_bytes(pointers_[a], target_.bytes_ahead + at), 2);
+    }
+  }
+}
+
 }  // namespace lazuli

@@ -111,6 +111,8 @@ class KernelEmitter {
   void find_rows_ahead();
   /// Asks for what stands there at the step at hand.
   void fetch_rows_ahead();
+  /// Asks for what the loop will read some steps further on.
+  void ask_ahead();
 
   // emit_transposed.cpp
   void emit_transposed_outer();

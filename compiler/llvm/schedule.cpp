@@ -47,6 +47,7 @@ class Scheduler {
     find_passes();
     choose_late_pass();
     plan_prefetch();
+    plan_asking_ahead();
     return std::move(schedule_);
   }
 
@@ -292,6 +293,19 @@ class Scheduler {
       for (size_t i = 0; i < read_first.size(); ++i) {
         const bool itself = !busy_ && i % 2 == 0 && read_first.size() > 1;
         schedule_.prefetched[itself ? passes_[n] : fetching].push_back(read_first[i]);
+      }
+    }
+  }
+
+  void plan_asking_ahead() {
+    const bool once = schedule_.form == Schedule::Form::elementwise ||
+                      (schedule_.form == Schedule::Form::rows && passes_.size() == 1);
+    if (target_.bytes_ahead == 0 || !once || schedule_.vector_dim < 0) return;
+    for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
+      const Access& access = kernel_.accesses[a];
+      const bool along = access.strides[schedule_.vector_dim] == StrideClass::unit;
+      if (access.kind == Access::Kind::input && access.dynamic_indices == 0 && along) {
+        schedule_.asked_ahead.push_back(a);
       }
     }
   }

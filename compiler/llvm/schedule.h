@@ -77,6 +77,9 @@ struct Schedule {
   /// meanwhile.
   std::vector<std::vector<size_t>> prefetched;
 
+  /// Inputs that are gone over once, element after element: `Target::bytes_ahead` asks for them.
+  std::vector<size_t> asked_ahead;
+
   /// The innermost level that a block reaches.
   int block_level(const kir::Block& block) const {
     if (form == Form::rows && !block.per_element) return 1;

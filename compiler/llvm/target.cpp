@@ -22,6 +22,11 @@ namespace lazuli {
 namespace {
 
 /// Fills in what follows from single features, which `has` tells.
+/// Measured on these (docs/performance.md); on Zen 4 asking for all lines made reading slower.
+bool fetches_late(const std::string& cpu) {
+  return cpu == "sapphirerapids" || cpu == "emeraldrapids" || cpu == "graniterapids";
+}
+
 template <typename Has>
 void derive(Target& target, const Has& has) {
   const bool avx512 = has("avx512f") && has("avx512bw") && has("avx512vl") && has("avx512dq");
@@ -34,6 +39,7 @@ void derive(Target& target, const Has& has) {
   target.vector_registers = avx512 ? 32 : 16;
   target.vnni = avx512 ? has("avx512vnni") : has("avxvnni");
   target.bf16 = avx512 && has("avx512bf16");
+  target.bytes_ahead = fetches_late(target.cpu) ? 8 << 10 : 0;
   if (target.triple.starts_with("aarch64")) {
     target.vector_registers = 32;
     target.fma = true;

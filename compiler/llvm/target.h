@@ -24,6 +24,10 @@ struct Target {
   bool vnni = false;  ///< 8-bit dot products of vector_bits
   bool bf16 = false;  ///< bfloat16 dot products of vector_bits
 
+  /// How far ahead loops ask for what they read once, where the processor's own fetching falls behind as soon
+  /// as there is arithmetic between two lines; 0 where it does not, and asking only takes places for misses.
+  int64_t bytes_ahead = 0;
+
   int vector_bytes() const { return vector_bits / 8; }
   /// Tables of math functions fit into two registers of AVX-512, which permutes them by one instruction.
   kir::MathForm math_form() const { return avx512 ? kir::MathForm::tables : kir::MathForm::polynomials; }
