@@ -11,6 +11,7 @@
 #include <lazuli/lazuli.h>
 
 #include "support/compare.h"
+#include "support/expect_compiled.h"
 #include "support/settings_scope.h"
 
 namespace lazuli {
@@ -36,19 +37,8 @@ void expect_steps(int steps, const Case& of, const Arrays& in, double tolerance)
   eval(made);
   Arrays expected = of.after(made, in);
   eval(expected);
-  for (JitMode mode : {JitMode::sync, JitMode::off}) {
-    const test::JitModeScope jit(mode);
-    for (int threads : {1, 3}) {
-      const test::ThreadsScope scope(threads);
-      const CompiledFunction compiled = compile([&](const Arrays& x) { return of.after(of.before(x), x); });
-      const Arrays actual = compiled(in);
-      ASSERT_EQ(actual.size(), expected.size());
-      for (size_t i = 0; i < actual.size(); ++i) {
-        EXPECT_EQ(test::difference(actual[i], expected[i], tolerance), "") << "output " << i;
-      }
-      EXPECT_EQ(compiled.kernel_count(), steps);
-    }
-  }
+  test::expect_compiled([&](const Arrays& x) { return of.after(of.before(x), x); }, in, expected, steps,
+                        tolerance);
 }
 
 Arrays norm_of_first(const Arrays& in) {
