@@ -1,10 +1,9 @@
 // Matrix products: float32 in all transpositions and shapes against OpenBLAS, halves, and small batched ones.
 
-// Before Lazuli's headers, as OpenBLAS has a `bfloat16` of its own.
-#ifdef LAZULI_BENCH_OPENBLAS
-#include <cblas.h>
-#endif
+#include <stdexcept>
 
+#include <lazuli/compiler/lapack/library.h>
+#include <lazuli/compiler/lapack/routines.h>
 #include <lazuli/compiler/settings.h>
 #include <lazuli/lazuli.h>
 
@@ -35,23 +34,36 @@ std::string name_of(const Product& s) {
   return name + ' ' + std::string(dtype_name(s.dtype));
 }
 
-#ifdef LAZULI_BENCH_OPENBLAS
-Runnable openblas(const Product& s, const array& a, const array& b) {
-  openblas_set_num_threads(num_threads());
+/// cblas_sgemm, whose order and transpositions are numbers; https://netlib.org/blas/#_cblas.
+using Sgemm = void(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+                   const float* a, int lda, const float* b, int ldb, float beta, float* c, int ldc);
+constexpr int row_major = 101, as_stored = 111, transposed = 112;
+
+/// OpenBLAS as the library itself loads it, for LAPACK: with the processor's best kernels. Null where there
+/// is none.
+Sgemm* openblas_sgemm() {
+  try {
+    if (lapack::find_function("openblas_set_num_threads") == nullptr) return nullptr;
+    return reinterpret_cast<Sgemm*>(lapack::find_function("cblas_sgemm"));
+  } catch (const std::runtime_error&) {
+    return nullptr;
+  }
+}
+
+Runnable openblas(Sgemm* sgemm, const Product& s, const array& a, const array& b) {
+  lapack::set_threads(num_threads());
   const array out = zeros({s.batch, s.m, s.n});
   eval(out);
-  return [s, a, b, out] {
+  return [sgemm, s, a, b, out] {
     const int64_t rows = s.m, columns = s.n, depth = s.k;
     for (int64_t i = 0; i < s.batch; ++i) {
-      cblas_sgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans,
-                  s.transpose_b ? CblasTrans : CblasNoTrans, s.m, s.n, s.k, 1.0f,
-                  a.data<float>() + i * rows * depth, s.transpose_a ? s.m : s.k,
-                  b.data<float>() + i * depth * columns, s.transpose_b ? s.k : s.n, 0.0f,
-                  const_cast<float*>(out.data<float>()) + i * rows * columns, s.n);
+      sgemm(row_major, s.transpose_a ? transposed : as_stored, s.transpose_b ? transposed : as_stored, s.m,
+            s.n, s.k, 1.0f, a.data<float>() + i * rows * depth, s.transpose_a ? s.m : s.k,
+            b.data<float>() + i * depth * columns, s.transpose_b ? s.k : s.n, 0.0f,
+            const_cast<float*>(out.data<float>()) + i * rows * columns, s.n);
     }
   };
 }
-#endif
 
 void measure(Table& table, const Product& s) {
   if (!table.wants(group, name_of(s))) return;
@@ -75,9 +87,9 @@ void measure(Table& table, const Product& s) {
             .operations = 2 * s.batch * m * n * k,
             .limit = s.limit,
             .wanted_share = s.of_limit};
-#ifdef LAZULI_BENCH_OPENBLAS
-  if (s.dtype == float32) work.peers.push_back({"OpenBLAS", openblas(s, a, b), s.of_peer});
-#endif
+  static Sgemm* const sgemm = openblas_sgemm();
+  if (s.dtype == float32 && sgemm != nullptr)
+    work.peers.push_back({"OpenBLAS", openblas(sgemm, s, a, b), s.of_peer});
   for (Peer& peer : peers_of({PeerWork::Kind::matmul,
                               {s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b},
                               {data_of(a), data_of(b)},

@@ -115,8 +115,11 @@ const Instruction* KernelEmitter::product_to_add(const Block& block, const Instr
   const ValueId operand = reduction.operands[0];
   if (reduction.op != Opcode::reduce_sum || !is_floating(reduction.type) || !target_.fma) return nullptr;
   const Instruction& product = kernel_.instructions[operand];
-  return product.op == Opcode::mul && operand >= block.begin && schedule_.is_vector[operand] ? &product
-                                                                                             : nullptr;
+  if (product.op != Opcode::mul || operand < block.begin || !schedule_.is_vector[operand]) return nullptr;
+  // A column's product that is the same at all its points was made once, and comes from a buffer: what it was
+  // made of is not at hand.
+  const bool from_buffer = !crosses_blocks_.empty() && crosses_blocks_[operand];
+  return from_buffer ? nullptr : &product;
 }
 
 /// One step of a block's reductions, which have `total_unroll` chains each. In a tail of rows, lanes that are

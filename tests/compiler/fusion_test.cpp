@@ -140,6 +140,20 @@ TEST(Fusion, GroupsThatGrowLateMakeNoCycle) {
   }
 }
 
+TEST(Fusion, SumsOfProductsThatAreTheSameInAllRowsOfAColumn) {
+  // Such a product is made once a column, before its sum goes over the rows.
+  const auto function = [](const std::vector<array>& in) {
+    const array x = astype(in[0], float32);
+    const array spread = tanh(broadcast_to(mean(x, 0, true), x.shape()));
+    return std::vector<array>{sum(tanh(sum(tanh(x), 0)) * spread, 0) / in[1]};
+  };
+  const test::JitModeScope jit(JitMode::sync);
+  for (const int columns : {1, 7, 16, 33, 70, 300}) {
+    SCOPED_TRACE(columns);
+    kernels(function, {astype(random_matrix(9, columns) * 4.0f, int8), array(9.0f)});
+  }
+}
+
 TEST(Fusion, GroupsThatReadEachOtherElsewhereStayApart) {
   // The maximum over rows of what was normalised over columns is wanted along the columns again: in a square,
   // the extents alone would let both be one kernel.
