@@ -40,10 +40,13 @@ bool AttentionOperation::accepts(int operand, Dtype dtype) const {
 
 void AttentionOperation::execute(std::span<const TensorView> inputs,
                                  std::span<const TensorView> outputs) const {
-  std::vector<std::byte> storage[3];
-  const TensorView queries = with_unit_stride(inputs[0], storage[0]);
-  const TensorView keys = with_unit_stride(inputs[1], storage[1]);
-  const TensorView values = with_unit_stride(inputs[2], storage[2]);
+  const size_t tensor_count = 1 + 2 * parts();
+  std::vector<std::vector<std::byte>> storage(tensor_count);
+  std::vector<TensorView> tensors;
+  for (size_t i = 0; i < tensor_count; ++i) tensors.push_back(with_unit_stride(inputs[i], storage[i]));
+  const TensorView& queries = tensors[0];
+  const TensorView& keys = tensors[1];
+  const TensorView& values = tensors[1 + parts()];
   const TensorView& out = outputs[0];
 
   templates::AttentionProblem problem;
@@ -53,10 +56,11 @@ void AttentionOperation::execute(std::span<const TensorView> inputs,
   problem.query_length = queries.shape[2].hint();
   problem.key_length = keys.shape[2].hint();
   problem.head_dim = queries.shape[3].hint();
-  problem.value_dim = values.shape[3].hint();
+  problem.value_dim = out.shape[3].hint();
   problem.queries = heads_of(queries);
   problem.keys = heads_of(keys);
   problem.values = heads_of(values);
+  describe(tensors, problem);
   problem.out = out.data;
   problem.out_dtype = out.dtype;
   problem.out_batch_stride = out.strides[0];
@@ -67,7 +71,7 @@ void AttentionOperation::execute(std::span<const TensorView> inputs,
   problem.causal = settings_.causal;
   problem.window = settings_.window;
 
-  size_t next = 3;
+  size_t next = tensor_count;
   if (settings_.has_mask) {
     const TensorView& mask = inputs[next++];
     problem.mask = {mask.data,       mask.dtype,      mask.strides[0],

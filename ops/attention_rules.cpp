@@ -32,7 +32,7 @@ array rows_of(const array& a, Dim first, Dim count) {
 }  // namespace
 
 array AttentionOperation::composed(const std::vector<array>& inputs) const {
-  return composed(inputs, 0, inputs[0].shape(2));
+  return composed(whole(inputs), 0, inputs[0].shape(2));
 }
 
 array AttentionOperation::composed(const std::vector<array>& inputs, Dim first, Dim queries) const {
@@ -101,9 +101,11 @@ array AttentionOperation::composed(const std::vector<array>& inputs, Dim first, 
 Differentials AttentionOperation::vjp(const Application& at, const Differentials& cotangents,
                                       const std::vector<bool>& wanted) const {
   // A block of queries at a time, so that there need not be the scores of all at once.
-  const auto function = [this](const std::vector<array>& inputs) {
+  const auto function = [this](const std::vector<array>& operands) {
+    const std::vector<array> inputs = whole(operands);
     const Dim queries = inputs[0].shape(2);
-    if (queries.hint() < many_queries || queries < many_queries) return std::vector{composed(inputs)};
+    if (queries.hint() < many_queries || queries < many_queries)
+      return std::vector{composed(inputs, 0, queries)};
     const Dim size = (queries + (query_blocks - 1)) / query_blocks;
     std::vector<array> blocks;
     for (int i = 0; i < query_blocks; ++i) {
@@ -117,7 +119,7 @@ Differentials AttentionOperation::vjp(const Application& at, const Differentials
 
 std::vector<array> AttentionOperation::vmap(std::span<const array> inputs, const std::vector<bool>& batched,
                                             Dim batch) const {
-  const size_t tensors = 3 + static_cast<size_t>(settings_.has_mask);
+  const size_t tensors = 1 + 2 * parts() + static_cast<size_t>(settings_.has_mask);
   if (std::find(batched.begin() + static_cast<std::ptrdiff_t>(tensors), batched.end(), true) !=
       batched.end()) {
     // Sinks or lengths that differ between members: the kernel takes one for all.

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <lazuli/array/array.h>
 #include <lazuli/array/stream.h>
@@ -53,5 +54,27 @@ struct CacheAttentionOptions {
 array attention_over_cache(const array& queries, const array& keys, const array& values,
                            const array& key_length, float scale, const CacheAttentionOptions& options = {},
                            StreamOrDevice s = {});
+
+/// `scaled_dot_product_attention` whose keys and values are what `quantize` gives in the affine mode, {codes,
+/// scales, biases}: codes [B, K, S, D * bits / 32], scales and biases [B, K, S, D / group_size], likewise for
+/// V; groups of 64 and 4 bits if not given. Codes are read where they lie. Up to 16 queries a key head meet
+/// 4 and 8 bits as whole numbers of 16 bits, and so do the weights of values, to 2^-15 of the largest among
+/// some keys; everything else is as with the elements themselves. The dtype of the result is that of queries
+/// and scales, promoted. Gradients go to queries, scales and biases. Throws std::invalid_argument as the
+/// plain one does, and where the parts do not belong together.
+array quantized_scaled_dot_product_attention(const array& queries, const std::vector<array>& keys,
+                                             const std::vector<array>& values, float scale,
+                                             const std::string& mask_mode = "",
+                                             std::optional<array> mask_arr = {},
+                                             const std::optional<array>& sinks = {},
+                                             std::optional<int> group_size = std::nullopt,
+                                             std::optional<int> bits = std::nullopt, StreamOrDevice s = {});
+
+/// The same over caches: see `attention_over_cache`.
+array attention_over_quantized_cache(const array& queries, const std::vector<array>& keys,
+                                     const std::vector<array>& values, const array& key_length, float scale,
+                                     const CacheAttentionOptions& options = {},
+                                     std::optional<int> group_size = std::nullopt,
+                                     std::optional<int> bits = std::nullopt, StreamOrDevice s = {});
 
 }  // namespace lazuli::fast

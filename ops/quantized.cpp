@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <lazuli/ops/affine_format.h>
 #include <lazuli/ops/creation.h>
 #include <lazuli/ops/elementwise.h>
 #include <lazuli/ops/elementwise_table.h>
@@ -15,19 +16,8 @@
 
 namespace lazuli {
 
-namespace {
-
-struct Format {
-  int group_size;
-  int bits;
-};
-
-Format checked_format(std::optional<int> group_size, std::optional<int> bits, const std::string& mode,
-                      const std::string& name) {
-  if (mode != "affine") {
-    throw std::invalid_argument("[" + name + "] there is no mode \"" + mode + "\"");
-  }
-  const Format format{group_size.value_or(64), bits.value_or(4)};
+AffineFormat affine_format(std::optional<int> group_size, std::optional<int> bits, const std::string& name) {
+  const AffineFormat format{group_size.value_or(64), bits.value_or(4)};
   if (format.group_size != 32 && format.group_size != 64 && format.group_size != 128) {
     throw std::invalid_argument("[" + name + "] the group size must be 32, 64 or 128, not " +
                                 std::to_string(format.group_size));
@@ -39,13 +29,8 @@ Format checked_format(std::optional<int> group_size, std::optional<int> bits, co
   return format;
 }
 
-void require_no_global_scale(const std::optional<array>& global_scale, const std::string& name) {
-  if (global_scale) throw std::invalid_argument("[" + name + "] the affine mode has no global scale");
-}
-
-/// Checks that codes, scales and biases belong together.
-void check_parts(const array& w, const array& scales, const array& biases, Format format,
-                 const std::string& name) {
+void check_affine_parts(const array& w, const array& scales, const array& biases, AffineFormat format,
+                        const std::string& name) {
   const auto fail = [&](const std::string& what) { throw std::invalid_argument("[" + name + "] " + what); };
   if (w.dtype() != uint32) fail("the codes must be uint32, not " + std::string(dtype_name(w.dtype())));
   if (!issubdtype(scales.dtype(), floating) || scales.dtype() != biases.dtype()) {
@@ -60,6 +45,20 @@ void check_parts(const array& w, const array& scales, const array& biases, Forma
   }
 }
 
+namespace {
+
+AffineFormat checked_format(std::optional<int> group_size, std::optional<int> bits, const std::string& mode,
+                            const std::string& name) {
+  if (mode != "affine") {
+    throw std::invalid_argument("[" + name + "] there is no mode \"" + mode + "\"");
+  }
+  return affine_format(group_size, bits, name);
+}
+
+void require_no_global_scale(const std::optional<array>& global_scale, const std::string& name) {
+  if (global_scale) throw std::invalid_argument("[" + name + "] the affine mode has no global scale");
+}
+
 const array& required_biases(const std::optional<array>& biases, const std::string& name) {
   if (!biases) throw std::invalid_argument("[" + name + "] the affine mode needs biases");
   return *biases;
@@ -69,7 +68,7 @@ void require_no_biases(const std::optional<array>& biases, const std::string& mo
   if (biases) throw std::invalid_argument("[" + name + "] the mode \"" + mode + "\" has no biases");
 }
 
-array dequantized(const array& w, const array& scales, const array& biases, Format format, Dtype dtype,
+array dequantized(const array& w, const array& scales, const array& biases, AffineFormat format, Dtype dtype,
                   StreamOrDevice s) {
   // [rows, groups, blocks, codes]: the groups' scales broadcast, and the result is in order as it is.
   const int count = codes_per_block(format.bits);
@@ -91,7 +90,7 @@ std::vector<array> quantize(const array& w, std::optional<int> group_size, std::
   if (const auto floats = float_format(mode, group_size, bits, "quantize")) {
     return float_quantize(w, *floats, global_scale, "quantize", s);
   }
-  const Format format = checked_format(group_size, bits, mode, "quantize");
+  const AffineFormat format = checked_format(group_size, bits, mode, "quantize");
   require_no_global_scale(global_scale, "quantize");
   if (!issubdtype(w.dtype(), floating)) {
     throw std::invalid_argument("[quantize] " + std::string(dtype_name(w.dtype())) +
@@ -136,10 +135,10 @@ array dequantize(const array& w, const array& scales, const std::optional<array>
     require_no_biases(biases, mode, "dequantize");
     return float_dequantize(w, scales, *floats, global_scale, dtype.value_or(bfloat16), "dequantize", s);
   }
-  const Format format = checked_format(group_size, bits, mode, "dequantize");
+  const AffineFormat format = checked_format(group_size, bits, mode, "dequantize");
   require_no_global_scale(global_scale, "dequantize");
   const array& bias = required_biases(biases, "dequantize");
-  check_parts(w, scales, bias, format, "dequantize");
+  check_affine_parts(w, scales, bias, format, "dequantize");
   return dequantized(w, scales, bias, format, dtype.value_or(scales.dtype()), s);
 }
 
@@ -152,9 +151,9 @@ array quantized_matmul(array x, array w, array scales, std::optional<array> bias
     require_no_biases(biases, mode, name);
     return float_quantized_matmul(x, w, scales, *floats, transpose, name, s);
   }
-  const Format format = checked_format(group_size, bits, mode, name);
+  const AffineFormat format = checked_format(group_size, bits, mode, name);
   const array& bias = required_biases(biases, name);
-  check_parts(w, scales, bias, format, name);
+  check_affine_parts(w, scales, bias, format, name);
   const Dtype dtype = promote_types(x.dtype(), scales.dtype());
   if (dtype != float32 && dtype != float16 && dtype != bfloat16) {
     throw std::invalid_argument("[" + name + "] " + std::string(dtype_name(dtype)) +
@@ -175,8 +174,8 @@ array quantized_matmul(array x, array w, array scales, std::optional<array> bias
 
 array quantized_take(const array& w, const array& scales, const array& biases, const array& indices,
                      int group_size, int bits, StreamOrDevice s) {
-  const Format format = checked_format(group_size, bits, "affine", "quantized_take");
-  check_parts(w, scales, biases, format, "quantized_take");
+  const AffineFormat format = checked_format(group_size, bits, "affine", "quantized_take");
+  check_affine_parts(w, scales, biases, format, "quantized_take");
   const auto rows = [&](const array& a) { return take(a, indices, 0, s); };
   return dequantized(rows(w), rows(scales), rows(biases), format, scales.dtype(), s);
 }
@@ -184,8 +183,8 @@ array quantized_take(const array& w, const array& scales, const array& biases, c
 array pack_quantized(const array& w, const array& scales, const array& biases, int group_size, int bits,
                      StreamOrDevice s) {
   const StreamContext on(s);
-  const Format format = checked_format(group_size, bits, "affine", "pack_quantized");
-  check_parts(w, scales, biases, format, "pack_quantized");
+  const AffineFormat format = checked_format(group_size, bits, "affine", "pack_quantized");
+  check_affine_parts(w, scales, biases, format, "pack_quantized");
   if (w.ndim() != 2) throw std::invalid_argument("[pack_quantized] the matrix must have two dimensions");
   return lazuli::apply(make_ref<PackQuantizedOperation>(format.group_size, format.bits), {w, scales, biases});
 }

@@ -2,6 +2,7 @@
 #include <lazuli/ops/convolution_operation.h>
 #include <lazuli/ops/gathered_operations.h>
 #include <lazuli/ops/matmul_operation.h>
+#include <lazuli/ops/quantized_attention_operation.h>
 #include <lazuli/ops/quantized_operations.h>
 #include <lazuli/ops/stored_operations.h>
 
@@ -160,22 +161,42 @@ const OperationRegistration<PackedTakeOperation> packed_take_registration(
       return make_ref<PackedTakeOperation>(features, dtype);
     });
 
+AttentionOperation::Settings read_attention_settings(AttributeReader& r) {
+  AttentionOperation::Settings settings;
+  settings.scale = static_cast<float>(r.number("scale"));
+  settings.soft_cap = static_cast<float>(r.number("soft_cap"));
+  settings.window = r.integer("window", 0);
+  settings.causal = r.boolean("causal");
+  settings.has_mask = r.boolean("mask");
+  settings.has_sinks = r.boolean("sinks");
+  settings.has_length = r.boolean("length");
+  settings.dtype = r.dtype("dtype");
+  r.require(is_real_floating(settings.dtype), "dtypes");
+  return settings;
+}
+
+/// Checks the operands from `next` on: the mask, sinks and length that attention may have.
+void check_attention_options(AttributeReader& r, const AttentionOperation::Settings& settings, size_t next) {
+  const auto in = r.inputs();
+  r.require(in.size() == next + static_cast<size_t>(settings.extra_operands()), "operands' numbers");
+  if (settings.has_mask) {
+    const ArraySpec& mask = in[next++];
+    r.require(mask.dtype == bool_ || is_real_floating(mask.dtype), "dtypes");
+    r.require(same_extents(mask.shape, {in[0].shape[0], in[0].shape[1], in[0].shape[2], in[1].shape[2]}),
+              "shapes");
+  }
+  if (settings.has_sinks) {
+    const ArraySpec& sinks = in[next++];
+    r.require(is_real_floating(sinks.dtype) && has_rank(sinks, 1) && at(sinks, 0) == at(in[0], 1), "sinks");
+  }
+  if (settings.has_length) r.require(in[next].dtype == int32 && has_rank(in[next], 0), "lengths");
+}
+
 const OperationRegistration<AttentionOperation> attention_registration(
     "scaled_dot_product_attention", 3, 6, [](AttributeReader& r) -> Ref<const Operation> {
-      AttentionOperation::Settings settings;
-      settings.scale = static_cast<float>(r.number("scale"));
-      settings.soft_cap = static_cast<float>(r.number("soft_cap"));
-      settings.window = r.integer("window", 0);
-      settings.causal = r.boolean("causal");
-      settings.has_mask = r.boolean("mask");
-      settings.has_sinks = r.boolean("sinks");
-      settings.has_length = r.boolean("length");
-      settings.dtype = r.dtype("dtype");
+      const AttentionOperation::Settings settings = read_attention_settings(r);
       const auto made = make_ref<AttentionOperation>(settings);
       const auto in = r.inputs();
-      const int extra = int{settings.has_mask} + int{settings.has_sinks} + int{settings.has_length};
-      r.require(in.size() == static_cast<size_t>(3 + extra), "operands' numbers");
-      r.require(is_real_floating(settings.dtype), "dtypes");
       for (size_t i = 0; i < 3; ++i) {
         r.require(has_rank(in[i], 4) && at(in[i], 0) == at(in[0], 0), "shapes");
         r.require(in[i].dtype == settings.dtype || made->accepts(static_cast<int>(i), in[i].dtype), "dtypes");
@@ -185,18 +206,40 @@ const OperationRegistration<AttentionOperation> attention_registration(
       r.require(kv_heads > 0 && heads % kv_heads == 0 && at(in[2], 1) == kv_heads &&
                     at(in[1], 2) == at(in[2], 2) && at(in[0], 3) == at(in[1], 3),
                 "shapes");
-      size_t next = 3;
-      if (settings.has_mask) {
-        const ArraySpec& mask = in[next++];
-        r.require(mask.dtype == bool_ || is_real_floating(mask.dtype), "dtypes");
-        r.require(same_extents(mask.shape, {in[0].shape[0], in[0].shape[1], in[0].shape[2], in[1].shape[2]}),
-                  "shapes");
+      check_attention_options(r, settings, 3);
+      return made;
+    });
+
+const OperationRegistration<QuantizedAttentionOperation> quantized_attention_registration(
+    "quantized_scaled_dot_product_attention", 7, 10, [](AttributeReader& r) -> Ref<const Operation> {
+      const AttentionOperation::Settings settings = read_attention_settings(r);
+      const int group_size = r.integer("group_size");
+      const int bits = r.integer("bits");
+      r.require(
+          (group_size == 32 || group_size == 64 || group_size == 128) && bits >= 2 && bits <= 8 && bits != 7,
+          "groups or bits");
+      const auto made = make_ref<QuantizedAttentionOperation>(settings, group_size, bits);
+      const auto in = r.inputs();
+      r.require(has_rank(in[0], 4) && (in[0].dtype == settings.dtype || made->accepts(0, in[0].dtype)),
+                "queries");
+      for (const size_t first : {size_t{1}, size_t{4}}) {
+        const ArraySpec& scales = in[first + 1];
+        r.require(in[first].dtype == uint32 && is_real_floating(scales.dtype) &&
+                      scales.dtype == in[first + 2].dtype,
+                  "dtypes");
+        r.require(
+            has_rank(in[first], 4) && has_rank(scales, 4) && same_extents(scales.shape, in[first + 2].shape),
+            "shapes");
+        r.require(int64_t{at(in[first], 3)} * 32 == int64_t{at(scales, 3)} * group_size * bits, "shapes");
+        for (size_t d = 0; d < 3; ++d) {
+          r.require(at(in[first], d) == at(scales, d) && at(in[first], d) == at(in[1], d), "shapes");
+        }
       }
-      if (settings.has_sinks) {
-        const ArraySpec& sinks = in[next++];
-        r.require(is_real_floating(sinks.dtype) && has_rank(sinks, 1) && at(sinks, 0) == heads, "sinks");
-      }
-      if (settings.has_length) r.require(in[next].dtype == int32 && has_rank(in[next], 0), "lengths");
+      const int kv_heads = at(in[1], 1);
+      r.require(at(in[0], 0) == at(in[1], 0) && kv_heads > 0 && at(in[0], 1) % kv_heads == 0 &&
+                    int64_t{at(in[2], 3)} * group_size == at(in[0], 3),
+                "shapes");
+      check_attention_options(r, settings, 7);
       return made;
     });
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include <lazuli/lazuli.h>
 
@@ -17,7 +19,15 @@ struct Heads {
   bool causal = true;
   int window = 0;
   float soft_cap = 0;
+  int bits = 0;  ///< of quantized keys and values, in groups of 64
 };
+
+/// Keys or values as attention takes them, in as many parts as they have.
+std::vector<array> stored(const Heads& h, int length) {
+  const array rows = astype(random::normal({1, h.kv_heads, length, h.dim}), h.dtype);
+  if (h.bits == 0) return {rows};
+  return quantize(rows, 64, h.bits);
+}
 
 void attend(Table& table, const Heads& h) {
   const std::string group = "attention";
@@ -25,21 +35,28 @@ void attend(Table& table, const Heads& h) {
                            std::to_string(h.heads) + "/" + std::to_string(h.kv_heads) + " heads of " +
                            std::to_string(h.dim) + (h.causal && h.queries > 1 ? ", causal" : "") +
                            (h.window > 0 ? ", window " + std::to_string(h.window) : "") +
-                           (h.soft_cap > 0 ? ", soft cap" : "") + " " + std::string(dtype_name(h.dtype));
+                           (h.soft_cap > 0 ? ", soft cap" : "") + " " + std::string(dtype_name(h.dtype)) +
+                           (h.bits > 0 ? ", " + std::to_string(h.bits) + " bits" : "");
   if (!table.wants(group, name)) return;
-  const auto made = [&](int heads, int length) {
-    return astype(random::normal({1, heads, length, h.dim}), h.dtype);
-  };
-  const array q = made(h.heads, h.queries), k = made(h.kv_heads, h.keys), v = made(h.kv_heads, h.keys);
-  const array length(h.keys);
-  eval(q, k, v, length);
+  const array q = astype(random::normal({1, h.heads, h.queries, h.dim}), h.dtype);
+  std::vector<array> operands{q, array(h.keys)};
+  double bytes = 2.0 * static_cast<double>(q.nbytes());
+  for (int i = 0; i < 2; ++i) {
+    for (array& part : stored(h, h.keys)) {
+      bytes += static_cast<double>(part.nbytes());
+      operands.push_back(std::move(part));
+    }
+  }
+  eval(operands);
   fast::CacheAttentionOptions options;
   options.causal = h.causal;
   options.window = h.window;
   options.soft_cap = h.soft_cap;
   const float scale = 1.0f / std::sqrt(static_cast<float>(h.dim));
-  auto compiled = compile([options, scale](const std::vector<array>& in) {
-    return std::vector<array>{fast::attention_over_cache(in[0], in[1], in[2], in[3], scale, options)};
+  auto compiled = compile([options, scale, bits = h.bits](const std::vector<array>& in) {
+    if (bits == 0) return std::vector{fast::attention_over_cache(in[0], in[2], in[3], in[1], scale, options)};
+    return std::vector{fast::attention_over_quantized_cache(
+        in[0], {in[2], in[3], in[4]}, {in[5], in[6], in[7]}, in[1], scale, options, 64, bits)};
   });
   double seen = 0;  // pairs of a query and a key
   for (int i = 0; i < h.queries; ++i) {
@@ -50,11 +67,8 @@ void attend(Table& table, const Heads& h) {
   const bool one = h.queries == 1;
   table.measure({.group = group,
                  .name = name,
-                 .run =
-                     [compiled, q, k, v, length]() mutable {
-                       eval(compiled({q, k, v, length}));
-                     },
-                 .bytes = static_cast<double>(q.nbytes() * 2 + k.nbytes() + v.nbytes()),
+                 .run = [compiled, operands]() mutable { eval(compiled(operands)); },
+                 .bytes = bytes,
                  .operations = 4.0 * h.heads * seen * h.dim,
                  .limit = one                   ? Limit::read
                           : h.dtype == bfloat16 ? Limit::dot_bfloat16
@@ -77,6 +91,12 @@ void bench_attention(Table& table) {
     for (const int dim : {64, 128}) {
       attend(table, {.queries = 1, .keys = 4096, .heads = 512, .kv_heads = 128, .dim = dim, .dtype = dtype});
     }
+  }
+  for (const int bits : {8, 4}) {
+    for (const int dim : {64, 128}) {
+      attend(table, {.queries = 1, .keys = 4096, .heads = 512, .kv_heads = 128, .dim = dim, .bits = bits});
+    }
+    attend(table, {.dim = 128, .bits = bits});
   }
 }
 

@@ -94,8 +94,7 @@ ModelBenchResult bench_model(const lm::CausalModel& model, double weight_bytes,
   result.traces_while_decoding = model.trace_count() - traces_before;
   result.compiled_while_decoding = JitEngine::instance().statistics().compiled - compiled_before;
   result.kernels = model.decode_kernel_count();
-  const double element = model.activations() == lm::Activations::bfloat16 ? 2 : 4;
-  const double row_bytes = 2.0 * config.layers * config.kv_heads * config.head_dim * element;
+  const double row_bytes = static_cast<double>(cache.bytes_a_token());
   result.cache_bytes = row_bytes * cache.capacity();
   result.peak_bytes = static_cast<double>(get_peak_memory());
   result.extra_bytes = result.peak_bytes - weight_bytes - result.cache_bytes;

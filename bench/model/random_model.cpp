@@ -138,7 +138,8 @@ lm::DecoderConfig random_model_config(const std::string& name) {
   throw std::invalid_argument(fmt::format("[bench] no model shape is called \"{}\"", name));
 }
 
-lm::CausalModel random_model(const std::string& name, int bits, std::optional<lm::Activations> activations) {
+lm::CausalModel random_model(const std::string& name, int bits, std::optional<lm::Activations> activations,
+                             const std::optional<lm::Quantization>& cache) {
   lm::DecoderConfig config = random_model_config(name);
   if (bits != 16) config.quantization = lm::Quantization{group_size, bits};
   Maker maker(bits);
@@ -162,7 +163,7 @@ lm::CausalModel random_model(const std::string& name, int bits, std::optional<lm
     maker.ones(path + ".input_layernorm", hidden);
     maker.ones(path + ".post_attention_layernorm", hidden);
   }
-  return {config, maker.take(), activations};
+  return {config, maker.take(), activations, cache};
 }
 
 double operations_a_token(const lm::DecoderConfig& config) {

@@ -19,7 +19,8 @@ lm::DecoderConfig random_model_config(const std::string& name);
 /// A model of that shape with weights made up in memory: quantized to `bits` in groups of 64 with bfloat16
 /// scales, or bfloat16 where `bits` is 16. Nonsense, but every byte and operation is there.
 lm::CausalModel random_model(const std::string& name, int bits,
-                             std::optional<lm::Activations> activations = std::nullopt);
+                             std::optional<lm::Activations> activations = std::nullopt,
+                             const std::optional<lm::Quantization>& cache = std::nullopt);
 
 /// Bytes of weights that a decode step reads: all matrices once, without the rows of an untied embedding
 /// table.

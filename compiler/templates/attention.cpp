@@ -10,6 +10,7 @@
 #include <lazuli/compiler/templates/attention_block.h>
 #include <lazuli/compiler/templates/attention_pairs.h>
 #include <lazuli/compiler/templates/attention_panels.h>
+#include <lazuli/compiler/templates/quantized_codes.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
 #include <lazuli/compiler/thread_pool.h>
@@ -36,8 +37,15 @@ void check_real(Dtype dtype, const char* operand) {
 
 void check(const AttentionProblem& problem) {
   check_real(problem.queries.dtype, "queries");
-  check_real(problem.keys.dtype, "keys");
-  check_real(problem.values.dtype, "values");
+  if (problem.bits > 0) {
+    check_quantized("attention", problem.bits, problem.group_size, problem.key_scales.dtype,
+                    problem.head_dim);
+    check_quantized("attention", problem.bits, problem.group_size, problem.value_scales.dtype,
+                    problem.value_dim);
+  } else {
+    check_real(problem.keys.dtype, "keys");
+    check_real(problem.values.dtype, "values");
+  }
   check_real(problem.out_dtype, "results");
   if (problem.sinks != nullptr) check_real(problem.sinks_dtype, "sinks");
   if (problem.mask.data != nullptr && problem.mask.dtype != bool_) check_real(problem.mask.dtype, "masks");

@@ -57,6 +57,16 @@ struct AttentionProblem {
   HeadsView keys;
   HeadsView values;
 
+  /// Above 0: keys and values are codes of so many bits, in groups of `group_size` along head_dim and
+  /// value_dim (see `QuantizedMatrix`, the affine mode). Their views count uint32 words then, and each has
+  /// scales and biases, float16, bfloat16 or float32.
+  int bits = 0;
+  int group_size = 0;
+  HeadsView key_scales;
+  HeadsView key_biases;
+  HeadsView value_scales;
+  HeadsView value_biases;
+
   std::byte* out = nullptr;
   Dtype out_dtype = float32;
   int64_t out_batch_stride = 0;

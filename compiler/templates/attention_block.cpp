@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <lazuli/array/half.h>
+#include <lazuli/compiler/templates/attention_codes.h>
 #include <lazuli/compiler/templates/attention_pairs.h>
 #include <lazuli/compiler/templates/packing.h>
 #include <lazuli/compiler/templates/scratch.h>
@@ -27,6 +28,13 @@ float read_real(const std::byte* data, Dtype dtype) {
   return *reinterpret_cast<const float*>(data);
 }
 
+/// Rows of a tile of keys or values.
+struct TileRows {
+  const std::byte* data;
+  Dtype dtype;
+  int64_t stride;
+};
+
 class BlockWorker {
  public:
   BlockWorker(const AttentionProblem& problem, const AttentionBlock& block, const AttentionState& state,
@@ -40,16 +48,20 @@ class BlockWorker {
         keys_(problem.keys, block.batch, block.kv_head),
         values_(problem.values, block.batch, block.kv_head),
         few_rows_(rows_ <= attention_vector_rows),
-        read_values_(problem.values.dtype == float32 && problem.value_dim % table_.gemm_float.columns == 0),
+        read_values_(problem.bits == 0 && problem.values.dtype == float32 &&
+                     problem.value_dim % table_.gemm_float.columns == 0),
         pairs_(attention_takes_pairs(problem, few_rows_)),
         scales_late_(problem.scale > 0 && problem.soft_cap <= 0 &&
                      (problem.mask.data == nullptr || problem.mask.dtype == bool_)),
-        memory_(static_cast<size_t>(queries_size() + scores_size() + keys_size() + values_size()) *
+        memory_(static_cast<size_t>(queries_size() + scores_size() + keys_size() + values_size() +
+                                    widened_keys_size()) *
                 sizeof(float)),
         queries_(memory_.as<float>()),
         scores_(queries_ + queries_size()),
         packed_keys_(scores_ + scores_size()),
-        packed_values_(packed_keys_ + keys_size()) {
+        packed_values_(packed_keys_ + keys_size()),
+        widened_keys_(packed_values_ + values_size()) {
+    if (problem.bits > 0) codes_.emplace(problem, block);
     if (!pairs_) return;
     pair_products_.emplace(problem, block, state, few_rows_, panels);
     rows_at_once_ = pair_products_->rows_at_once();
@@ -58,6 +70,7 @@ class BlockWorker {
   void run(bool with_sinks) {
     start(with_sinks);
     if (!pairs_) load_queries();
+    multiplies_codes_ = codes_ && few_rows_ && codes_->take_queries(queries_);
     const int64_t tile = few_rows_ ? few_rows_tile() : key_tile;
     for (int64_t key = block_.key_begin; key < block_.key_end; key += tile) {
       const int64_t count = std::min(tile, block_.key_end - key);
@@ -82,11 +95,15 @@ class BlockWorker {
     return few_rows_ || pairs_ ? 0 : round_up(key_tile, table_.gemm_float.columns) * problem_.head_dim;
   }
   int64_t values_size() const {
-    return few_rows_ || read_values_ || pairs_ ? 0 : key_tile * state_.values_stride;
+    const bool reads = few_rows_ && problem_.bits == 0;
+    return reads || read_values_ || pairs_ ? 0 : key_tile * state_.values_stride;
   }
+  int64_t widened_keys_size() const { return problem_.bits > 0 ? key_tile * problem_.head_dim : 0; }
 
   int64_t few_rows_tile() const {
-    const int64_t row_bytes = std::max<int64_t>(problem_.head_dim * keys_.dtype.size(), 1);
+    const int64_t bytes =
+        problem_.bits > 0 ? problem_.head_dim * problem_.bits / 8 : problem_.head_dim * keys_.dtype.size();
+    const int64_t row_bytes = std::max<int64_t>(bytes, 1);
     return std::clamp<int64_t>(ahead_bytes / row_bytes, 32, key_tile);
   }
 
@@ -142,24 +159,37 @@ class BlockWorker {
   // are summed the next keys.
 
   void score_few_rows(int64_t key, int64_t count) {
+    if (multiplies_codes_) return codes_->score(key, count, scores_);
+    const TileRows keys = ready_keys(key, count);
     for (int64_t row = 0; row < rows_; row += max_vector_rows) {
       DotRows<float> dot;
       dot.k = problem_.head_dim;
       dot.x = queries_ + row * problem_.head_dim;
       dot.x_row_stride = problem_.head_dim;
       dot.x_rows = std::min(max_vector_rows, rows_ - row);
-      dot.w = keys_.at(key);
-      dot.w_row_stride = keys_.stride;
+      dot.w = keys.data;
+      dot.w_row_stride = keys.stride;
       dot.w_rows = count;
       dot.out = scores(row);
       dot.out_x_stride = key_tile;
       dot.out_w_stride = 1;
-      if (row == 0 && values_.stride == problem_.value_dim) dot.ahead = values_.at(key);
-      table_.dot_rows[static_cast<size_t>(storage_of(keys_.dtype))](dot);
+      if (row == 0 && !codes_ && values_.stride == problem_.value_dim) dot.ahead = values_.at(key);
+      table_.dot_rows[static_cast<size_t>(storage_of(keys.dtype))](dot);
     }
   }
 
   void sum_few_rows(int64_t key, int64_t count) {
+    TileRows values{values_.at(key), values_.dtype, values_.stride};
+    if (codes_) {
+      const bool are_finite =
+          std::all_of(state_.sum, state_.sum + rows_, [](float sum) { return std::isfinite(sum); });
+      if (multiplies_codes_ && are_finite &&
+          codes_->sum(key, count, scores_, state_.values, state_.values_stride)) {
+        return;
+      }
+      codes_->widen_values(key, count, packed_values_, state_.values_stride);
+      values = {reinterpret_cast<const std::byte*>(packed_values_), float32, state_.values_stride};
+    }
     for (int64_t row = 0; row < rows_; row += max_vector_rows) {
       AxpyRows<float> axpy;
       axpy.k = count;
@@ -167,34 +197,43 @@ class BlockWorker {
       axpy.x_row_stride = key_tile;
       axpy.x_k_stride = 1;
       axpy.x_rows = std::min(max_vector_rows, rows_ - row);
-      axpy.w = values_.at(key);
-      axpy.w_row_stride = values_.stride;
+      axpy.w = values.data;
+      axpy.w_row_stride = values.stride;
       axpy.columns = problem_.value_dim;
       axpy.y = sums(row);
       axpy.y_row_stride = state_.values_stride;
-      if (row == 0 && keys_.stride == problem_.head_dim && key + count < block_.key_end) {
+      if (row == 0 && !codes_ && keys_.stride == problem_.head_dim && key + count < block_.key_end) {
         axpy.ahead = keys_.at(key + count);
       }
-      table_.axpy_rows[static_cast<size_t>(storage_of(values_.dtype))](axpy);
+      table_.axpy_rows[static_cast<size_t>(storage_of(values.dtype))](axpy);
     }
   }
 
   void pack_keys(int64_t key, int64_t count) {
     const int64_t columns = table_.gemm_float.columns;
-    const LanesView lanes{keys_.data, keys_.dtype, keys_.stride, 1};
+    const TileRows keys = ready_keys(key, count);
+    const LanesView lanes{keys.data, keys.dtype, keys.stride, 1};
     for (int64_t j = 0; j < count; j += columns) {
-      pack_panels(lanes, key + j, std::min(columns, count - j), 0, problem_.head_dim, columns,
+      pack_panels(lanes, j, std::min(columns, count - j), 0, problem_.head_dim, columns,
                   packed_keys_ + j * problem_.head_dim);
     }
+  }
+
+  /// The tile's keys where they lie, or dequantized.
+  TileRows ready_keys(int64_t key, int64_t count) {
+    if (!codes_) return {keys_.at(key), keys_.dtype, keys_.stride};
+    codes_->widen_keys(key, count, widened_keys_);
+    return {reinterpret_cast<const std::byte*>(widened_keys_), float32, problem_.head_dim};
   }
 
   /// The tile's values as floats, `values_row_stride()` apart: where they lie, or widened.
   const float* ready_values(int64_t key, int64_t count) {
     if (read_values_) return reinterpret_cast<const float*>(values_.at(key));
+    if (codes_) codes_->widen_values(key, count, packed_values_, state_.values_stride);
     const auto widen = table_.widen[static_cast<size_t>(storage_of(values_.dtype))];
     for (int64_t p = 0; p < count; ++p) {
       float* row = packed_values_ + p * state_.values_stride;
-      widen(values_.at(key + p), row, problem_.value_dim);
+      if (!codes_) widen(values_.at(key + p), row, problem_.value_dim);
       std::fill(row + problem_.value_dim, row + state_.values_stride, 0.0f);
     }
     return packed_values_;
@@ -313,11 +352,14 @@ class BlockWorker {
   bool pairs_;        ///< products are those of `AttentionPairs`
   bool scales_late_;
   std::optional<AttentionPairs> pair_products_;
+  std::optional<AttentionCodes> codes_;
+  bool multiplies_codes_ = false;  ///< see AttentionCodes
   Scratch memory_;
   float* queries_;
   float* scores_;
   float* packed_keys_;
   float* packed_values_;
+  float* widened_keys_;
 };
 
 }  // namespace

@@ -130,6 +130,77 @@ struct CodeDot {
 inline constexpr int64_t max_code_rows = 4;
 inline constexpr int64_t code_tile = 128;
 
+/// Attention's products with quantized keys and values, as codes of 4 or 8 bits in MLX's layout. Of `keys`
+/// rows of codes, each of `groups` groups, row j has scales[g * scales_stride + j] and biases likewise, of
+/// which 16 can be read from every multiple of 16 on.
+inline constexpr int64_t max_code_queries = 4;
+inline constexpr int64_t max_code_keys = 128;
+
+/// out[r * out_row_stride + j] = factors[r] * Σ_g (scale[g][j] * Σ_p code[j][p] * x[r][p] + bias[g][j] *
+/// sums[g][r]) with p in group g, for r < rows and j < keys; 16 elements are written from every multiple
+/// of 16.
+struct CodeScores {
+  int bits = 4;
+  int64_t group_size = 64;
+  int64_t groups = 0;
+  int64_t rows = 0;  ///< 1 to `max_code_queries`
+  /// Whole numbers of 16 bits, 256 times one signed byte plus another. For each word of codes (and for 4
+  /// bits, first the lower halves of its bytes, then the upper ones) and each row there are four of the upper
+  /// bytes, then four of the lower ones.
+  const int32_t* x = nullptr;
+  const float* sums = nullptr;     ///< of a group's x: [groups, rows]
+  const float* factors = nullptr;  ///< [rows]
+  const uint8_t* codes = nullptr;
+  int64_t codes_row_stride = 0;  ///< in bytes
+  const float* scales = nullptr;
+  const float* biases = nullptr;
+  int64_t scales_stride = 0;
+  int64_t keys = 0;
+  float* out = nullptr;
+  int64_t out_row_stride = 0;
+  const uint8_t* ahead = nullptr;  ///< as that of DotRows, for as many bytes as the codes are
+};
+
+/// Weights x of at most `max_code_keys` keys, times scales, as whole numbers of 16 bits in two bytes,
+/// out[((g * rows + r) * 2 + part) * out_stride + j], upper bytes first, steps[g * rows + r] apart, and
+/// bias_sums[g * rows + r] = Σ_j x[r][j] * bias[g][j]. Bytes up to a multiple of 64 are zero. Returns false
+/// where weights or scales are not finite.
+struct CodeWeights {
+  int64_t groups = 0;
+  int64_t rows = 0;
+  const float* x = nullptr;
+  int64_t x_row_stride = 0;
+  const float* scales = nullptr;
+  const float* biases = nullptr;
+  int64_t scales_stride = 0;
+  int64_t keys = 0;
+  int8_t* out = nullptr;
+  int64_t out_stride = 0;
+  float* steps = nullptr;
+  float* bias_sums = nullptr;
+};
+/// The largest whole number that weights become: its upper byte is 127.
+inline constexpr float code_weight_levels = 127 * 256;
+
+/// out[r * out_row_stride + c] += steps[g][r] * Σ_j code[j][c] * weight[g][r][j] + biases[g][r] with c in
+/// group g, for r < rows: see `CodeWeights`.
+struct CodeSums {
+  int bits = 4;
+  int64_t group_size = 64;
+  int64_t groups = 0;
+  int64_t rows = 0;  ///< 1 to `max_code_queries`
+  const int8_t* weights = nullptr;
+  int64_t weights_stride = 0;
+  const float* steps = nullptr;
+  const float* biases = nullptr;
+  const uint8_t* codes = nullptr;
+  int64_t codes_row_stride = 0;  ///< in bytes
+  int64_t keys = 0;
+  float* out = nullptr;
+  int64_t out_row_stride = 0;
+  const uint8_t* ahead = nullptr;
+};
+
 enum class Storage : uint8_t { float32, float16, bfloat16 };
 inline constexpr int storage_count = 3;
 
@@ -217,6 +288,14 @@ struct Kernels {
   void (*widen_e8m0)(const uint8_t* codes, int64_t count, float* out) = nullptr;
   /// Null where there is no way that is faster than widening codes first.
   void (*code_dot)(const CodeDot&) = nullptr;
+  /// Null, all of them, where there are no byte dot products.
+  void (*score_codes)(const CodeScores&) = nullptr;
+  bool (*code_weights)(const CodeWeights&) = nullptr;
+  void (*sum_codes)(const CodeSums&) = nullptr;
+  /// out[g * out_stride + j] = rows[j * groups + g] as floats, for j < keys and g < groups; j may go on to a
+  /// multiple of 16.
+  void (*scales_by_group)(const std::byte* rows, Storage storage, int64_t keys, int64_t groups, float* out,
+                          int64_t out_stride) = nullptr;
   /// One group of activations as int8, by the formula at `Activations::int8`. Returns the step (NaN if a
   /// value is not finite; the codes are zero then) and sets the sum of the codes.
   float (*quantize_group)(const float* x, int64_t count, int8_t* codes, int32_t* sum) = nullptr;

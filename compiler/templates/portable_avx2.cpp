@@ -51,7 +51,10 @@ const Kernels& portable_kernels() {
   if (!has_avx2) return baseline_kernels();
   static const Kernels table = [] {
     Kernels made = make_table("avx2");
-    if (instruction_set() >= InstructionSet::avx512) use_avx512_kernels(made);
+    if (instruction_set() >= InstructionSet::avx512) {
+      use_avx512_kernels(made);
+      if (host_target().vnni) use_avx512_vnni_kernels(made);
+    }
     return made;
   }();
   return table;

@@ -148,13 +148,12 @@ void run_model(const ModelBenchCommandOptions& options) {
   if (options.model.directory.empty() == options.random.empty()) {
     throw CLI::ValidationError("bench", "give either --model or --random, or the subcommand kernels");
   }
-  std::optional<lm::Activations> activations;
-  if (!options.model.activations.empty()) activations = lm::activations_from_name(options.model.activations);
   if (options.model.threads > 0) set_num_threads(options.model.threads);
   const bool random = !options.random.empty();
-  const lm::CausalModel model = random
-                                    ? bench::random_model(options.random, options.bits, activations)
-                                    : lm::CausalModel::from_directory(options.model.directory, activations);
+  const lm::CausalModel model =
+      random ? bench::random_model(options.random, options.bits, options.model.chosen_activations(),
+                                   options.model.chosen_cache())
+             : options.model.load();
   const double weight_bytes = random ? bench::weight_bytes(model.config(), options.bits)
                                      : bench::weight_bytes_of_folder(options.model.directory);
   const bench::ModelBenchResult result = bench::bench_model(model, weight_bytes, options.run);
@@ -178,11 +177,7 @@ void add_model_options(CLI::App& command, const std::shared_ptr<ModelBenchComman
   command.add_option("--bits", options->bits, "Bits of a made-up weight; 16 is bfloat16")
       ->check(CLI::IsMember({2, 3, 4, 5, 6, 8, 16}))
       ->capture_default_str();
-  command
-      .add_option("--activations", options->model.activations, "float32, bfloat16 or int8; as for generate")
-      ->check(CLI::IsMember({"float32", "bfloat16", "int8"}));
-  command.add_option("--threads", options->model.threads, "Threads to run on; all cores by default")
-      ->type_name("N");
+  options->model.add_choices_to(command);
   command.add_option("-p,--prompt", options->run.prompt, "Tokens of the prompt")
       ->check(CLI::Range(0, 1 << 17))
       ->capture_default_str();

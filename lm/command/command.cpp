@@ -18,6 +18,10 @@ namespace lazuli::command {
 
 void ModelOptions::add_to(CLI::App& app) {
   app.add_option("--model", directory, "Folder of the model")->type_name("DIR")->required();
+  add_choices_to(app);
+}
+
+void ModelOptions::add_choices_to(CLI::App& app) {
   app.add_option("--activations", activations,
                  "Precision of activations; without it, int8 where weights are quantized, otherwise float32")
       ->type_name("NAME")
@@ -25,12 +29,28 @@ void ModelOptions::add_to(CLI::App& app) {
   app.add_option("--threads", threads, "Threads to compute with; without it, all cores")
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
+  auto* bits = app.add_option("--kv-bits", kv_bits,
+                              "Bits of keys and values in the cache; without it, they stay as computed")
+                   ->check(CLI::IsMember({4, 8}));
+  app.add_option("--kv-group-size", kv_group_size, "Elements that share a scale in a quantized cache")
+      ->check(CLI::IsMember({32, 64, 128}))
+      ->capture_default_str()
+      ->needs(bits);
+}
+
+std::optional<lm::Activations> ModelOptions::chosen_activations() const {
+  if (activations.empty()) return std::nullopt;
+  return lm::activations_from_name(activations);
+}
+
+std::optional<lm::Quantization> ModelOptions::chosen_cache() const {
+  if (kv_bits == 0) return std::nullopt;
+  return lm::Quantization{kv_group_size, kv_bits};
 }
 
 lm::CausalModel ModelOptions::load() const {
   if (threads > 0) set_num_threads(threads);
-  if (activations.empty()) return lm::CausalModel::from_directory(directory);
-  return lm::CausalModel::from_directory(directory, lm::activations_from_name(activations));
+  return lm::CausalModel::from_directory(directory, chosen_activations(), chosen_cache());
 }
 
 std::vector<std::int32_t> parse_token_ids(std::string_view text, const std::string& option) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,8 +30,14 @@ struct ModelOptions {
   std::filesystem::path directory;
   std::string activations;
   int threads = 0;
+  int kv_bits = 0;  ///< 0: keys and values as they are
+  int kv_group_size = 64;
 
   void add_to(CLI::App& app);
+  /// The options that say how a model computes, without its folder.
+  void add_choices_to(CLI::App& app);
+  std::optional<lm::Activations> chosen_activations() const;
+  std::optional<lm::Quantization> chosen_cache() const;
   lm::CausalModel load() const;
 };
 

@@ -26,11 +26,13 @@ Activations choose_activations(const DecoderConfig& config, std::optional<Activa
 }  // namespace
 
 struct CausalModel::State {
-  State(const DecoderConfig& description, const Weights& weights, Activations activations_asked)
+  State(const DecoderConfig& description, const Weights& weights, Activations activations_asked,
+        const std::optional<Quantization>& cache_asked)
       : config(description),
         activations(activations_asked),
+        cache_format(cache_asked),
         dtype(LayerSource{weights, config, activations}.compute_dtype()),
-        decoder(config, weights, activations),
+        decoder(config, weights, activations, cache_format),
         none(compiled(LogitsOf::none)),
         last(compiled(LogitsOf::last)),
         all(compiled(LogitsOf::all)) {}
@@ -71,6 +73,7 @@ struct CausalModel::State {
 
   DecoderConfig config;
   Activations activations;
+  std::optional<Quantization> cache_format;
   Dtype dtype;
   Decoder decoder;
   CompiledFunction none;
@@ -79,16 +82,19 @@ struct CausalModel::State {
 };
 
 CausalModel CausalModel::from_directory(const std::filesystem::path& directory,
-                                        std::optional<Activations> activations) {
+                                        std::optional<Activations> activations,
+                                        const std::optional<Quantization>& cache) {
   if (!std::filesystem::is_directory(directory)) {
     throw std::runtime_error(fmt::format("[load] {} is no folder", directory.string()));
   }
-  return {DecoderConfig::from_directory(directory), Weights::from_directory(directory), activations};
+  return {DecoderConfig::from_directory(directory), Weights::from_directory(directory), activations, cache};
 }
 
 CausalModel::CausalModel(const DecoderConfig& config, const Weights& weights,
-                         std::optional<Activations> activations)
-    : state_(std::make_shared<const State>(config, weights, choose_activations(config, activations))) {}
+                         std::optional<Activations> activations, const std::optional<Quantization>& cache) {
+  if (cache) KvCache::check(*cache, config.head_dim);
+  state_ = std::make_shared<const State>(config, weights, choose_activations(config, activations), cache);
+}
 
 const DecoderConfig& CausalModel::config() const {
   return state_->config;
@@ -100,7 +106,7 @@ Activations CausalModel::activations() const {
 
 KvCache CausalModel::make_cache() const {
   const DecoderConfig& config = state_->config;
-  return {config.layers, config.kv_heads, config.head_dim, state_->dtype};
+  return {config.layers, config.kv_heads, config.head_dim, state_->dtype, state_->cache_format};
 }
 
 array CausalModel::next_logits(std::span<const std::int32_t> tokens, KvCache& cache) const {

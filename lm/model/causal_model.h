@@ -21,11 +21,15 @@ class CausalModel {
   static constexpr int chunk = 512;
 
   /// Loads a Hugging Face folder. Without `activations`: int8 where weights are quantized, otherwise float32.
-  /// Throws std::runtime_error `[load] ...` where something is missing or does not fit.
+  /// With `cache`, keys and values are quantized so as they are appended, and stay so.
+  /// Throws std::runtime_error `[load] ...` where something is missing or does not fit, and
+  /// std::invalid_argument `[cache] ...` for a cache that heads do not go into.
   static CausalModel from_directory(const std::filesystem::path& directory,
-                                    std::optional<Activations> activations = std::nullopt);
+                                    std::optional<Activations> activations = std::nullopt,
+                                    const std::optional<Quantization>& cache = std::nullopt);
   CausalModel(const DecoderConfig& config, const Weights& weights,
-              std::optional<Activations> activations = std::nullopt);
+              std::optional<Activations> activations = std::nullopt,
+              const std::optional<Quantization>& cache = std::nullopt);
 
   const DecoderConfig& config() const;
   Activations activations() const;

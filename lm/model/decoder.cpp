@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <lazuli/lm/model/kv_cache.h>
 #include <lazuli/ops/ops.h>
 
 namespace lazuli::lm {
@@ -64,8 +65,10 @@ Decoder::Layer::Layer(const LayerSource& source, const std::string& path)
   key_norm = load_norm(source, path + ".self_attn.k_norm", source.config.head_dim);
 }
 
-Decoder::Decoder(const DecoderConfig& config, const Weights& weights, Activations activations)
-    : gate_(config.gate),
+Decoder::Decoder(const DecoderConfig& config, const Weights& weights, Activations activations,
+                 const std::optional<Quantization>& cache)
+    : cache_(cache),
+      gate_(config.gate),
       heads_(config.heads),
       kv_heads_(config.kv_heads),
       head_dim_(config.head_dim),
@@ -93,12 +96,23 @@ array Decoder::attend(const Layer& layer, std::size_t index, const array& x, Ste
   const array new_values = by_head(projected[2], kv_heads_, std::nullopt);
 
   const array start = reshape(offset, {1});
-  array keys = slice_update(inputs[kCaches + 2 * index], new_keys, start, {2});
-  array values = slice_update(inputs[kCaches + 2 * index + 1], new_values, start, {2});
+  std::size_t place = kCaches + 2 * index * static_cast<std::size_t>(KvCache::parts_of(cache_));
+  const auto append = [&](const array& rows) {
+    const std::vector<array> parts =
+        cache_ ? quantize(rows, cache_->group_size, cache_->bits) : std::vector<array>{rows};
+    std::vector<array> caches;
+    for (const array& part : parts) caches.push_back(slice_update(inputs[place++], part, start, {2}));
+    step.results.insert(step.results.end(), caches.begin(), caches.end());
+    return caches;
+  };
+  const std::vector<array> keys = append(new_keys);
+  const std::vector<array> values = append(new_values);
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim_));
-  const array attended = fast::attention_over_cache(queries, keys, values, inputs[kLength], scale);
-  step.results.push_back(std::move(keys));
-  step.results.push_back(std::move(values));
+  const array& key_length = inputs[kLength];
+  const array attended =
+      cache_ ? fast::attention_over_quantized_cache(queries, keys, values, key_length, scale, {},
+                                                    cache_->group_size, cache_->bits)
+             : fast::attention_over_cache(queries, keys.front(), values.front(), key_length, scale);
   return layer.output.single(reshape(transpose(attended, {0, 2, 1, 3}), {1, length, heads_ * head_dim_}));
 }
 

@@ -19,11 +19,14 @@ enum class LogitsOf : std::uint8_t { none, last, all };
 class Decoder {
  public:
   /// Throws std::runtime_error `[load] ...` where the weights do not fit the description.
-  Decoder(const DecoderConfig& config, const Weights& weights, Activations activations);
+  /// `cache` says how keys and values are quantized, if they are (see KvCache).
+  Decoder(const DecoderConfig& config, const Weights& weights, Activations activations,
+          const std::optional<Quantization>& cache);
 
   /// `inputs` are tokens [1, T] (int32), the number of tokens before them and that number plus T (int32
-  /// scalars: a length known only when it runs), then keys and values of each layer. Results are the logits,
-  /// float32 [1, T, vocabulary] or [1, 1, vocabulary], unless none are wanted, and the updated caches.
+  /// scalars: a length known only when it runs), then keys and values of each layer, in as many parts as the
+  /// cache has. Results are the logits, float32 [1, T, vocabulary] or [1, 1, vocabulary], unless none are
+  /// wanted, and the updated caches.
   std::vector<array> operator()(const std::vector<array>& inputs, LogitsOf logits) const;
 
  private:
@@ -55,6 +58,7 @@ class Decoder {
   array feed_forward(const Layer& layer, const array& x) const;
   array to_logits(const array& x) const;
 
+  std::optional<Quantization> cache_;
   Gate gate_;
   int heads_;
   int kv_heads_;

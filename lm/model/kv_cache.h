@@ -1,23 +1,38 @@
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <vector>
 
 #include <lazuli/array/array.h>
+#include <lazuli/lm/model/config.h>
 
 namespace lazuli::lm {
 
 /// The keys and values of a text, for each layer [1, heads, capacity, head_dim] of which the first `length`
-/// rows count. Memory grows in steps, so that the program that extends it seldom sees new extents; in between
-/// it is written in place, since the model is handed the only references (see `give_up`).
+/// rows count; quantized ones are codes, scales and biases (`quantize`) with as many rows. Memory grows in
+/// steps, so that the program that extends it seldom sees new extents; in between it is written in place,
+/// since the model is handed the only references (see `give_up`).
 class KvCache {
  public:
   static constexpr int step = 256;
 
-  KvCache(int layers, int heads, int head_dim, Dtype dtype);
+  /// `dtype` is that of keys and values, or of the scales and biases of quantized ones.
+  KvCache(int layers, int heads, int head_dim, Dtype dtype,
+          const std::optional<Quantization>& quantization = std::nullopt);
+
+  /// Arrays that each layer's keys are, and its values.
+  static constexpr int parts_of(const std::optional<Quantization>& quantization) {
+    return quantization ? 3 : 1;
+  }
+  /// Throws std::invalid_argument `[cache] ...` where heads of `head_dim` cannot be quantized like that.
+  static void check(const Quantization& quantization, int head_dim);
 
   /// Tokens in the cache.
   int length() const { return length_; }
   int capacity() const { return capacity_; }
+  /// What a token takes in all layers.
+  std::size_t bytes_a_token() const;
   /// Forgets the text but keeps the memory.
   void clear() { length_ = 0; }
   /// Makes room for `count` tokens beyond `length`.
@@ -30,12 +45,20 @@ class KvCache {
   void take_back(std::vector<array>& results, std::size_t first, int count);
 
  private:
-  array grown(const array* old) const;
+  /// One of the arrays that keys or values are.
+  struct Part {
+    int width;
+    Dtype dtype;
+    std::size_t row_bytes() const {
+      return static_cast<std::size_t>(width) * static_cast<std::size_t>(dtype.size());
+    }
+  };
+
+  array grown(const Part& part, const array* old) const;
 
   int layers_;
   int heads_;
-  int head_dim_;
-  Dtype dtype_;
+  std::vector<Part> parts_;  ///< of keys as of values
   int length_ = 0;
   int capacity_ = 0;
   std::vector<array> arrays_;

@@ -173,6 +173,12 @@ TEST(Command, ConvertsAndRunsWhatItConverted) {
     ASSERT_EQ(run.status, 0) << run.err;
     EXPECT_EQ(json::parse(run.out)["token_ids"].size(), 3u);
   }
+  for (const char* bits : {"4", "8"}) {
+    const Outcome run = lazuli({"generate", "--model", bard, "--prompt-ids", "1,2,3", "--max-tokens", "5",
+                                "--json", "--kv-bits", bits});
+    ASSERT_EQ(run.status, 0) << run.err;
+    EXPECT_EQ(json::parse(run.out)["token_ids"].size(), 5u);
+  }
   expect_error(lazuli({"convert", "--model", model_folder("llama").string(), "--out", out}), 1,
                "exists already");
 }
@@ -208,6 +214,12 @@ TEST(CommandUsage, IsReportedWithStatusTwo) {
   expect_error(lazuli({"generate", "--model", bard, "--prompt", "a", "--seed", "x"}), 2, "--seed");
   expect_error(lazuli({"generate", "--model", bard, "--prompt", "a", "--activations", "int3"}), 2, "int3");
   expect_error(lazuli({"generate", "--model", bard, "--prompt", "a", "--threads", "0"}), 2, "--threads");
+  expect_error(lazuli({"generate", "--model", bard, "--prompt", "a", "--kv-bits", "5"}), 2, "--kv-bits");
+  expect_error(lazuli({"generate", "--model", bard, "--prompt", "a", "--kv-group-size", "64"}), 2,
+               "--kv-bits");
+  expect_error(
+      lazuli({"generate", "--model", bard, "--prompt", "a", "--kv-bits", "8", "--kv-group-size", "128"}), 1,
+      "[cache]");
   expect_error(lazuli({"generate", "--model", bard, "--prompt", "a", "--loud"}), 2, "--loud");
   expect_error(lazuli({"logits", "--model", bard, "--prompt-ids", "1"}), 2, "--out");
   expect_error(lazuli({"perplexity", "--model", bard}), 2, "--file");

@@ -308,20 +308,73 @@ TEST(CausalModel, GivesTheSameHoweverTheTextIsCut) {
 }
 
 TEST(CausalModel, ExtendsTheCacheInPlace) {
-  const CausalModel model = CausalModel::from_directory(model_folder("llama"));
-  KvCache cache = model.make_cache();
-  const Ids ids = {1, 2, 3};
-  model.next_logits(ids, cache);
-  const auto place = [&] {
-    std::vector<array> arrays;
-    cache.give_up(arrays);
-    const void* data = arrays.front().data<float>();
-    cache.take_back(arrays, 0, 0);
-    return data;
+  json description = small_config();
+  const DecoderConfig config = DecoderConfig::from_json(description);
+  const Weights weights(random_weights(config), "here");
+  for (const bool is_quantized : {false, true}) {
+    const CausalModel model(config, weights, std::nullopt,
+                            is_quantized ? std::optional(Quantization{32, 4}) : std::nullopt);
+    KvCache cache = model.make_cache();
+    const Ids ids = {1, 2, 3};
+    model.next_logits(ids, cache);
+    const auto places = [&] {
+      std::vector<array> arrays;
+      cache.give_up(arrays);
+      std::vector<const void*> data;
+      for (const array& each : arrays) data.push_back(each.data<std::byte>());
+      cache.take_back(arrays, 0, 0);
+      return data;
+    };
+    const std::vector<const void*> before = places();
+    EXPECT_EQ(before.size(), is_quantized ? 12u : 4u);
+    for (const std::int32_t id : ids) model.next_logits(std::span(&id, 1), cache);
+    EXPECT_EQ(places(), before);
+  }
+}
+
+TEST(CausalModel, KeepsAQuantizedCache) {
+  json description = small_config();
+  description["head_dim"] = 64;
+  const DecoderConfig config = DecoderConfig::from_json(description);
+  const Weights weights(random_weights(config), "here");
+  const CausalModel exact(config, weights);
+  Ids ids;
+  for (int i = 0; i < 300; ++i) ids.push_back((i * 37 + 11) % 96);
+  KvCache exact_cache = exact.make_cache();
+  const array expected = exact.all_logits(ids, exact_cache);
+  EXPECT_EQ(exact_cache.bytes_a_token(), 2u * 2 * 2 * 64 * 4);
+  for (const Quantization& format : {Quantization{64, 8}, Quantization{32, 8}, Quantization{32, 4}}) {
+    const CausalModel model(config, weights, std::nullopt, format);
+    KvCache cache = model.make_cache();
+    EXPECT_EQ(cache.bytes_a_token(),
+              2u * 2 * 2 * static_cast<std::size_t>(64 * format.bits / 8 + 64 / format.group_size * 8));
+    const array all = model.all_logits(ids, cache);
+    const float bound = format.bits == 8 ? 0.02f : 0.3f;
+    EXPECT_LT(distance(all, expected), bound) << format.bits << " bits";
+    // The same however the text is cut, across the step at which the cache grows. (The queries of single
+    // tokens are rounded.)
+    KvCache other = model.make_cache();
+    const auto check = [&](std::size_t count) {
+      const auto begin = static_cast<std::size_t>(other.length());
+      const array logits = model.next_logits(std::span(ids).subspan(begin, count), other);
+      EXPECT_LT(distance(logits, take(all, static_cast<int>(begin + count) - 1, 0)), 2e-2f)
+          << begin << " + " << count;
+    };
+    check(250);
+    for (int i = 0; i < 10; ++i) check(1);
+    check(40);
+    EXPECT_EQ(other.capacity(), 512);
+    EXPECT_EQ(model.trace_count(), 3);
+  }
+}
+
+TEST(CausalModel, RefusesCachesThatHeadsDoNotGoInto) {
+  const auto error = [](Quantization format) {
+    return error_of([&] { CausalModel::from_directory(model_folder("llama"), std::nullopt, format); });
   };
-  const void* before = place();
-  for (const std::int32_t id : ids) model.next_logits(std::span(&id, 1), cache);
-  EXPECT_EQ(place(), before);
+  EXPECT_EQ(error({64, 8}), "[cache] heads of 16 elements are no whole groups of 64");
+  EXPECT_EQ(error({48, 8}), "[cache] groups have 32, 64 or 128 elements, not 48");
+  EXPECT_EQ(error({32, 7}), "[cache] keys and values have 2, 3, 4, 5, 6 or 8 bits, not 7");
 }
 
 TEST(CausalModel, RefusesTokensOutOfRange) {

@@ -47,6 +47,17 @@ TEST(Perplexity, BundledModelStaysCloseToTheOriginal) {
   EXPECT_NEAR(measure(bundled, test::own_text, {.window = 64}).mean_nll, 4.463361, 0.03);
 }
 
+TEST(Perplexity, AQuantizedCacheCostsLittle) {
+  const std::filesystem::path bundled = std::filesystem::path(LAZULI_MODELS) / "bard-8m-4bit";
+  const double exact = measure(bundled, test::own_text, {.window = 128}).mean_nll;
+  const auto with_cache = [&](Quantization format) {
+    const CausalModel model = CausalModel::from_directory(bundled, std::nullopt, format);
+    return perplexity(model, encode(test::own_text), {.window = 128}).mean_nll;
+  };
+  EXPECT_NEAR(with_cache({64, 8}), exact, 0.01);
+  EXPECT_NEAR(with_cache({32, 4}), exact, 0.05);
+}
+
 TEST(Perplexity, CutsTextIntoWindows) {
   const CausalModel model = CausalModel::from_directory(model_folder("bard-1m"));
   const std::vector<std::int32_t> ids = encode(test::own_text);

@@ -72,6 +72,8 @@ const std::map<std::string, std::set<std::string>>& elsewhere() {
         "rfftn",
         "attention_over_cache",
         "scaled_dot_product_attention",
+        "attention_over_quantized_cache",
+        "quantized_scaled_dot_product_attention",
         "quantized_matmul",
         "quantized_take",
         "packed_quantized_matmul",

@@ -168,6 +168,16 @@ inline std::vector<ExportCase> other_export_cases() {
                                    fast::scaled_dot_product_attention(q, kv, kv, 0.25f, "", {}, ones({4}))};
        },
        {astype(halves, float32)}},
+      {"quantized attention",
+       [](Arrays a) {
+         const array q = reshape(a[0], {1, 2, 5, 32});
+         const auto attend = [&](int bits) {
+           const std::vector<array> kv = quantize(q, 32, bits);
+           return fast::quantized_scaled_dot_product_attention(q, kv, kv, 0.25f, "causal", {}, {}, 32, bits);
+         };
+         return std::vector<array>{attend(8), attend(4), attend(3)};
+       },
+       {astype(halves, float32)}},
       {"convolutions",
        [](Arrays a) {
          const array image = reshape(a[0], {1, 8, 8, 5});
