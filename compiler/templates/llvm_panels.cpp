@@ -66,12 +66,12 @@ class PanelEmitter {
     return b_.element(base, b_.ir.CreateMul(b_.i64(row), stride), element_bytes);
   }
 
-  /// Asks for weights that are needed later, for the second-level cache: panels lie one after another.
-  void fetch_ahead(Value* block, int64_t block_bytes) {
-    // A line a group is enough to start the processor's own fetching early, which ends with each page.
-    if (shape_.few_lines) return b_.VectorBuilder::prefetch(b_.offset_bytes(block, 8 << 10), 2);
-    for (int64_t at = 0; at < block_bytes; at += 64) {
-      b_.VectorBuilder::prefetch(b_.offset_bytes(block, (16 << 10) + at), 2);
+  /// Asks for `bytes` that are needed later, for the second-level cache: panels lie one after another. A line
+  /// with each that is read, as there are few places for misses, and what is asked for at once waits for them.
+  void fetch_ahead(Value* place, int64_t bytes) {
+    if (shape_.few_lines) return;
+    for (int64_t at = 0; at < bytes; at += 64) {
+      b_.VectorBuilder::prefetch(b_.offset_bytes(place, (16 << 10) + at), 2);
     }
   }
 
@@ -97,12 +97,14 @@ class PanelEmitter {
         b_.i64(0), groups_, 1, totals,
         [&](Value* group, const VectorBuilder::Carried& before) {
           Value* block = b_.element(panel_, group, block_bytes);
-          fetch_ahead(block, block_bytes);
+          // A line a group is enough to start the processor's own fetching early, which ends with each page.
+          if (shape_.few_lines) b_.VectorBuilder::prefetch(b_.offset_bytes(block, 8 << 10), 2);
           Value* x_offset = b_.times(group, shape_.format.group_size * x_bytes_);
           Values x_group;
           for (Value* row : x) x_group.push_back(b_.offset_bytes(row, x_offset));
           const Values products = emit_group(block, x_group, spans);
           VectorBuilder::Carried after;
+          fetch_ahead(b_.offset_bytes(block, code_bytes), block_bytes - code_bytes);
           Values scales;
           Values biases;
           for (int part = 0; part < parts_; ++part) {
@@ -179,6 +181,7 @@ class PanelEmitter {
     for (int v = 0; v < unit_vectors(bits_); ++v) {
       Value* address = b_.offset_bytes(unit, v * code_vector_bytes + int64_t{part} * lanes_ * 4);
       vectors.push_back(b_.load_raw(b_.ir.getInt32Ty(), address, lanes_));
+      if (part == 0) fetch_ahead(address, code_vector_bytes);
     }
     return vectors;
   }
