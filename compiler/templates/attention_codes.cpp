@@ -101,8 +101,11 @@ bool AttentionCodes::take_queries(const float* queries) {
 /// Rows that a call of the kernel takes, in its order.
 void AttentionCodes::take_row_group(const float* queries, int64_t first, int64_t rows) {
   const int64_t columns = keys_.columns;
-  const int64_t places = 8 / keys_.bits;
-  const int64_t codes_a_word = 4 * places;
+  // Powers of two: of the codes in a byte, and of those in a word.
+  const int place_bits = keys_.bits == 4 ? 1 : 0;
+  const int word_bits = 2 + place_bits;
+  const int64_t places = int64_t{1} << place_bits;
+  const int64_t codes_a_word = int64_t{1} << word_bits;
   int8_t* const x = x_ + first * columns * 2;
   float* const sums = query_sums_ + first * groups_of(keys_);
   for (int64_t r = 0; r < rows; ++r) {
@@ -119,8 +122,8 @@ void AttentionCodes::take_row_group(const float* queries, int64_t first, int64_t
         const auto whole = static_cast<int32_t>((query[p] * inverse + magic) - magic);
         const int32_t upper = (whole + 128) >> 8;
         sum += whole;
-        const int64_t word = p / codes_a_word * places + p % places;
-        int8_t* const at = x + (word * rows + r) * 8 + p % codes_a_word / places;
+        const int64_t word = (p >> word_bits << place_bits) + (p & (places - 1));
+        int8_t* const at = x + (word * rows + r) * 8 + ((p & (codes_a_word - 1)) >> place_bits);
         at[0] = static_cast<int8_t>(upper);
         at[4] = static_cast<int8_t>(whole - upper * 256);
       }

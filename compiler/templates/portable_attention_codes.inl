@@ -241,6 +241,77 @@ LAZULI_INLINE void sum_parts(const CodeSums& sums, int64_t at, int64_t g, const 
   }
 }
 
+/// Adds to half of the columns whose codes are the 64 bytes of 8 bits from `at` on, of group g: to 8 of each
+/// 16, from `half` * 8 on. Vectors of four rows that are read whole take fewer turns.
+template <int rows, int half>
+LAZULI_INLINE void sum_lines(const CodeSums& sums, int64_t at, int64_t g, const uint8_t** ahead) {
+  __m512i upper[rows][2];
+  __m512i lower[rows][2];
+  LAZULI_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    LAZULI_UNROLL
+    for (int v = 0; v < 2; ++v) upper[r][v] = lower[r][v] = _mm512_setzero_si512();
+  }
+  const int64_t stride = sums.codes_row_stride;
+  const uint8_t* row = sums.codes + at;
+  const int8_t* weights = sums.weights + g * rows * 2 * sums.weights_stride;
+  const auto pairs = [](const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
+    const __m512i first = _mm512_loadu_si512(a);
+    const __m512i second = _mm512_loadu_si512(b);
+    return half == 0 ? _mm512_unpacklo_epi8(first, second) : _mm512_unpackhi_epi8(first, second);
+  };
+  const auto add = [&](const uint8_t* b, const uint8_t* c, const uint8_t* d, int64_t key)
+      __attribute__((always_inline)) {
+    const __m512i ab = pairs(row, b);
+    const __m512i cd = pairs(c, d);
+    const __m512i codes[2] = {_mm512_unpacklo_epi16(ab, cd), _mm512_unpackhi_epi16(ab, cd)};
+    fetch<2>(ahead);
+    LAZULI_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      const int8_t* weight = weights + 2 * r * sums.weights_stride + key;
+      LAZULI_UNROLL
+      for (int v = 0; v < 2; ++v) {
+        upper[r][v] = add_products(upper[r][v], codes[v], reinterpret_cast<const int32_t*>(weight));
+        lower[r][v] = add_products(lower[r][v], codes[v],
+                                   reinterpret_cast<const int32_t*>(weight + sums.weights_stride));
+      }
+    }
+  };
+  const int64_t whole = sums.keys & ~int64_t{3};
+  for (int64_t key = 0; key < whole; key += 4) {
+    add(row + stride, row + 2 * stride, row + 3 * stride, key);
+    row += 4 * stride;
+  }
+  if (whole < sums.keys) {
+    // Weights of keys that are not there are zero.
+    const int64_t rest = sums.keys - whole;
+    add(row + (rest > 1 ? stride : 0), row + (rest > 2 ? 2 * stride : 0), row, whole);
+  }
+  // Of each 16 columns, four are in one vector and four in the other.
+  const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+  const __m512i second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+  LAZULI_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    const __m512 step = _mm512_set1_ps(sums.steps[g * rows + r]);
+    const __m512 bias = _mm512_set1_ps(sums.biases[g * rows + r]);
+    float* out = sums.out + r * sums.out_row_stride + at + 8 * half;
+    __m512i of[2];
+    LAZULI_UNROLL
+    for (int v = 0; v < 2; ++v) {
+      of[v] = _mm512_castps_si512(_mm512_fmadd_ps(both_sums(upper[r][v], lower[r][v]), step, bias));
+    }
+    LAZULI_UNROLL
+    for (int pair = 0; pair < 2; ++pair) {
+      const __m512 columns =
+          _mm512_castsi512_ps(_mm512_permutex2var_epi64(of[0], pair == 0 ? first : second, of[1]));
+      float* place = out + 32 * pair;
+      _mm256_storeu_ps(place, _mm256_add_ps(_mm256_loadu_ps(place), _mm512_castps512_ps256(columns)));
+      _mm256_storeu_ps(place + 16,
+                       _mm256_add_ps(_mm256_loadu_ps(place + 16), _mm512_extractf32x8_ps(columns, 1)));
+    }
+  }
+}
+
 template <int bits, int rows>
 void sum_rows(const CodeSums& sums) {
   const int64_t group_bytes = sums.group_size * bits / 8;
@@ -248,6 +319,13 @@ void sum_rows(const CodeSums& sums) {
   constexpr int at_once = bits == 8 ? 2 : 1;
   const int64_t parts = sums.groups * group_bytes / (16 * at_once);
   const uint8_t* ahead = sums.ahead != nullptr ? sums.ahead : sums.codes;
+  if (bits == 8 && group_bytes % 64 == 0) {
+    for (int64_t at = 0; at < sums.groups * group_bytes; at += 64) {
+      sum_lines<rows, 0>(sums, at, at / group_bytes, &ahead);
+      sum_lines<rows, 1>(sums, at, at / group_bytes, &ahead);
+    }
+    return;
+  }
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t at = part * 16 * at_once;
     sum_parts<bits, rows, at_once>(sums, at, at / group_bytes, &ahead);
@@ -274,49 +352,83 @@ LAZULI_INLINE __mmask16 lanes_below(int64_t count) {
   return static_cast<__mmask16>(count >= 16 ? 0xffff : count <= 0 ? 0 : (1u << count) - 1);
 }
 
-bool code_weights(const CodeWeights& w) {
+/// Those of one group of columns.
+template <int rows>
+LAZULI_INLINE bool weights_of_group(const CodeWeights& w, int64_t g) {
   constexpr int32_t infinity_bits = 0x7f800000;
   const __m512i all_but_sign = _mm512_set1_epi32(0x7fffffff);
-  for (int64_t g = 0; g < w.groups; ++g) {
-    const float* scales = w.scales + g * w.scales_stride;
-    const float* biases = w.biases + g * w.scales_stride;
-    for (int64_t r = 0; r < w.rows; ++r) {
-      const float* x = w.x + r * w.x_row_stride;
-      alignas(64) float products[max_code_keys];
-      __m512 bias = _mm512_setzero_ps();
-      __m512i largest = _mm512_setzero_si512();
-      for (int64_t key = 0; key < w.keys; key += 16) {
-        const __mmask16 lanes = lanes_below(w.keys - key);
-        const __m512 weight = _mm512_maskz_loadu_ps(lanes, x + key);
-        const __m512 product = _mm512_mul_ps(weight, _mm512_maskz_loadu_ps(lanes, scales + key));
-        bias = _mm512_fmadd_ps(weight, _mm512_maskz_loadu_ps(lanes, biases + key), bias);
-        // Bits of absolute values are in order like these, with infinities and NaN at the end.
-        largest = _mm512_max_epi32(largest, _mm512_and_si512(_mm512_castps_si512(product), all_but_sign));
-        _mm512_store_ps(products + key, product);
-      }
-      const int32_t bits = _mm512_reduce_max_epi32(largest);
-      if (bits >= infinity_bits) return false;
-      float size;
-      __builtin_memcpy(&size, &bits, sizeof(size));
-      const float step = size / code_weight_levels;
-      const bool is_none = step < 0x1p-126f;
-      const __m512 inverse = _mm512_set1_ps(is_none ? 0.0f : 1.0f / step);
-      int8_t* upper = w.out + (g * w.rows + r) * 2 * w.out_stride;
-      for (int64_t key = 0; key < w.keys; key += 64) {
-        __m512i whole[4];
-        LAZULI_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          const int64_t at = key + 16 * i;
-          whole[i] = at < w.keys ? _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(products + at), inverse))
-                                 : _mm512_setzero_si512();
-        }
-        store_bytes(whole, upper + key, upper + w.out_stride + key);
-      }
-      w.steps[g * w.rows + r] = is_none ? 0.0f : step;
-      w.bias_sums[g * w.rows + r] = _mm512_reduce_add_ps(bias);
+  const float* scales = w.scales + g * w.scales_stride;
+  const float* biases = w.biases + g * w.scales_stride;
+  alignas(64) float products[rows][max_code_keys];
+  __m512 bias_sum[rows];
+  __m512i largest[rows];
+  LAZULI_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    bias_sum[r] = _mm512_setzero_ps();
+    largest[r] = _mm512_setzero_si512();
+  }
+  for (int64_t key = 0; key < w.keys; key += 16) {
+    const __mmask16 lanes = lanes_below(w.keys - key);
+    const __m512 scale = _mm512_maskz_loadu_ps(lanes, scales + key);
+    const __m512 bias = _mm512_maskz_loadu_ps(lanes, biases + key);
+    LAZULI_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      const __m512 weight = _mm512_maskz_loadu_ps(lanes, w.x + r * w.x_row_stride + key);
+      const __m512 product = _mm512_mul_ps(weight, scale);
+      bias_sum[r] = _mm512_fmadd_ps(weight, bias, bias_sum[r]);
+      // Bits of absolute values are in order like these, with infinities and NaN at the end.
+      largest[r] = _mm512_max_epi32(largest[r], _mm512_and_si512(_mm512_castps_si512(product), all_but_sign));
+      _mm512_store_ps(products[r] + key, product);
     }
   }
+  const __m512i zero = _mm512_setzero_si512();
+  for (int64_t key = (w.keys + 15) & ~int64_t{15}; key % 64 != 0; key += 16) {
+    LAZULI_UNROLL
+    for (int r = 0; r < rows; ++r) _mm512_store_si512(products[r] + key, zero);
+  }
+  LAZULI_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    const int32_t bits = _mm512_reduce_max_epi32(largest[r]);
+    if (bits >= infinity_bits) return false;
+    float size;
+    __builtin_memcpy(&size, &bits, sizeof(size));
+    const float step = size / code_weight_levels;
+    const bool is_none = step < 0x1p-126f;
+    const __m512 inverse = _mm512_set1_ps(is_none ? 0.0f : 1.0f / step);
+    int8_t* upper = w.out + (g * rows + r) * 2 * w.out_stride;
+    for (int64_t key = 0; key < w.keys; key += 64) {
+      __m512i whole[4];
+      LAZULI_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        whole[i] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(products[r] + key + 16 * i), inverse));
+      }
+      store_bytes(whole, upper + key, upper + w.out_stride + key);
+    }
+    w.steps[g * rows + r] = is_none ? 0.0f : step;
+    w.bias_sums[g * rows + r] = _mm512_reduce_add_ps(bias_sum[r]);
+  }
   return true;
+}
+
+template <int rows>
+bool weights_of_rows(const CodeWeights& w) {
+  for (int64_t g = 0; g < w.groups; ++g) {
+    if (!weights_of_group<rows>(w, g)) return false;
+  }
+  return true;
+}
+
+bool code_weights(const CodeWeights& w) {
+  switch (w.rows) {
+    case 1:
+      return weights_of_rows<1>(w);
+    case 2:
+      return weights_of_rows<2>(w);
+    case 3:
+      return weights_of_rows<3>(w);
+    default:
+      return weights_of_rows<4>(w);
+  }
 }
 
 template <int bits>
