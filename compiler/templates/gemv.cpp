@@ -31,6 +31,14 @@ int64_t useful_threads(int64_t bytes) {
   return std::clamp<int64_t>(bytes / bytes_for_a_thread, 1, num_threads());
 }
 
+/// Of rows of x that stay in the L1 cache beside the weights they meet.
+constexpr int64_t x_bytes_at_once = 24 << 10;
+
+/// Of weights that several groups of rows of x meet one after another.
+int64_t cached_weight_bytes() {
+  return cache_sizes().l2 / 4;
+}
+
 template <typename T>
 void run_dot(const Kernels& table, Dtype dtype, const DotRows<T>& dot) {
   if constexpr (std::is_same_v<T, float>) {
@@ -63,19 +71,73 @@ void gemv_dot(const GemvProblem<T>& problem) {
     const int64_t first = part * lanes;
     DotRows<T> dot;
     dot.k = problem.k;
-    dot.x = problem.x;
     dot.x_row_stride = problem.x_row_stride;
-    dot.x_rows = problem.x_rows;
-    dot.w = problem.w.data + first * problem.w.lane_stride * problem.w.dtype.size();
     dot.w_row_stride = problem.w.lane_stride;
-    dot.w_rows = std::min(lanes, problem.w_lanes - first);
-    dot.out = problem.out + first * problem.out_w_stride;
     dot.out_x_stride = problem.out_x_stride;
     dot.out_w_stride = problem.out_w_stride;
+    dot.x = problem.x;
+    dot.x_rows = problem.x_rows;
+    dot.w = problem.w.data + first * problem.w.lane_stride * problem.w.dtype.size();
+    dot.w_rows = std::min(lanes, problem.w_lanes - first);
+    dot.out = problem.out + first * problem.out_w_stride;
     if (problem.w.lane_stride == problem.k && row_bytes <= longest_rows_ahead) {
       dot.ahead = static_cast<const std::byte*>(dot.w) + rows_at_once * row_bytes;
     }
     run_dot(table, problem.w.dtype, dot);
+  });
+}
+
+/// As `gemv_dot`, by more rows of x than are taken at once. Some lanes' weights stay in the L2 cache for all
+/// of them, and of x as many depths as the L1 cache holds; what is read next from memory is asked for
+/// meanwhile.
+template <typename T>
+void gemv_dot_groups(const GemvProblem<T>& problem) {
+  const Kernels& table = kernels();
+  const int64_t size = problem.w.dtype.size();
+  const int64_t row_bytes = problem.k * size;
+  const int64_t x_depths = x_bytes_at_once / (max_vector_rows * static_cast<int64_t>(sizeof(T)));
+  const int64_t depth_parts = ceil_div(problem.k, x_depths);
+  const int64_t depths = round_up(ceil_div(problem.k, depth_parts), 64);
+  const int64_t lanes = round_up(std::max<int64_t>(cached_weight_bytes() / row_bytes, 1), 12);
+  const bool in_one_piece = problem.w.lane_stride == problem.k;
+  const int64_t blocks = ceil_div(problem.w_lanes, lanes);
+  const int64_t parts = std::min(blocks, tasks_a_thread * num_threads());
+  const auto block = [&](int64_t first, bool asks, T* sums) {
+    const int64_t count = std::min(lanes, problem.w_lanes - first);
+    DotRows<T> dot;
+    dot.x_row_stride = problem.x_row_stride;
+    dot.w_row_stride = problem.w.lane_stride;
+    dot.w_rows = count;
+    dot.out_x_stride = lanes;
+    dot.out_w_stride = 1;
+    const std::byte* const weights = problem.w.data + first * problem.w.lane_stride * size;
+    for (int64_t depth = 0; depth < problem.k; depth += depths) {
+      dot.k = std::min(depths, problem.k - depth);
+      dot.w = weights + depth * size;
+      dot.ahead = asks ? weights + lanes * (row_bytes + depth * size) : nullptr;
+      T* const out = depth == 0 ? sums : sums + problem.x_rows * lanes;
+      for (int64_t row = 0; row < problem.x_rows; row += max_vector_rows) {
+        dot.x = problem.x + row * problem.x_row_stride + depth;
+        dot.x_rows = std::min(max_vector_rows, problem.x_rows - row);
+        dot.out = out + row * lanes;
+        run_dot(table, problem.w.dtype, dot);
+        dot.ahead = nullptr;
+      }
+      for (int64_t i = 0; depth > 0 && i < problem.x_rows * lanes; ++i) sums[i] += out[i];
+    }
+    for (int64_t row = 0; row < problem.x_rows; ++row) {
+      for (int64_t j = 0; j < count; ++j) {
+        problem.out[row * problem.out_x_stride + (first + j) * problem.out_w_stride] = sums[row * lanes + j];
+      }
+    }
+  };
+  share_out(parts, [&](int64_t part) {
+    const int64_t end = (part + 1) * blocks / parts;
+    const Scratch memory(static_cast<size_t>(2 * problem.x_rows * lanes) * sizeof(T));
+    std::fill_n(memory.as<T>(), 2 * problem.x_rows * lanes, T{0});
+    for (int64_t i = part * blocks / parts; i < end; ++i) {
+      block(i * lanes, in_one_piece && i + 1 < end && (i + 2) * lanes <= problem.w_lanes, memory.as<T>());
+    }
   });
 }
 
@@ -128,6 +190,71 @@ void gemv_axpy(const GemvProblem<T>& problem) {
   }
 }
 
+/// Whether weights lie in one piece and are read once: large, with so many lanes at each depth that a few
+/// depths are a block. By so few rows of x, a thread is done with some depths before others have come from
+/// memory.
+template <typename T>
+bool streams_depths(const GemvProblem<T>& problem) {
+  constexpr int64_t fewest_rows = 4;
+  constexpr int64_t least_lanes = 1024, most_lanes = 16384;
+  constexpr int64_t depths_a_thread = 64;
+  const int64_t bytes = problem.k * problem.w_lanes * problem.w.dtype.size();
+  return problem.x_rows >= fewest_rows && problem.w.lane_stride == 1 &&
+         problem.w.k_stride == problem.w_lanes && problem.w_lanes >= least_lanes &&
+         problem.w_lanes <= most_lanes && problem.k >= depths_a_thread * num_threads() &&
+         bytes >= 2 * cache_sizes().l2 * num_threads();
+}
+
+/// As `gemv_axpy`, for weights that go through the caches once: threads share the depths, and go over blocks
+/// of them in the order of memory. While one block, which is in the second-level cache, is added up a few
+/// columns at a time, so that these stay in registers, the next block is asked for.
+template <typename T>
+void gemv_streamed(const GemvProblem<T>& problem) {
+  const Kernels& table = kernels();
+  const int64_t lanes = problem.w_lanes;
+  const int64_t size = problem.w.dtype.size();
+  const int64_t block = std::max<int64_t>(cached_weight_bytes() / 2 / (lanes * size), 4);
+  const int64_t threads = num_threads();
+  const int64_t depths = round_up(ceil_div(problem.k, threads), block);
+  const int64_t parts = ceil_div(problem.k, depths);
+  const Scratch memory(static_cast<size_t>(parts * problem.x_rows * lanes) * sizeof(T));
+  T* const sums = memory.as<T>();
+  parallel_for(parts, [&](int64_t part) {
+    T* const own = sums + part * problem.x_rows * lanes;
+    std::fill_n(own, problem.x_rows * lanes, T{0});
+    const int64_t end = std::min((part + 1) * depths, problem.k);
+    AxpyRows<T> axpy;
+    axpy.x_row_stride = problem.x_row_stride;
+    axpy.x_k_stride = 1;
+    axpy.w_row_stride = lanes;
+    axpy.y_row_stride = lanes;
+    for (int64_t depth = part * depths; depth < end; depth += block) {
+      axpy.k = std::min(block, end - depth);
+      const std::byte* const weights = problem.w.data + depth * lanes * size;
+      const std::byte* const next = depth + 2 * block <= end ? weights + block * lanes * size : nullptr;
+      for (int64_t j = 0; j < lanes; j += narrow_columns) {
+        axpy.columns = std::min(narrow_columns, lanes - j);
+        axpy.w = weights + j * size;
+        axpy.ahead = next != nullptr ? next + j * block * size : nullptr;
+        for (int64_t row = 0; row < problem.x_rows; row += max_vector_rows) {
+          axpy.x = problem.x + row * problem.x_row_stride + depth;
+          axpy.x_rows = std::min(max_vector_rows, problem.x_rows - row);
+          axpy.y = own + row * lanes + j;
+          run_axpy(table, problem.w.dtype, axpy);
+          axpy.ahead = nullptr;
+        }
+      }
+    }
+  });
+  for (int64_t r = 0; r < problem.x_rows; ++r) {
+    for (int64_t j = 0; j < lanes; ++j) {
+      T sum = sums[r * lanes + j];
+      for (int64_t part = 1; part < parts; ++part) sum += sums[(part * problem.x_rows + r) * lanes + j];
+      problem.out[r * problem.out_x_stride + j * problem.out_w_stride] = sum;
+    }
+  }
+}
+
 }  // namespace
 
 template <typename T>
@@ -143,14 +270,28 @@ bool gemv_takes(const LanesView& w) {
 template <typename T>
 void gemv(const GemvProblem<T>& problem) {
   if (problem.w.k_stride == 1) {
-    gemv_dot(problem);
-  } else {
-    gemv_axpy(problem);
+    return problem.x_rows <= max_vector_rows ? gemv_dot(problem) : gemv_dot_groups(problem);
   }
+  if (streams_depths(problem)) return gemv_streamed(problem);
+  gemv_axpy(problem);
+}
+
+template <typename T>
+int64_t most_gemv_rows(const LanesView& w, int64_t w_lanes, int64_t k) {
+  GemvProblem<T> problem;
+  problem.k = k;
+  problem.x_rows = max_vector_rows + 1;
+  problem.w = w;
+  problem.w_lanes = w_lanes;
+  const bool large = k * w_lanes * w.dtype.size() >= 2 * cache_sizes().l2 * num_threads();
+  const bool many = w.k_stride == 1 ? large : streams_depths(problem);
+  return many ? 2 * max_vector_rows : max_vector_rows;
 }
 
 template bool gemv_takes<float>(const LanesView&);
 template bool gemv_takes<double>(const LanesView&);
+template int64_t most_gemv_rows<float>(const LanesView&, int64_t, int64_t);
+template int64_t most_gemv_rows<double>(const LanesView&, int64_t, int64_t);
 template void gemv<float>(const GemvProblem<float>&);
 template void gemv<double>(const GemvProblem<double>&);
 

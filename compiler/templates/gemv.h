@@ -14,7 +14,7 @@ struct GemvProblem {
   int64_t k = 0;
   const T* x = nullptr;  ///< [x_rows, k]
   int64_t x_row_stride = 0;
-  int64_t x_rows = 0;  ///< at most `max_vector_rows`
+  int64_t x_rows = 0;  ///< at most `most_gemv_rows`
   LanesView w;         ///< one of its strides is 1
   int64_t w_lanes = 0;
   T* out = nullptr;
@@ -25,6 +25,11 @@ struct GemvProblem {
 /// Whether `gemv` takes these weights.
 template <typename T>
 bool gemv_takes(const LanesView& w);
+
+/// How many rows of x are better taken by `gemv` than packed: by large weights, which are read once as they
+/// lie, several times `max_vector_rows`.
+template <typename T>
+int64_t most_gemv_rows(const LanesView& w, int64_t w_lanes, int64_t k);
 
 template <typename T>
 void gemv(const GemvProblem<T>& problem);

@@ -344,10 +344,11 @@ void solve(const Product& product) {
     const int64_t work = product.m * product.n * product.k;
     const bool small = is_native<T>(product.a.dtype) && product.k <= small_depth;
     if (small && work <= tiny_work) return small_product<T>(product);
-    if (product.m <= max_vector_rows && gemv_takes<T>(right_lanes(product.b))) {
+    const LanesView right = right_lanes(product.b), left = left_lanes(product.a);
+    if (gemv_takes<T>(right) && product.m <= most_gemv_rows<T>(right, product.n, product.k)) {
       return few_rows_product<T>(product, false);
     }
-    if (product.n <= max_vector_rows && gemv_takes<T>(left_lanes(product.a))) {
+    if (gemv_takes<T>(left) && product.n <= most_gemv_rows<T>(left, product.m, product.k)) {
       return few_rows_product<T>(product, true);
     }
     if (small && work <= small_work) return small_product<T>(product);

@@ -15,6 +15,7 @@
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/matmul.h>
+#include <lazuli/compiler/templates/scratch.h>
 
 namespace lazuli::templates {
 namespace {
@@ -355,6 +356,30 @@ TEST_P(TemplateMatmulTest, VectorsAgainstLargeWeights) {
       expect_matches_reference({.m = 1, .n = 3000, .k = 70, .b = weights, .b_layout = layout});
       expect_matches_reference({.m = 2100, .n = 1, .k = 133, .a = weights, .a_layout = layout});
       expect_matches_reference({.m = 700, .n = 3, .k = 133, .a = weights, .a_layout = layout, .alpha = 0.5});
+    }
+  }
+}
+
+TEST_P(TemplateMatmulTest, MoreRowsThanAVectorKernelTakesAgainstWeightsBeyondTheCaches) {
+  const int64_t bytes = 2 * cache_sizes().l2 * num_threads();
+  for (const Dtype weights : {float32, bfloat16, float64}) {
+    const Dtype x = weights == float64 ? float64 : float32;
+    for (const int64_t k : {1031, 1800}) {
+      const int64_t n = std::max<int64_t>(bytes / (k * static_cast<int64_t>(weights.size())) + 3, 1030);
+      for (const Layout layout : {Layout::rows, Layout::columns}) {
+        for (const int64_t m : {5, 9, 16}) {
+          expect_matches_reference(
+              {.m = m, .n = n, .k = k, .a = x, .b = weights, .out = x, .b_layout = layout});
+        }
+      }
+      expect_matches_reference({.m = n,
+                                .n = 11,
+                                .k = k,
+                                .a = weights,
+                                .b = x,
+                                .out = x,
+                                .a_layout = Layout::columns,
+                                .alpha = 0.5});
     }
   }
 }
