@@ -87,10 +87,10 @@ struct PanelTasks {
   }
 };
 
-/// With few rows the weights stream by, and threads take long stretches of them: some for each, so that one
-/// that is held up leaves work to the others.
-constexpr int64_t tasks_a_thread = 4;
-constexpr int64_t least_task_bytes = 512 << 10;
+/// With few rows the weights stream by, and threads take long stretches of them: many for each, so that one
+/// that is held up leaves work to the others, and none waits long for the last.
+constexpr int64_t tasks_a_thread = 16;
+constexpr int64_t least_task_bytes = 1 << 20;
 
 /// Whether there is something to be found out about one row (`PanelDot::few_lines`): which of the two is
 /// faster depends on the processor, where there is little to compute between two lines.
