@@ -21,6 +21,8 @@ namespace {
 
 /// Rows of a block that make packing keys worth while and whose scores stay in cache.
 constexpr int64_t wanted_rows = 128;
+/// The same where keys and values are dequantized for each block.
+constexpr int64_t wanted_rows_of_codes = 256;
 constexpr int64_t fewest_rows = 32;
 /// Keys that a task has at least, where the keys are split among threads.
 constexpr int64_t fewest_keys = 512;
@@ -68,7 +70,7 @@ Tasks cut(const AttentionProblem& problem) {
   const int64_t group = problem.heads / problem.kv_heads;
   const int64_t sequences = problem.batch * problem.kv_heads;
   Tasks tasks;
-  int64_t rows = wanted_rows;
+  int64_t rows = problem.bits > 0 ? wanted_rows_of_codes : wanted_rows;
   while (rows > fewest_rows && sequences * ceil_div(problem.query_length * group, rows) < 2 * threads)
     rows /= 2;
   if (problem.query_length * group <= attention_vector_rows) rows = problem.query_length * group;
