@@ -19,108 +19,131 @@ using Complex = std::complex<float>;
 /// Lengths up to which rows are transformed as a whole: `fft_lanes` of them stay in the second-level cache.
 constexpr int64_t longest_whole = 2048;
 
-/// One element of up to `fft_lanes` rows, or as many elements of one row that lie side by side.
-void split(const Complex* from, int64_t count, bool inverse, float* to) {
-  const auto* const values = reinterpret_cast<const float*>(from);
-  // The inverse is the transform with real and imaginary parts exchanged.
-  float* const re = inverse ? to + fft_lanes : to;
-  float* const im = inverse ? to : to + fft_lanes;
-  for (int64_t i = 0; i < count; ++i) {
-    re[i] = values[2 * i];
-    im[i] = values[2 * i + 1];
-  }
-  std::fill(to + count, to + fft_lanes, 0.0f);
-  std::fill(to + fft_lanes + count, to + fft_element, 0.0f);
+/// Bytes of rows that a thread takes at a time, where they are short, and up to which the next ones are asked
+/// for.
+constexpr int64_t part_bytes = 128 << 10;
+constexpr int64_t most_fetched_bytes = 16 << 10;
+
+const float* floats(const Complex* x) {
+  return reinterpret_cast<const float*>(x);
+}
+float* floats(Complex* x) {
+  return reinterpret_cast<float*>(x);
 }
 
-void join(const float* from, int64_t count, bool inverse, Complex* to) {
-  const float* const re = inverse ? from + fft_lanes : from;
-  const float* const im = inverse ? from : from + fft_lanes;
-  auto* const values = reinterpret_cast<float*>(to);
-  for (int64_t i = 0; i < count; ++i) {
-    values[2 * i] = re[i];
-    values[2 * i + 1] = im[i];
-  }
-}
-
-/// Short rows are transformed before the processor's own fetching has found them: those that this thread is
-/// likely to take next are asked for.
-void fetch_rows(const Complex* in, int64_t first, int64_t rows, int64_t length) {
-  constexpr int64_t most_bytes = 16 << 10;
-  constexpr int64_t line_elements = 64 / static_cast<int64_t>(sizeof(Complex));
-  const int64_t elements = std::min(fft_lanes, rows - first) * length;
-  if (elements * static_cast<int64_t>(sizeof(Complex)) > most_bytes) return;
-  for (int64_t i = 0; i < elements; i += line_elements) __builtin_prefetch(in + first * length + i, 0, 2);
+/// Whether results are too many for the caches, and rows of them begin at lines.
+bool goes_past_caches(const Complex* out, int64_t rows, int64_t length) {
+  constexpr int64_t line = 64;
+  constexpr auto size = static_cast<int64_t>(sizeof(Complex));
+  return rows * length * size >= cache_sizes().l3 / 2 && length * size % line == 0 &&
+         reinterpret_cast<uintptr_t>(out) % line == 0;
 }
 
 /// Rows side by side, `fft_lanes` at a time.
 void transform_rows(const Complex* in, Complex* out, int64_t rows, int64_t length, bool inverse) {
   const std::shared_ptr<const FftPlan> plan = FftPlan::of(length);
   const Kernels& table = kernels();
-  share_out(ceil_div(rows, fft_lanes), [&](int64_t part) {
-    const Scratch memory(static_cast<size_t>(fft_element * length + plan->memory_size()) * sizeof(float));
-    float* const x = memory.as<float>();
-    float* const work = x + fft_element * length;
-    const int64_t first = part * fft_lanes;
-    const int64_t count = std::min(fft_lanes, rows - first);
-    if (count < fft_lanes) std::fill_n(x, fft_element * length, 0.0f);
-    // Real and imaginary parts are the columns of a matrix of floats, and rows of it transposed.
-    const auto* const from = reinterpret_cast<const float*>(in + first * length);
-    table.transpose(from, 2 * length, count, 2 * length, x, fft_lanes);
-    fetch_rows(in, first + num_threads() * fft_lanes, rows, length);
-    const auto exchange = [&] {
-      for (int64_t k = 0; inverse && k < length; ++k) {
-        std::swap_ranges(x + k * fft_element, x + k * fft_element + fft_lanes,
-                         x + k * fft_element + fft_lanes);
-      }
-    };
-    exchange();
-    plan->run(x, work);
-    exchange();
-    auto* const to = reinterpret_cast<float*>(out + first * length);
-    table.transpose(x, fft_lanes, 2 * length, count, to, 2 * length);
-  });
+  const bool past_caches = goes_past_caches(out, rows, length);
+  // A thread reads on where it was, and asks for the next rows while it has these, where they are short:
+  // the processor's own fetching does not find them in time.
+  const int64_t blocks = ceil_div(rows, fft_lanes);
+  const int64_t block_bytes = fft_lanes * length * static_cast<int64_t>(sizeof(Complex));
+  const int64_t blocks_a_part =
+      std::clamp<int64_t>(part_bytes / block_bytes, 1, std::max<int64_t>(blocks / (4 * num_threads()), 1));
+  const auto make_memory = [&] {
+    return Scratch(static_cast<size_t>(fft_element * length + plan->memory_size()) * sizeof(float));
+  };
+  share_out_with<Scratch>(
+      ceil_div(blocks, blocks_a_part), make_memory, [&](int64_t part, const Scratch& memory) {
+        float* const x = memory.as<float>();
+        const int64_t end = std::min((part + 1) * blocks_a_part * fft_lanes, rows);
+        for (int64_t first = part * blocks_a_part * fft_lanes; first < end; first += fft_lanes) {
+          const int64_t count = std::min(fft_lanes, rows - first);
+          const bool fetch = block_bytes <= most_fetched_bytes && first + 2 * fft_lanes <= rows;
+          table.fft_from_rows(floats(in + first * length), 2 * length, count, length, inverse, x,
+                              fetch ? floats(in + (first + fft_lanes) * length) : nullptr);
+          plan->run_to_rows(x, x + fft_element * length,
+                            {floats(out + first * length), 2 * length, count, inverse, past_caches});
+        }
+      });
 }
 
 /// A row of n = n1 * n2 elements as a matrix [n1][n2]: its columns are transformed, multiplied by
-/// exp(-2πi k1 i2 / n), and then its rows, which gives element k1 + n1 * k2. Threads share columns, then
-/// rows.
-void transform_in_two(const Complex* in, Complex* out, const FftFactors& factors, bool inverse) {
-  const int64_t n1 = factors.first();
-  const int64_t n2 = factors.second();
-  const std::shared_ptr<const FftPlan> plan1 = FftPlan::of(n1);
-  const std::shared_ptr<const FftPlan> plan2 = FftPlan::of(n2);
-  const Kernels& table = kernels();
-  const int64_t blocks1 = ceil_div(n1, fft_lanes);
-  // Between the steps: for each block of k1, elements i2 of its rows side by side.
-  const Scratch between_memory(static_cast<size_t>(blocks1 * n2 * fft_element) * sizeof(float));
-  float* const between = between_memory.as<float>();
-  share_out(ceil_div(n2, fft_lanes), [&](int64_t block) {
-    const int64_t columns = blocks1 * fft_lanes;
-    const Scratch memory(static_cast<size_t>(fft_element * columns + plan1->memory_size()) * sizeof(float));
-    float* const x = memory.as<float>();
+/// exp(-2πi k1 i2 / n), and then its rows, which gives element k1 + n1 * k2.
+class TransformInTwo {
+ public:
+  TransformInTwo(const FftFactors& factors, bool inverse)
+      : factors_(factors),
+        n1_(factors.first()),
+        n2_(factors.second()),
+        plan1_(FftPlan::of(n1_)),
+        plan2_(FftPlan::of(n2_)),
+        inverse_(inverse) {}
+
+  /// Floats between the steps: for each block of k1, elements i2 of its rows side by side.
+  int64_t between_size() const { return blocks_of_rows() * n2_ * fft_element; }
+  /// Floats that each thread needs for itself.
+  int64_t memory_size() const {
+    return std::max(round_up(n1_, fft_lanes) * fft_element + plan1_->memory_size(), plan2_->memory_size());
+  }
+
+  int64_t blocks_of_columns() const { return ceil_div(n2_, fft_lanes); }
+  void columns(const Complex* in, int64_t block, float* between, float* memory) const {
     const int64_t first = block * fft_lanes;
-    const int64_t count = std::min(fft_lanes, n2 - first);
-    for (int64_t i = 0; i < n1; ++i) split(in + i * n2 + first, count, inverse, x + i * fft_element);
-    plan1->run(x, x + fft_element * columns);
-    factors.multiply(block, x);
-    std::fill(x + n1 * fft_element, x + columns * fft_element, 0.0f);
-    for (int64_t k = 0; k < blocks1; ++k) {
-      for (const int64_t part : {int64_t{0}, fft_lanes}) {
-        table.transpose(x + k * fft_lanes * fft_element + part, fft_element, fft_lanes, count,
-                        between + (k * n2 + first) * fft_element + part, fft_element);
+    const int64_t count = std::min(fft_lanes, n2_ - first);
+    table_.fft_from_columns(floats(in + first), 2 * n2_, count, n1_, inverse_, memory);
+    float* const x = plan1_->run(memory, memory + round_up(n1_, fft_lanes) * fft_element);
+    table_.fft_turn(x, n1_, factors_.of_block(block), factors_.of_lanes(), count,
+                    between + first * fft_element, n2_ * fft_element);
+  }
+
+  int64_t blocks_of_rows() const { return ceil_div(n1_, fft_lanes); }
+  void rows(float* between, int64_t block, Complex* out, float* memory) const {
+    const int64_t first = block * fft_lanes;
+    float* const x = plan2_->run(between + block * n2_ * fft_element, memory);
+    table_.fft_to_columns(x, n2_, inverse_, std::min(fft_lanes, n1_ - first), floats(out + first), 2 * n1_);
+  }
+
+ private:
+  const FftFactors& factors_;
+  int64_t n1_;
+  int64_t n2_;
+  std::shared_ptr<const FftPlan> plan1_;
+  std::shared_ptr<const FftPlan> plan2_;
+  bool inverse_;
+  const Kernels& table_ = kernels();
+};
+
+/// Rows that are enough for all threads are each left to one; of others, threads share columns, then rows.
+void transform_rows_in_two(const Complex* in, Complex* out, int64_t rows, const FftFactors& factors,
+                           bool inverse) {
+  const TransformInTwo transform(factors, inverse);
+  const int64_t length = factors.first() * factors.second();
+  const auto memory_of = [](int64_t size) { return Scratch(static_cast<size_t>(size) * sizeof(float)); };
+  const auto make_memory = [&] { return memory_of(transform.memory_size()); };
+  if (rows >= 2 * num_threads()) {
+    const auto make_all = [&] { return memory_of(transform.between_size() + transform.memory_size()); };
+    return share_out_with<Scratch>(rows, make_all, [&](int64_t row, const Scratch& all) {
+      float* const between = all.as<float>();
+      float* const memory = between + transform.between_size();
+      for (int64_t i = 0; i < transform.blocks_of_columns(); ++i) {
+        transform.columns(in + row * length, i, between, memory);
       }
-    }
-  });
-  share_out(blocks1, [&](int64_t block) {
-    const Scratch memory(static_cast<size_t>(plan2->memory_size()) * sizeof(float));
-    float* const x = between + block * n2 * fft_element;
-    plan2->run(x, memory.as<float>());
-    const int64_t first = block * fft_lanes;
-    for (int64_t k = 0; k < n2; ++k) {
-      join(x + k * fft_element, std::min(fft_lanes, n1 - first), inverse, out + k * n1 + first);
-    }
-  });
+      for (int64_t i = 0; i < transform.blocks_of_rows(); ++i) {
+        transform.rows(between, i, out + row * length, memory);
+      }
+    });
+  }
+  const Scratch between = memory_of(transform.between_size());
+  for (int64_t row = 0; row < rows; ++row) {
+    share_out_with<Scratch>(
+        transform.blocks_of_columns(), make_memory, [&](int64_t i, const Scratch& memory) {
+          transform.columns(in + row * length, i, between.as<float>(), memory.as<float>());
+        });
+    share_out_with<Scratch>(transform.blocks_of_rows(), make_memory, [&](int64_t i, const Scratch& memory) {
+      transform.rows(between.as<float>(), i, out + row * length, memory.as<float>());
+    });
+  }
 }
 
 /// A row whose length has a large prime factor, as a cyclic convolution.
@@ -157,13 +180,7 @@ void fourier_transform(const std::complex<float>* in, std::complex<float>* out, 
   const bool fills_lanes = rows >= fft_lanes / 2;
   if (fills_lanes && length <= longest_whole) return transform_rows(in, out, rows, length, inverse);
   if (const std::shared_ptr<const FftFactors> factors = FftFactors::of(length)) {
-    // Rows that are enough for all threads are each left to one.
-    const auto one = [&](int64_t row) {
-      transform_in_two(in + row * length, out + row * length, *factors, inverse);
-    };
-    if (rows >= 2 * num_threads()) return share_out(rows, one);
-    for (int64_t row = 0; row < rows; ++row) one(row);
-    return;
+    return transform_rows_in_two(in, out, rows, *factors, inverse);
   }
   const std::shared_ptr<const FftPlan> plan = FftPlan::of(length);
   constexpr int64_t short_length = 64;

@@ -58,19 +58,4 @@ FftFactors::FftFactors(int64_t first, int64_t second) : first_(first), second_(s
   }
 }
 
-void FftFactors::multiply(int64_t block, float* x) const {
-  const float* of_block = blocks_.data() + block * first_ * 2;
-  const float* of_lane = lanes_.data();
-  for (int64_t k = 0; k < first_; ++k, of_block += 2, of_lane += fft_element, x += fft_element) {
-    for (int64_t lane = 0; lane < fft_lanes; ++lane) {
-      const float wr = of_block[0] * of_lane[lane] - of_block[1] * of_lane[fft_lanes + lane];
-      const float wi = of_block[0] * of_lane[fft_lanes + lane] + of_block[1] * of_lane[lane];
-      const float xr = x[lane];
-      const float xi = x[fft_lanes + lane];
-      x[lane] = xr * wr - xi * wi;
-      x[fft_lanes + lane] = xr * wi + xi * wr;
-    }
-  }
-}
-
 }  // namespace lazuli::templates

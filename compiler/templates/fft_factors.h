@@ -16,8 +16,9 @@ class FftFactors {
 
   int64_t first() const { return first_; }
   int64_t second() const { return second_; }
-  /// Multiplies elements k1 of columns `fft_lanes` * block and following (see fft_plan.h), for all k1.
-  void multiply(int64_t block, float* x) const;
+  /// The factors of columns `fft_lanes` * block and following, for all k1, as products of these two.
+  const float* of_block(int64_t block) const { return blocks_.data() + block * first_ * 2; }  ///< re, im
+  const float* of_lanes() const { return lanes_.data(); }
 
  private:
   int64_t first_;

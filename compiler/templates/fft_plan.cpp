@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <mutex>
 #include <numbers>
 
@@ -13,16 +14,69 @@ namespace lazuli::templates {
 
 namespace {
 
-constexpr int largest_radix = 13;
+/// A radix, and the vector operations that its sums take for an element (of two vectors).
+struct Radix {
+  int radix;
+  double operations;
+};
 
-/// The radices of a length, or none where it has a prime factor that is too large.
-std::vector<int> radices_of(int64_t length) {
-  std::vector<int> radices;
-  for (const int radix : {4, 2, 3, 5, 7, 11, largest_radix}) {
-    for (; length % radix == 0; length /= radix) radices.push_back(radix);
+constexpr Radix prime_radices[] = {{2, 2}, {3, 5.3}, {5, 7.2}, {7, 9.4}, {11, 13.6}, {13, 15.7}};
+/// From 10 on, registers hardly hold the elements.
+constexpr Radix products[] = {{4, 4}, {6, 7.3}, {8, 6.5}, {10, 10.2}, {12, 10.5}, {15, 14.5}, {16, 12}};
+
+/// What each stage adds for an element: to be loaded, multiplied and stored.
+constexpr double stage_operations = 9;
+
+/// The radices of a length that take the fewest operations; none where it has a prime factor that is too
+/// large.
+class RadixSearch {
+ public:
+  explicit RadixSearch(int largest_product) : largest_product_(largest_product) {}
+
+  std::vector<int> radices_of(int64_t length) {
+    std::vector<int> radices;
+    while (length > 1) {
+      const Best best = best_of(length);
+      if (best.radix == 0) return {};
+      radices.push_back(best.radix);
+      length /= best.radix;
+    }
+    std::sort(radices.begin(), radices.end());
+    return radices;
   }
-  if (length != 1) radices.clear();
-  return radices;
+
+ private:
+  struct Best {
+    int radix = 0;  ///< 0: there is none
+    double operations = 0;
+  };
+
+  Best best_of(int64_t length) {
+    if (const auto known = known_.find(length); known != known_.end()) return known->second;
+    Best best;
+    const auto consider = [&](const Radix& first) {
+      if (length % first.radix != 0) return;
+      const int64_t rest = length / first.radix;
+      const Best after = rest > 1 ? best_of(rest) : Best{1, 0};
+      const double operations = first.operations + stage_operations + after.operations;
+      if (after.radix != 0 && (best.radix == 0 || operations < best.operations)) {
+        best = {first.radix, operations};
+      }
+    };
+    for (const Radix& radix : prime_radices) consider(radix);
+    for (const Radix& radix : products) {
+      if (radix.radix <= largest_product_) consider(radix);
+    }
+    known_.emplace(length, best);
+    return best;
+  }
+
+  int largest_product_;
+  std::map<int64_t, Best> known_;
+};
+
+std::vector<int> radices_of(int64_t length) {
+  return RadixSearch(kernels().fft_largest_product).radices_of(length);
 }
 
 }  // namespace
@@ -95,7 +149,7 @@ void FftPlan::plan_convolution() {
   // Among the rows of a batch, the others of which are zero.
   const Scratch memory(static_cast<size_t>(fft_element * inner_length_ + inner_->memory_size()) *
                        sizeof(float));
-  float* const rows = memory.as<float>();
+  float* rows = memory.as<float>();
   std::fill_n(rows, fft_element * inner_length_, 0.0f);
   const auto each = [&](auto&& f) {
     for (int64_t k = 0; k < inner_length_; ++k) {
@@ -104,34 +158,60 @@ void FftPlan::plan_convolution() {
     }
   };
   each([](float& row, float& value) { row = value; });
-  inner_->run(rows, rows + fft_element * inner_length_);
+  rows = inner_->run(rows, rows + fft_element * inner_length_);
   each([](float& row, float& value) { value = row; });
 }
 
 int64_t FftPlan::memory_size() const {
-  return inner_ ? fft_element * inner_length_ + inner_->memory_size() : fft_element * length_;
+  return inner_ ? fft_element * inner_length_ + inner_->memory_size()
+                : fft_element * round_up(length_, fft_lanes);
 }
 
-void FftPlan::run(float* x, float* memory) const {
-  inner_ ? run_convolution(x, memory) : run_stages(x, memory);
+float* FftPlan::run(float* x, float* memory) const {
+  return inner_ ? run_convolution(x, memory) : run_stages(x, memory, stages_.size());
 }
 
-void FftPlan::run_stages(float* x, float* memory) const {
+float* FftPlan::run_stages(float* x, float* memory, size_t count) const {
   const auto run = kernels().fft_stage;
   float* from = x;
   float* to = memory;
   int64_t stride = 1;
-  for (const Stage& stage : stages_) {
-    run({stage.radix, stage.length, stride, stage.twiddles.data(), from, to});
+  for (size_t i = 0; i < count; ++i) {
+    const Stage& stage = stages_[i];
+    run({stage.radix, stage.length, stride, stage.twiddles.data(), from, to, stride});
     std::swap(from, to);
     stride *= stage.radix;
   }
-  if (from != x) std::copy_n(from, fft_element * length_, x);
+  return from;
 }
 
-void FftPlan::run_convolution(float* x, float* memory) const {
-  float* const y = memory;
-  float* const rest = memory + fft_element * inner_length_;
+void FftPlan::run_to_rows(float* x, float* memory, const FftRows& rows) const {
+  const Kernels& table = kernels();
+  // Of the last stage at a time: two lines of each row. With one, rows' pages change too often.
+  constexpr int64_t columns = 16;
+  const int64_t radix = stages_.empty() ? 1 : stages_.back().radix;
+  const int64_t stride = length_ / radix;
+  if (inner_ || radix == 1 || stride % columns != 0) {
+    return table.fft_to_rows(run(x, memory), length_, rows.exchanged, rows.count, rows.to, rows.stride,
+                             rows.past_caches);
+  }
+  float* const from = run_stages(x, memory, stages_.size() - 1);
+  float* const to = from == x ? memory : x;
+  for (int64_t q = 0; q < stride; q += columns) {
+    table.fft_stage({static_cast<int>(radix), radix, stride, nullptr, from + q * fft_element, to, columns});
+    for (int64_t j = 0; j < radix; ++j) {
+      table.fft_to_rows(to + j * columns * fft_element, columns, rows.exchanged, rows.count,
+                        rows.to + 2 * (q + j * stride), rows.stride, rows.past_caches);
+    }
+  }
+}
+
+float* FftPlan::run_convolution(float* x, float* memory) const {
+  float* y = memory;
+  float* rest = memory + fft_element * inner_length_;
+  const auto run_inner = [&] {
+    if (inner_->run(y, rest) == rest) std::swap(y, rest);
+  };
   // y = x * w for complex numbers w, one for each element of all rows; scaled.
   const auto multiply = [](const float* from, int64_t count, const float* re, const float* im, float scale,
                            float* to) {
@@ -153,13 +233,14 @@ void FftPlan::run_convolution(float* x, float* memory) const {
   };
   multiply(x, length_, chirp_.data(), chirp_.data() + length_, 1, y);
   std::fill(y + fft_element * length_, y + fft_element * inner_length_, 0.0f);
-  inner_->run(y, rest);
+  run_inner();
   multiply(y, inner_length_, spectrum_.data(), spectrum_.data() + inner_length_,
            1 / static_cast<float>(inner_length_), y);
   exchange();  // the inverse is the transform with real and imaginary parts exchanged
-  inner_->run(y, rest);
+  run_inner();
   exchange();
   multiply(y, length_, chirp_.data(), chirp_.data() + length_, 1, x);
+  return x;
 }
 
 }  // namespace lazuli::templates

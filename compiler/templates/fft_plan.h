@@ -11,6 +11,15 @@ namespace lazuli::templates {
 inline constexpr int64_t fft_lanes = 16;
 inline constexpr int64_t fft_element = 2 * fft_lanes;
 
+/// Where up to `fft_lanes` rows of results go; strides count floats (see Kernels::fft_to_rows).
+struct FftRows {
+  float* to = nullptr;
+  int64_t stride = 0;
+  int64_t count = 0;
+  bool exchanged = false;
+  bool past_caches = false;
+};
+
 /// How to transform rows of one length.
 class FftPlan {
  public:
@@ -22,8 +31,11 @@ class FftPlan {
 
   /// Floats of working memory that `run` needs.
   int64_t memory_size() const;
-  /// Transforms `fft_lanes` rows (forward), in place.
-  void run(float* x, float* memory) const;
+  /// Transforms `fft_lanes` rows (forward). The result is at the address that is returned, `x` or `memory`,
+  /// with room for a multiple of `fft_lanes` elements where `x` has that.
+  float* run(float* x, float* memory) const;
+  /// The same into rows, by the last stage.
+  void run_to_rows(float* x, float* memory, const FftRows& rows) const;
 
   /// Where the length has a prime factor that is too large for stages: a transform of any length as a cyclic
   /// convolution of one that is a power of two (Bluestein). Arrays of real parts and then imaginary ones.
@@ -40,8 +52,8 @@ class FftPlan {
   };
   void add_stages();
   void plan_convolution();
-  void run_stages(float* x, float* memory) const;
-  void run_convolution(float* x, float* memory) const;
+  float* run_stages(float* x, float* memory, size_t count) const;
+  float* run_convolution(float* x, float* memory) const;
 
   int64_t length_;
   std::vector<Stage> stages_;

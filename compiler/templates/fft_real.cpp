@@ -9,6 +9,7 @@
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/fft.h>
 #include <lazuli/compiler/templates/fft_plan.h>
+#include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
 
@@ -19,10 +20,15 @@ namespace {
 using Complex = std::complex<float>;
 
 /// Elements that are transformed at a time, where there are many rows: they stay in the second-level cache.
-constexpr int64_t elements_at_once = 32768;
+constexpr int64_t elements_at_once = 8192;
+/// The longest rows that are transformed side by side.
+constexpr int64_t longest_side_by_side = 4096;
 
 /// exp(-2πi k / length) for k up to a quarter of the length.
-using Roots = std::vector<Complex>;
+struct Roots {
+  std::vector<float> cosines;
+  std::vector<float> sines;
+};
 
 std::shared_ptr<const Roots> roots_of(int64_t length) {
   constexpr size_t most_kept = 8;
@@ -37,35 +43,18 @@ std::shared_ptr<const Roots> roots_of(int64_t length) {
     float re = 0;
     float im = 0;
     root_of_unity(k, length, re, im);
-    made->emplace_back(re, im);
+    made->cosines.push_back(re);
+    made->sines.push_back(im);
   }
   const std::lock_guard lock(mutex);
   stock.insert(length, made);
   return made;
 }
 
-Complex product(Complex a, Complex b) {
-  return {a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real()};
-}
-
 // A row x of 2h real numbers is one of h complex numbers z[j] = x[2j] + i x[2j + 1]. Of their transform Z,
 // E[k] = (Z[k] + conj Z[h - k]) / 2 is that of the even elements and O[k] = -i (Z[k] - conj Z[h - k]) / 2
 // that of the odd ones, and X[k] = E[k] + w^k O[k] with w = exp(-2πi / 2h). X[h - k] is conj(E[k] - w^k
 // O[k]).
-
-/// For k in [begin, end], at most half / 2.
-void put_together(const Complex* z, int64_t half, const Roots& roots, int64_t begin, int64_t end,
-                  Complex* out) {
-  for (int64_t k = begin; k <= end; ++k) {
-    const Complex a = z[k];
-    const Complex b = std::conj(z[half - k]);
-    const Complex even(0.5f * (a.real() + b.real()), 0.5f * (a.imag() + b.imag()));
-    const Complex odd(0.5f * (a.imag() - b.imag()), 0.5f * (b.real() - a.real()));
-    const Complex turned = product(odd, roots[static_cast<size_t>(k)]);
-    out[k] = {even.real() + turned.real(), even.imag() + turned.imag()};
-    out[half - k] = {even.real() - turned.real(), turned.imag() - even.imag()};
-  }
-}
 
 /// Calls `f(begin, end)` for parts of 1, ..., pairs, ends included, side by side where these are many.
 template <typename F>
@@ -81,39 +70,30 @@ void for_parts_of_pairs(int64_t pairs, const F& f) {
 void spectrum_of_halves(const Complex* z, int64_t half, const Roots& roots, Complex* out) {
   out[0] = {z[0].real() + z[0].imag(), 0};
   out[half] = {z[0].real() - z[0].imag(), 0};
-  for_parts_of_pairs(half / 2,
-                     [&](int64_t begin, int64_t end) { put_together(z, half, roots, begin, end, out); });
+  for_parts_of_pairs(half / 2, [&](int64_t begin, int64_t end) {
+    kernels().fft_put_together(reinterpret_cast<const float*>(z), half, roots.cosines.data(),
+                               roots.sines.data(), begin, end, reinterpret_cast<float*>(out));
+  });
 }
 
 // Backwards, Z[k] = E[k] + i O[k], of which twice as much is taken, as the row's own transform adds up twice
 // as many elements: S = X[k] + conj X[h - k] and D = (X[k] - conj X[h - k]) conj w^k give Z[k] = S + i D and
 // Z[h - k] = conj(S - i D). Of X[0] and X[h] only the real parts count.
 
-/// For k in [begin, end], at most half / 2.
-void take_apart(const Complex* in, int64_t half, const Roots& roots, float factor, int64_t begin, int64_t end,
-                Complex* z) {
-  for (int64_t k = begin; k <= end; ++k) {
-    const Complex a = in[k];
-    const Complex b = std::conj(in[half - k]);
-    const Complex difference(a.real() - b.real(), a.imag() - b.imag());
-    const Complex turned = product(difference, std::conj(roots[static_cast<size_t>(k)]));
-    const Complex sum(a.real() + b.real(), a.imag() + b.imag());
-    z[k] = {factor * (sum.real() - turned.imag()), factor * (sum.imag() + turned.real())};
-    z[half - k] = {factor * (sum.real() + turned.imag()), factor * (turned.real() - sum.imag())};
-  }
-}
-
 void halves_of_spectrum(const Complex* in, int64_t half, const Roots& roots, float factor, Complex* z) {
   z[0] = {factor * (in[0].real() + in[half].real()), factor * (in[0].real() - in[half].real())};
-  for_parts_of_pairs(half / 2,
-                     [&](int64_t begin, int64_t end) { take_apart(in, half, roots, factor, begin, end, z); });
+  for_parts_of_pairs(half / 2, [&](int64_t begin, int64_t end) {
+    kernels().fft_take_apart(reinterpret_cast<const float*>(in), half, roots.cosines.data(),
+                             roots.sines.data(), factor, begin, end, reinterpret_cast<float*>(z));
+  });
 }
 
 /// Calls `f(first, count)` for blocks of rows, side by side where there are enough for all threads.
 template <typename F>
 void for_each_block(int64_t rows, int64_t length, const F& f) {
-  const int64_t fitting = std::max<int64_t>(elements_at_once / length, 1);
-  const int64_t at_once = std::min(round_up(fitting, fitting > fft_lanes ? fft_lanes : 1), rows);
+  // Lanes are filled, except by rows that are cut in two anyway.
+  const int64_t fitting = std::max(elements_at_once / length, length <= longest_side_by_side ? fft_lanes : 1);
+  const int64_t at_once = std::min(round_up(fitting, fitting >= fft_lanes ? fft_lanes : 1), rows);
   const int64_t blocks = ceil_div(rows, at_once);
   const auto block = [&](int64_t i) { f(i * at_once, std::min(at_once, rows - i * at_once)); };
   if (blocks >= 2 * num_threads()) return share_out(blocks, block);

@@ -221,12 +221,15 @@ struct GemmKernel {
 /// A stage of Fourier transforms of rows side by side (fft_plan.h): transforms of `length`, `stride` of them
 /// one after another, are cut in `radix` parts.
 struct FftStage {
-  int radix = 2;  ///< 2, 3, 4, 5, 7, 11 or 13
+  int radix = 2;  ///< 2 to 8, 10 to 13, 15 or 16
   int64_t length = 2;
   int64_t stride = 1;
   const float* twiddles = nullptr;  ///< for each p below length / radix, j from 1 to radix - 1: re, im
   const float* from = nullptr;
   float* to = nullptr;
+  /// In the last stage, whose length is the radix, how many of the `stride` elements beside each other are
+  /// taken, and where they go: so far apart. In others all are.
+  int64_t columns = 1;
 };
 
 struct Kernels {
@@ -266,7 +269,34 @@ struct Kernels {
   void (*add_tap_products)(const float* const* x, int64_t x_step, const float* y, int64_t y_step,
                            int64_t taps, int64_t count, int64_t columns, float* const* w) = nullptr;
 
+  /// For Fourier transforms (fft_plan.h); strides count floats. `exchanged` takes or leaves real and imaginary
+  /// parts in each other's place.
   void (*fft_stage)(const FftStage&) = nullptr;
+  /// The largest product of radices that is a stage of its own.
+  int fft_largest_product = 4;
+  /// Elements of `count` rows, `stride` apart, into lanes. As many bytes as these take are asked for from
+  /// `ahead` on, if that is not null (a hint).
+  void (*fft_from_rows)(const float* from, int64_t stride, int64_t count, int64_t length, bool exchanged,
+                        float* to, const float* ahead) = nullptr;
+  /// And back, past the caches if so told (all rows begin at lines then). What lies at `from` is lost.
+  void (*fft_to_rows)(float* from, int64_t length, bool exchanged, int64_t count, float* to, int64_t stride,
+                      bool past_caches) = nullptr;
+  /// The same where the lanes of an element lie beside each other, elements `stride` apart.
+  void (*fft_from_columns)(const float* from, int64_t stride, int64_t count, int64_t length, bool exchanged,
+                           float* to) = nullptr;
+  void (*fft_to_columns)(const float* from, int64_t length, bool exchanged, int64_t count, float* to,
+                         int64_t stride) = nullptr;
+  /// Multiplies elements k of the lanes by of_block[k] * of_lanes[k][lane], and makes each 16 elements lanes,
+  /// the first `count` lanes elements, at `to` and `to_stride` further on. There is room for 16 elements
+  /// behind the last one at `x`, whose contents are lost.
+  void (*fft_turn)(float* x, int64_t length, const float* of_block, const float* of_lanes, int64_t count,
+                   float* to, int64_t to_stride) = nullptr;
+  /// The passes between real rows and complex ones of half the length (fft_real.cpp), for k in [begin, end],
+  /// at most half / 2.
+  void (*fft_put_together)(const float* z, int64_t half, const float* cosines, const float* sines,
+                           int64_t begin, int64_t end, float* out) = nullptr;
+  void (*fft_take_apart)(const float* in, int64_t half, const float* cosines, const float* sines,
+                         float factor, int64_t begin, int64_t end, float* z) = nullptr;
 
   PanelDotFunction (*panel_dot_float)(const PanelFormat&) = nullptr;
   PanelDotFunction (*panel_dot_int8)(const PanelFormat&) = nullptr;

@@ -23,9 +23,12 @@ constexpr int tile_rows = 6;
 
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //
-#include <lazuli/compiler/templates/portable_fft.inl>
-#include <lazuli/compiler/templates/portable_float_codes.inl>
 #include <lazuli/compiler/templates/portable_gemm.inl>
+//
+#include <lazuli/compiler/templates/portable_fft.inl>
+#include <lazuli/compiler/templates/portable_fft_lanes.inl>
+#include <lazuli/compiler/templates/portable_fft_real.inl>
+#include <lazuli/compiler/templates/portable_float_codes.inl>
 #include <lazuli/compiler/templates/portable_quantized.inl>
 #include <lazuli/compiler/templates/portable_row_products.inl>
 #include <lazuli/compiler/templates/portable_softmax.inl>

@@ -22,6 +22,8 @@ namespace {
 //
 #include <lazuli/compiler/templates/portable_code_dot.inl>
 #include <lazuli/compiler/templates/portable_fft.inl>
+#include <lazuli/compiler/templates/portable_fft_lanes.inl>
+#include <lazuli/compiler/templates/portable_fft_real.inl>
 #include <lazuli/compiler/templates/portable_row_products.inl>
 #include <lazuli/compiler/templates/portable_softmax.inl>
 
@@ -36,6 +38,14 @@ void use_avx512_kernels(Kernels& table) {
   table.soft_cap = soft_cap;
   table.scale = scale;
   table.fft_stage = fft_stage;
+  table.fft_from_rows = fft_from_rows;
+  table.fft_to_rows = fft_to_rows;
+  table.fft_from_columns = fft_from_columns;
+  table.fft_to_columns = fft_to_columns;
+  table.fft_turn = fft_turn;
+  table.fft_put_together = fft_put_together;
+  table.fft_take_apart = fft_take_apart;
+  table.fft_largest_product = 16;
   table.code_dot = code_dot;
   table.sum_tap_products = sum_tap_products;
   table.add_tap_products = add_tap_products;

@@ -36,7 +36,7 @@ struct Roots<13> {
 /// The sums over k of element k times exp(-2πi jk / radix), for each j.
 template <int radix>
 struct Butterfly {
-  /// An odd radix: elements k and radix - k share their products.
+  /// An odd prime: elements k and radix - k share their products.
   static LAZULI_INLINE void run(const FloatV* re, const FloatV* im, FloatV* sum_re, FloatV* sum_im) {
     constexpr int half = radix / 2;
     FloatV plus_re[half], plus_im[half], minus_re[half], minus_im[half];
@@ -100,36 +100,203 @@ struct Butterfly<4> {
   }
 };
 
-/// Sums of `radix` elements, multiplied by their twiddles. (Stockham's form: the result is in order.)
-template <int radix>
-LAZULI_INLINE void fft_stage_of(const FftStage& stage) {
-  constexpr int64_t lanes = 16;  // fft_lanes
-  constexpr int64_t element = 2 * lanes;
-  const int64_t parts = stage.length / radix;
-  const int64_t s = stage.stride;
-  for (int64_t p = 0; p < parts; ++p) {
-    const float* twiddles = stage.twiddles + p * 2 * (radix - 1);
-    const float* from = stage.from + element * s * p;
-    float* to = stage.to + element * s * radix * p;
-    for (int64_t q = 0; q < s * element; q += element) {
-      for (int64_t lane = q; lane < q + lanes; lane += float_lanes) {
-        FloatV re[radix], im[radix], sum_re[radix], sum_im[radix];
-        LAZULI_UNROLL
-        for (int k = 0; k < radix; ++k) {
-          re[k] = load_vector<FloatV>(from + lane + element * s * parts * k);
-          im[k] = load_vector<FloatV>(from + lane + element * s * parts * k + lanes);
-        }
-        Butterfly<radix>::run(re, im, sum_re, sum_im);
-        store_vector(to + lane, sum_re[0]);
-        store_vector(to + lane + lanes, sum_im[0]);
-        LAZULI_UNROLL
-        for (int j = 1; j < radix; ++j) {
-          const FloatV wr = splat(twiddles[2 * j - 2]);
-          const FloatV wi = splat(twiddles[2 * j - 1]);
-          store_vector(to + lane + element * s * j, fma(sum_re[j], wr, -(sum_im[j] * wi)));
-          store_vector(to + lane + element * s * j + lanes, fma(sum_re[j], wi, sum_im[j] * wr));
+template <>
+struct Butterfly<8> {
+  /// The sums over even and over odd elements, the latter turned by eighths.
+  static LAZULI_INLINE void run(const FloatV* re, const FloatV* im, FloatV* sum_re, FloatV* sum_im) {
+    FloatV half_re[2][4], half_im[2][4];
+    LAZULI_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const FloatV of_re[] = {re[i], re[i + 2], re[i + 4], re[i + 6]};
+      const FloatV of_im[] = {im[i], im[i + 2], im[i + 4], im[i + 6]};
+      Butterfly<4>::run(of_re, of_im, half_re[i], half_im[i]);
+    }
+    const FloatV root = splat(0.7071067811865476f), minus_root = splat(-0.7071067811865476f);
+    // Odd sums turned, but for the root of a half that two of them share.
+    const FloatV turned_re[] = {half_re[1][0], half_re[1][1] + half_im[1][1], half_im[1][2],
+                                half_im[1][3] - half_re[1][3]};
+    const FloatV turned_im[] = {half_im[1][0], half_im[1][1] - half_re[1][1], -half_re[1][2],
+                                half_re[1][3] + half_im[1][3]};
+    sum_re[0] = half_re[0][0] + turned_re[0];
+    sum_im[0] = half_im[0][0] + turned_im[0];
+    sum_re[4] = half_re[0][0] - turned_re[0];
+    sum_im[4] = half_im[0][0] - turned_im[0];
+    sum_re[1] = fma(turned_re[1], root, half_re[0][1]);
+    sum_im[1] = fma(turned_im[1], root, half_im[0][1]);
+    sum_re[5] = fma(turned_re[1], minus_root, half_re[0][1]);
+    sum_im[5] = fma(turned_im[1], minus_root, half_im[0][1]);
+    sum_re[2] = half_re[0][2] + turned_re[2];
+    sum_im[2] = half_im[0][2] - half_re[1][2];
+    sum_re[6] = half_re[0][2] - turned_re[2];
+    sum_im[6] = half_im[0][2] + half_re[1][2];
+    sum_re[3] = fma(turned_re[3], root, half_re[0][3]);
+    sum_im[3] = fma(turned_im[3], minus_root, half_im[0][3]);
+    sum_re[7] = fma(turned_re[3], minus_root, half_re[0][3]);
+    sum_im[7] = fma(turned_im[3], root, half_im[0][3]);
+  }
+};
+
+template <>
+struct Butterfly<16> {
+  /// Four sums of every fourth element, turned by sixteenths, and sums of these.
+  static LAZULI_INLINE void run(const FloatV* re, const FloatV* im, FloatV* sum_re, FloatV* sum_im) {
+    constexpr float cosines[] = {1, 0.9238795325112867f,  0.7071067811865476f,  0.3826834323650898f,
+                                 0, -0.3826834323650898f, -0.7071067811865476f, 0,
+                                 0, -0.9238795325112867f};
+    constexpr float sines[] = {0,  -0.3826834323650898f, -0.7071067811865476f, -0.9238795325112867f,
+                               -1, -0.9238795325112867f, -0.7071067811865476f, 0,
+                               0,  0.3826834323650898f};
+    FloatV part_re[4][4], part_im[4][4];  // [k][i]
+    LAZULI_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const FloatV of_re[] = {re[i], re[i + 4], re[i + 8], re[i + 12]};
+      const FloatV of_im[] = {im[i], im[i + 4], im[i + 8], im[i + 12]};
+      FloatV part_sum_re[4], part_sum_im[4];
+      Butterfly<4>::run(of_re, of_im, part_sum_re, part_sum_im);
+      LAZULI_UNROLL
+      for (int k = 0; k < 4; ++k) {
+        if (i * k == 0) {
+          part_re[k][i] = part_sum_re[k];
+          part_im[k][i] = part_sum_im[k];
+        } else if (i * k == 4) {
+          part_re[k][i] = part_sum_im[k];
+          part_im[k][i] = -part_sum_re[k];
+        } else {
+          const FloatV wr = splat(cosines[i * k]), wi = splat(sines[i * k]);
+          part_re[k][i] = fma(part_sum_re[k], wr, -(part_sum_im[k] * wi));
+          part_im[k][i] = fma(part_sum_re[k], wi, part_sum_im[k] * wr);
         }
       }
+    }
+    LAZULI_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      FloatV of_re[4], of_im[4];
+      Butterfly<4>::run(part_re[k], part_im[k], of_re, of_im);
+      LAZULI_UNROLL
+      for (int j = 0; j < 4; ++j) {
+        sum_re[k + 4 * j] = of_re[j];
+        sum_im[k + 4 * j] = of_im[j];
+      }
+    }
+  }
+};
+
+constexpr int inverse_modulo(int a, int n) {
+  int i = 1;
+  while (a * i % n != 1) ++i;
+  return i;
+}
+
+/// A product of two radices without a common factor: by the order of elements alone, nothing is turned
+/// between the two (Good and Thomas).
+template <int first, int second>
+struct CoprimeButterfly {
+  static LAZULI_INLINE void run(const FloatV* re, const FloatV* im, FloatV* sum_re, FloatV* sum_im) {
+    constexpr int radix = first * second;
+    constexpr int first_step = second * inverse_modulo(second % first, first);
+    constexpr int second_step = first * inverse_modulo(first % second, second);
+    FloatV part_re[first][second], part_im[first][second];
+    LAZULI_UNROLL
+    for (int i = 0; i < second; ++i) {
+      FloatV of_re[first], of_im[first], part_sum_re[first], part_sum_im[first];
+      LAZULI_UNROLL
+      for (int k = 0; k < first; ++k) {
+        of_re[k] = re[(second * k + first * i) % radix];
+        of_im[k] = im[(second * k + first * i) % radix];
+      }
+      Butterfly<first>::run(of_re, of_im, part_sum_re, part_sum_im);
+      LAZULI_UNROLL
+      for (int k = 0; k < first; ++k) {
+        part_re[k][i] = part_sum_re[k];
+        part_im[k][i] = part_sum_im[k];
+      }
+    }
+    LAZULI_UNROLL
+    for (int k = 0; k < first; ++k) {
+      FloatV part_sum_re[second], part_sum_im[second];
+      Butterfly<second>::run(part_re[k], part_im[k], part_sum_re, part_sum_im);
+      LAZULI_UNROLL
+      for (int j = 0; j < second; ++j) {
+        sum_re[(first_step * k + second_step * j) % radix] = part_sum_re[j];
+        sum_im[(first_step * k + second_step * j) % radix] = part_sum_im[j];
+      }
+    }
+  }
+};
+template <>
+struct Butterfly<6> : CoprimeButterfly<3, 2> {};
+template <>
+struct Butterfly<10> : CoprimeButterfly<5, 2> {};
+template <>
+struct Butterfly<12> : CoprimeButterfly<3, 4> {};
+template <>
+struct Butterfly<15> : CoprimeButterfly<5, 3> {};
+
+/// Sums of `radix` elements, `step` floats apart, at `from`, to as many at `to`, which lie `to_step` apart;
+/// multiplied by their twiddles, where there are any.
+template <int radix, bool turned>
+LAZULI_INLINE void fft_butterfly(const float* from, int64_t step, const float* twiddles, float* to,
+                                 int64_t to_step) {
+  constexpr int64_t lanes = 16;  // fft_lanes
+  for (int64_t lane = 0; lane < lanes; lane += float_lanes) {
+    FloatV re[radix], im[radix], sum_re[radix], sum_im[radix];
+    LAZULI_UNROLL
+    for (int k = 0; k < radix; ++k) {
+      re[k] = load_vector<FloatV>(from + lane + step * k);
+      im[k] = load_vector<FloatV>(from + lane + step * k + lanes);
+    }
+    Butterfly<radix>::run(re, im, sum_re, sum_im);
+    store_vector(to + lane, sum_re[0]);
+    store_vector(to + lane + lanes, sum_im[0]);
+    LAZULI_UNROLL
+    for (int j = 1; j < radix; ++j) {
+      float* const at = to + lane + to_step * j;
+      if (turned) {
+        const FloatV wr = splat(twiddles[2 * j - 2]);
+        const FloatV wi = splat(twiddles[2 * j - 1]);
+        store_vector(at, fma(sum_re[j], wr, -(sum_im[j] * wi)));
+        store_vector(at + lanes, fma(sum_re[j], wi, sum_im[j] * wr));
+      } else {
+        store_vector(at, sum_re[j]);
+        store_vector(at + lanes, sum_im[j]);
+      }
+    }
+  }
+}
+
+/// Stockham's form: the result is in order. Twiddles of the first elements are all one.
+template <int radix>
+void fft_stage_of(FftStage stage) {
+  constexpr int64_t element = 32;  // fft_element
+  const int64_t parts = stage.length / radix;
+  const int64_t s = stage.stride * element;
+  const int64_t step = s * parts;
+  const float* from = stage.from;
+  float* to = stage.to;
+  if (parts == 1) {
+    const int64_t to_step = stage.columns * element;
+    for (int64_t q = 0; q < to_step; q += element) {
+      fft_butterfly<radix, false>(from + q, s, nullptr, to + q, to_step);
+    }
+    return;
+  }
+  for (int64_t q = 0; q < s; q += element) {
+    fft_butterfly<radix, false>(from + q, step, nullptr, to + q, s);
+  }
+  const float* twiddles = stage.twiddles + 2 * (radix - 1);
+  if (stage.stride == 1) {
+    for (int64_t p = 1; p < parts; ++p, twiddles += 2 * (radix - 1)) {
+      from += element;
+      to += element * radix;
+      fft_butterfly<radix, true>(from, step, twiddles, to, element);
+    }
+    return;
+  }
+  for (int64_t p = 1; p < parts; ++p, twiddles += 2 * (radix - 1)) {
+    from += s;
+    to += s * radix;
+    for (int64_t q = 0; q < s; q += element) {
+      fft_butterfly<radix, true>(from + q, step, twiddles, to + q, s);
     }
   }
 }
@@ -144,10 +311,22 @@ void fft_stage(const FftStage& stage) {
       return fft_stage_of<4>(stage);
     case 5:
       return fft_stage_of<5>(stage);
+    case 6:
+      return fft_stage_of<6>(stage);
     case 7:
       return fft_stage_of<7>(stage);
+    case 8:
+      return fft_stage_of<8>(stage);
+    case 10:
+      return fft_stage_of<10>(stage);
     case 11:
       return fft_stage_of<11>(stage);
+    case 12:
+      return fft_stage_of<12>(stage);
+    case 15:
+      return fft_stage_of<15>(stage);
+    case 16:
+      return fft_stage_of<16>(stage);
     default:
       return fft_stage_of<13>(stage);
   }

@@ -19,6 +19,13 @@ Kernels make_table(const char* name) {
   table.sum_tap_products = sum_tap_products;
   table.add_tap_products = add_tap_products;
   table.fft_stage = fft_stage;
+  table.fft_from_rows = fft_from_rows;
+  table.fft_to_rows = fft_to_rows;
+  table.fft_from_columns = fft_from_columns;
+  table.fft_to_columns = fft_to_columns;
+  table.fft_turn = fft_turn;
+  table.fft_put_together = fft_put_together;
+  table.fft_take_apart = fft_take_apart;
   table.panel_dot_float = find_panel_dot<float>;
   table.panel_dot_int8 = find_panel_dot<int8_t>;
   table.panel_rows = portable_panel_rows;

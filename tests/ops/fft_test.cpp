@@ -77,11 +77,32 @@ TEST(Fft, NumbersOfRows) {
                                                                 {1, 65},
                                                                 {1, 1031},
                                                                 {9, 1100},
+                                                                {17, 180},
+                                                                {16, 240},
+                                                                {19, 256},
+                                                                {9, 512},
+                                                                {8, 960},
+                                                                {9, 1024},
                                                                 {1, 2197}}) {
     const array x = make_complex({rows, n});
     const std::string what = std::to_string(rows) + " x " + std::to_string(n);
     expect_complex(fft::fft(x), {rows, n}, transform(complexes(x), n, false), 3e-6, what);
     expect_complex(fft::ifft(x), {rows, n}, transform(complexes(x), n, true), 3e-6, what);
+  }
+}
+
+// Results that go past the caches, of rows that threads take in blocks.
+TEST(Fft, ManyRows) {
+  for (const auto& [rows, n] : std::vector<std::pair<int, int>>{{1100, 1024}, {16400, 72}, {5000, 250}}) {
+    const array x = make_complex({rows, n});
+    for (const bool inverse : {false, true}) {
+      const array found = inverse ? fft::ifft(x) : fft::fft(x);
+      for (const int row : {0, 31, rows - 1}) {
+        const array one = slice(x, {row, 0}, {row + 1, n});
+        expect_complex(slice(found, {row, 0}, {row + 1, n}), {1, n}, transform(complexes(one), n, inverse),
+                       3e-6, std::to_string(rows) + " rows, row " + std::to_string(row));
+      }
+    }
   }
 }
 
@@ -101,14 +122,14 @@ TEST(Fft, LongRowsComeBack) {
 }
 
 TEST(Fft, RealNumbers) {
-  for (const int n : {1, 2, 3, 8, 9, 30, 34}) {
+  for (const int n : {1, 2, 3, 8, 9, 30, 34, 64, 128, 202, 500}) {
     const array x = make_numbers({2, n});
     const std::vector<Complex> all = transform(complexes(astype(x, complex64)), n, false);
     std::vector<Complex> half;
     for (int row = 0; row < 2; ++row) {
       for (int j = 0; j <= n / 2; ++j) half.push_back(all[static_cast<size_t>(row * n + j)]);
     }
-    expect_complex(fft::rfft(x), {2, n / 2 + 1}, half, 2e-6);
+    expect_complex(fft::rfft(x), {2, n / 2 + 1}, half, 2e-6, std::to_string(n));
     expect_array(fft::irfft(fft::rfft(x), n, -1), {2, n}, float32, doubles(x), 3e-6);
   }
   const array x = make_numbers({2, 6, 8});
