@@ -14,7 +14,7 @@ void few_columns_loop(const T* in, T* out, int64_t rows, int64_t step, typename 
   for (int64_t row = 0; row < rows; ++row, in += step, out += step) {
     if (ahead != 0) {
       constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
-      for (int64_t at = ahead; at < ahead + vectors * lanes; at += line) __builtin_prefetch(in + at, 0, 2);
+      for (int64_t at = ahead; at < ahead + vectors * lanes; at += line) __builtin_prefetch(in + at, 0, 3);
     }
     Vector<A> results[vectors];
     for (int v = 0; v < vectors; ++v) {
@@ -40,11 +40,15 @@ void columns_loop(const T* in, T* out, int64_t rows, int64_t columns, int64_t st
     return few_columns_loop<Op, T, 2, exclusive>(in, out, rows, step, carry, stream, ahead);
   if (columns == 4 * abreast)
     return few_columns_loop<Op, T, 4, exclusive>(in, out, rows, step, carry, stream, ahead);
+  // Long rows to come would push the sums out of the first-level cache.
+  const bool is_short = columns * static_cast<int64_t>(sizeof(T)) <= 2048;
   for (int64_t row = 0; row < rows; ++row, in += step, out += step) {
     const bool past_caches = stream && is_aligned(out);
     int64_t j = 0;
     for (; j + abreast <= columns; j += abreast) {
-      if (ahead != 0) __builtin_prefetch(in + j + ahead, 0, 2);
+      if (ahead != 0) {
+        is_short ? __builtin_prefetch(in + j + ahead, 0, 3) : __builtin_prefetch(in + j + ahead, 0, 2);
+      }
       Vector<A> results[group];
       for (int v = 0; v < group; ++v) {
         const Vector<A> before = Elements<A>::load(carry + j + v * lanes);

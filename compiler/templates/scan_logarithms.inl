@@ -121,6 +121,7 @@ constexpr int logarithms_abreast = 4;
 template <typename A, bool reverse, bool exclusive>
 struct RunningLogarithm {
   static constexpr int abreast = logarithms_abreast;
+  static constexpr bool takes_pairs = false;
   explicit RunningLogarithm(A carry) : so_far(logarithm_of<A>(Vector<A>{} + carry)), low(Vector<A>{}) {}
 
   static A identity() { return lowest_logarithm<A>; }

@@ -15,6 +15,7 @@ inline Vector<A> scan_lanes(Vector<A> v, Vector<A> identity) {
 template <typename Op, typename A, bool reverse, bool exclusive>
 struct RunningCombination {
   static constexpr int abreast = 1;
+  static constexpr bool takes_pairs = true;
   explicit RunningCombination(A carry) : before(Vector<A>{} + carry) {}
 
   static A identity() { return Op::template identity<A>(); }
@@ -28,6 +29,24 @@ struct RunningCombination {
       Vector<A>& v = vectors[reverse ? n - 1 - k : k];
       const Vector<A> own = scan_lanes<Op, 1, reverse, A>(v, nothing);
       v = Op::vector(before, exclusive ? shifted<1, reverse>(own, nothing, AllLanes<A>{}) : own);
+      before = Op::vector(before, last_lane<reverse>(own, AllLanes<A>{}));
+    }
+  }
+
+  /// The same of n / 2 pairs of vectors, the first of which has the elements at even positions and the second
+  /// those after them.
+  template <int n>
+  LAZULI_INLINE void next_pairs(Vector<A>* vectors) {
+    const Vector<A> nothing = Vector<A>{} + identity();
+    for (int k = 0; k < n; k += 2) {
+      Vector<A>* const pair = vectors + (reverse ? n - 2 - k : k);
+      Vector<A>& first = pair[reverse ? 1 : 0];
+      Vector<A>& second = pair[reverse ? 0 : 1];
+      const Vector<A> own = scan_lanes<Op, 1, reverse, A>(Op::vector(first, second), nothing);
+      const Vector<A> earlier = Op::vector(before, shifted<1, reverse>(own, nothing, AllLanes<A>{}));
+      const Vector<A> with_first = Op::vector(earlier, first);
+      second = exclusive ? with_first : Op::vector(before, own);
+      first = exclusive ? earlier : with_first;
       before = Op::vector(before, last_lane<reverse>(own, AllLanes<A>{}));
     }
   }
@@ -69,12 +88,20 @@ void row_loop(const T* in, T* out, int64_t count, typename Elements<T>::A* carry
   for (int64_t n = 0; n < body; n += step) {
     const int64_t i = head + (reverse ? body - step - n : n);
     if (ahead != 0) {
-      for (int64_t at = i + ahead; at < i + ahead + step; at += line) __builtin_prefetch(in + at, 0, 2);
+      for (int64_t at = i + ahead; at < i + ahead + step; at += line) __builtin_prefetch(in + at, 0, 3);
     }
     Vector<A> results[vectors];
-    for (int v = 0; v < vectors; ++v) results[v] = Elements<T>::load(in + i + v * lanes);
-    state.template next<vectors>(results);
-    for (int v = 0; v < vectors; v += group) store<T>(out + i + v * lanes, results + v, stream);
+    if constexpr (State::takes_pairs && Elements<T>::has_pairs) {
+      for (int v = 0; v < vectors; v += 2) Elements<T>::load_pair(in + i + v * lanes, results + v);
+      state.template next_pairs<vectors>(results);
+      for (int v = 0; v < vectors; v += 2) {
+        store_bits(out + i + v * lanes, Elements<T>::stored_pair(results + v), stream);
+      }
+    } else {
+      for (int v = 0; v < vectors; ++v) results[v] = Elements<T>::load(in + i + v * lanes);
+      state.template next<vectors>(results);
+      for (int v = 0; v < vectors; v += group) store<T>(out + i + v * lanes, results + v, stream);
+    }
   }
   reverse ? parts(0, head) : parts(head + body, tail);
   *carry = state.carry();
@@ -101,11 +128,15 @@ typename Elements<T>::A total_loop(const T* in, int64_t count) {
   using A = typename Elements<T>::A;
   constexpr int64_t lanes = VectorOf<A>::lanes;
   constexpr int chains = 4;
+  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  constexpr int64_t ahead = 2048 / static_cast<int64_t>(sizeof(T));
   const A identity = Op::template identity<A>();
   Vector<A> sums[chains];
   for (Vector<A>& sum : sums) sum = Vector<A>{} + identity;
   int64_t i = 0;
   for (; i + chains * lanes <= count; i += chains * lanes) {
+    for (int64_t at = i + ahead; at < i + ahead + chains * lanes; at += line)
+      __builtin_prefetch(in + at, 0, 3);
     for (int c = 0; c < chains; ++c) sums[c] = Op::vector(sums[c], Elements<T>::load(in + i + c * lanes));
   }
   for (; i < count; i += lanes) {

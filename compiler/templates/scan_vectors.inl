@@ -137,10 +137,12 @@ struct Minimum {
 typedef uint16_t HalvesV __attribute__((vector_size(vector_bytes)));
 
 /// Elements of type T as vectors of what they are combined in; `group` of these are as many elements as a
-/// vector of T has.
+/// vector of T has. Where it has `has_pairs`, elements at even positions and those after them are found as
+/// two vectors without moving any lane.
 template <typename T>
 struct Elements {
   using A = T;
+  static constexpr bool has_pairs = false;
   static constexpr int group = 1;
   static LAZULI_INLINE Vector<A> load(const T* from) { return load_vector<Vector<A>>(from); }
   static LAZULI_INLINE Vector<A> stored(const Vector<A>* v) { return v[0]; }
@@ -148,6 +150,7 @@ struct Elements {
 template <typename T, typename Storage>
 struct HalfElements {
   using A = float;
+  static constexpr bool has_pairs = false;
   static constexpr int group = 2;
   static LAZULI_INLINE FloatV load(const T* from) {
     return Storage::load(reinterpret_cast<const uint16_t*>(from));
@@ -162,6 +165,27 @@ struct Elements<float16_t> : HalfElements<float16_t, Float16Storage> {
 };
 template <>
 struct Elements<bfloat16_t> : HalfElements<bfloat16_t, BFloat16Storage> {
+  static constexpr bool has_pairs = true;
+  static LAZULI_INLINE void load_pair(const bfloat16_t* from, FloatV* v) {
+    const UintV bits = load_vector<UintV>(from);
+    v[0] = (FloatV)(bits << 16);
+    v[1] = (FloatV)(bits & 0xffff0000u);
+  }
+  /// Rounded to the nearest, to even where two are, in the high halves of words; NaN stays NaN.
+  static LAZULI_INLINE UintV rounded_high(FloatV v) {
+    const UintV bits = (UintV)v;
+    const UintV number = bits + 0x7fffu + ((bits >> 16) & 1u);
+#if LAZULI_TEMPLATES_AVX512_SHORT
+    const __mmask8 nan = _mm256_cmp_ps_mask((__m256)v, (__m256)v, _CMP_UNORD_Q);
+    return (UintV)_mm256_mask_or_epi32((__m256i)number, nan, (__m256i)bits, _mm256_set1_epi32(0x400000));
+#else
+    const UintV nan = (UintV)(v != v);
+    return (nan & (bits | 0x400000u)) | (~nan & number);
+#endif
+  }
+  static LAZULI_INLINE UintV stored_pair(const FloatV* v) {
+    return (rounded_high(v[0]) >> 16) | (rounded_high(v[1]) & 0xffff0000u);
+  }
   static LAZULI_INLINE HalvesV stored(const FloatV* v) {
 #if LAZULI_TEMPLATES_AVX2
     const __m256i low = (__m256i)BFloat16Storage::rounded(v[0]);
@@ -174,15 +198,19 @@ struct Elements<bfloat16_t> : HalfElements<bfloat16_t, BFloat16Storage> {
   }
 };
 
+template <typename T, typename V>
+LAZULI_INLINE void store_bits(T* to, V bits, bool stream) {
+  if (stream) {
+    stream_vector(to, bits);
+  } else {
+    store_vector(static_cast<void*>(to), bits);
+  }
+}
+
 /// Stores Elements<T>::group vectors.
 template <typename T, typename V>
 LAZULI_INLINE void store(T* to, const V* v, bool stream) {
-  const auto stored = Elements<T>::stored(v);
-  if (stream) {
-    stream_vector(to, stored);
-  } else {
-    store_vector(static_cast<void*>(to), stored);
-  }
+  store_bits(to, Elements<T>::stored(v), stream);
 }
 
 /// A vector of which only `count` lanes from `at` on are in memory; the others are `rest`.
