@@ -140,16 +140,23 @@ class RowPart {
     int64_t i = 0;
     for (; i + line <= count; i += line) {
       for (size_t u = 0; u < abreast; ++u) __builtin_prefetch(soon[u] + i, 0, 2);
-      for (int64_t j = i; j < i + line; ++j) add_one<n>(from, j);
+      add_some<n>(from, i, std::integral_constant<int64_t, line>());
     }
-    for (; i < count; ++i) add_one<n>(from, i);
+    for (; i < count; ++i) add_some<n>(from, i, std::integral_constant<int64_t, 1>());
   }
 
-  template <size_t n>
-  void add_one(const T* const* from, int64_t i) {
-    Acc sum = sums_[i];
-    for (size_t u = 0; u < n; ++u) sum = combine<mode, Acc>(sum, static_cast<Acc>(from[u][i]));
-    sums_[i] = sum;
+  /// In a copy of the sums: updates might lie where these do, for all the compiler knows, which would keep it
+  /// from using vectors.
+  template <size_t n, int64_t size>
+  void add_some(const T* const* from, int64_t first, std::integral_constant<int64_t, size>) {
+    Acc sums[size];
+    for (int64_t i = 0; i < size; ++i) sums[i] = sums_[first + i];
+    for (size_t u = 0; u < n; ++u) {
+      for (int64_t i = 0; i < size; ++i) {
+        sums[i] = combine<mode, Acc>(sums[i], static_cast<Acc>(from[u][first + i]));
+      }
+    }
+    for (int64_t i = 0; i < size; ++i) sums_[first + i] = sums[i];
   }
 
   /// Past the caches if `stream`: what is written need not be read before.
