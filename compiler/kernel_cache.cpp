@@ -4,6 +4,7 @@
 #include <list>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@
 #include <lazuli/compiler/llvm/debugger.h>
 #include <lazuli/compiler/llvm/disk_cache.h>
 #include <lazuli/compiler/llvm/jit.h>
+#include <lazuli/compiler/llvm/schedule.h>
 #include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/settings.h>
 
@@ -33,6 +35,37 @@ constexpr double work_worth_compiling = 4e6;
 
 std::atomic<uint64_t> interpreted_runs{0};
 std::atomic<uint64_t> failed_compilations{0};
+
+/// Whether code generation may put lines of results together (it looks more closely): matrices of which an
+/// input lies the other way round, on machines whose vectors are lines.
+bool may_join_lines(const Kernel& kernel) {
+  constexpr int line_bytes = 64;
+  if (kernel.rank() != 2 || kernel.has_reduce() || host_target().vector_bytes() != line_bytes) return false;
+  int transposed = 0;
+  for (const Access& access : kernel.accesses) {
+    const bool other_way = access.strides[0] == StrideClass::unit && access.strides[1] == StrideClass::any;
+    if (access.kind == Access::Kind::input && other_way) ++transposed;
+    const bool fits = access.dtype.size() == line_bytes / 16 && access.dynamic_indices == 0;
+    if (access.kind == Access::Kind::output && !fits) return false;
+  }
+  return transposed == 1;
+}
+
+/// Which values differ from one element of a row to the next.
+std::vector<bool> values_along_row(const Kernel& kernel) {
+  std::vector<bool> differs(kernel.instructions.size(), false);
+  for (size_t i = 0; i < kernel.instructions.size(); ++i) {
+    const Instruction& instruction = kernel.instructions[i];
+    bool along =
+        instruction.op == kir::Opcode::index && static_cast<int>(instruction.imm) + 1 == kernel.rank();
+    if (kir::is_load(instruction.op)) {
+      along = kernel.accesses[instruction.imm].strides.back() != StrideClass::zero;
+    }
+    for (const kir::ValueId operand : instruction.operands) along = along || differs[operand];
+    differs[i] = along;
+  }
+  return differs;
+}
 
 CompiledKernel::Traits traits_of(const Kernel& kernel, const Kernel& expanded) {
   CompiledKernel::Traits traits;
@@ -54,17 +87,24 @@ CompiledKernel::Traits traits_of(const Kernel& kernel, const Kernel& expanded) {
     return !kernel.has_reduce();
   };
   traits.can_stream = true;
+  const std::vector<bool> differs = values_along_row(kernel);
   for (const Instruction& instruction : kernel.instructions) {
     if (!kir::is_load(instruction.op) && !kir::is_store(instruction.op)) continue;
     const Access& access = kernel.accesses[instruction.imm];
     if (access.kind != Access::Kind::output) continue;
-    const bool contiguous = access.strides.back() == StrideClass::unit && access.dynamic_indices == 0;
+    // A row may be put at a place that is found by index, if that is one for all its elements.
+    bool contiguous = access.strides.back() == StrideClass::unit;
+    const auto first_index = static_cast<size_t>(first_dynamic_operand(instruction.op));
+    for (size_t j = 0; j < access.dynamic_indices; ++j) {
+      contiguous = contiguous && !differs[instruction.operands[first_index + j]];
+    }
     if (kir::is_load(instruction.op)) traits.can_stream = false;
     if (!moves_along_row(access)) continue;  // a number a row
     if (!contiguous) traits.can_stream = false;
     if (kir::is_store(instruction.op) && contiguous) traits.bytes_per_element += access.dtype.size();
   }
   traits.can_stream = traits.can_stream && traits.bytes_per_element > 0;
+  traits.can_join = traits.can_stream && may_join_lines(kernel);
   return traits;
 }
 
@@ -159,7 +199,8 @@ const InterpretedKernel& CompiledKernel::interpreted() {
 }
 
 std::string CompiledKernel::code_key(StoreMode mode) const {
-  return std::string("kernel ") + (mode == StoreMode::streaming ? "s\n" : "\n") + kir::serialize(expanded_);
+  static constexpr const char* modes[] = {"\n", "s\n", "j\n"};
+  return std::string("kernel ") + modes[static_cast<size_t>(mode)] + kir::serialize(expanded_);
 }
 
 bool CompiledKernel::publish(Variant& variant, std::shared_ptr<const JitCode> code) {
@@ -189,8 +230,11 @@ bool CompiledKernel::compile(StoreMode mode) {
   try {
     CodegenOptions options;
     options.streaming = mode == StoreMode::streaming;
+    options.joined = mode == StoreMode::joined;
     options.debug_directory = debug_directory();
-    const std::string name = kir::kernel_name(kernel_) + (options.streaming ? "_streaming" : "");
+    const std::string name = kir::kernel_name(kernel_) + (options.streaming ? "_streaming"
+                                                          : options.joined  ? "_joined"
+                                                                            : "");
     options.name = name;
     if (!options.debug_directory.empty())
       options.name += "_" + fmt::format("{:016x}", hash_bytes(kir::serialize(expanded_)).first);

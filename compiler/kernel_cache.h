@@ -14,8 +14,9 @@ namespace lazuli {
 class InterpretedKernel;
 class JitCode;
 
-/// How a compiled kernel writes: through the caches, or past them (for outputs that exceed the caches).
-enum class StoreMode : uint8_t { cached, streaming };
+/// How a compiled kernel writes: through the caches, or past them (for outputs that exceed the caches), where
+/// rows of the output do not begin at lines in lines that it puts together.
+enum class StoreMode : uint8_t { cached, streaming, joined };
 
 /// A kernel and the ways to run it: interpreted at any time, as machine code once that is there.
 class CompiledKernel : public std::enable_shared_from_this<CompiledKernel> {
@@ -49,6 +50,7 @@ class CompiledKernel : public std::enable_shared_from_this<CompiledKernel> {
     int vector_dim = -1;  ///< V; -1 where there is none
     bool has_scratch = false;
     bool can_stream = false;        ///< a variant with streaming stores makes sense
+    bool can_join = false;          ///< and one that puts lines together
     double work_per_element = 1;    ///< instructions run at each point of the iteration space
     int64_t bytes_per_element = 0;  ///< stored at each point by contiguous stores
   };
@@ -70,7 +72,7 @@ class CompiledKernel : public std::enable_shared_from_this<CompiledKernel> {
   kir::Kernel kernel_;
   kir::Kernel expanded_;
   Traits traits_;
-  std::array<Variant, 2> variants_;
+  std::array<Variant, 3> variants_;
   std::once_flag interpreted_once_;
   std::unique_ptr<InterpretedKernel> interpreted_;
 };

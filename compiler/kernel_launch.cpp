@@ -44,14 +44,21 @@ Extent extent_of(const Kernel& kernel, int vector_dim, const int64_t* extents) {
   return extent;
 }
 
+/// Bytes of a row from which it is worth while to put its lines together.
+constexpr int64_t shortest_joined_row = 1024;
+
 /// Whether contiguous outputs should be written past the caches: they are too large to stay there, are not
-/// also read (then their lines are fetched anyway), and every row begins at a cache line.
-bool should_stream(const CompiledKernel& kernel, const KernelArguments& arguments, const Extent& extent) {
+/// also read (then their lines are fetched anyway), and every row begins at a cache line, or lines can be put
+/// together.
+StoreMode store_mode(const CompiledKernel& kernel, const KernelArguments& arguments, const Extent& extent) {
   const CompiledKernel::Traits& traits = kernel.traits();
-  if (!traits.can_stream) return false;
+  if (!traits.can_stream) return StoreMode::cached;
   const Kernel& k = kernel.kernel();
   const int64_t row = k.has_reduce() ? extent.reduce : extent.inner;
-  if (extent.outer * row * traits.bytes_per_element < last_level_cache()) return false;
+  if (extent.outer * row * traits.bytes_per_element < last_level_cache()) return StoreMode::cached;
+  const bool can_join = traits.can_join && extent.inner * traits.bytes_per_element >= shortest_joined_row;
+  const StoreMode otherwise = can_join ? StoreMode::joined : StoreMode::cached;
+  StoreMode mode = StoreMode::streaming;
   const auto rank = static_cast<size_t>(k.rank());
   size_t at = 0;
   for (size_t a = 0; a < k.accesses.size(); ++a) {
@@ -59,20 +66,23 @@ bool should_stream(const CompiledKernel& kernel, const KernelArguments& argument
     const size_t strides = at;
     at += rank + access.dynamic_indices;
     if (access.kind != Access::Kind::output) continue;
-    if (reinterpret_cast<uintptr_t>(arguments.pointers[a]) % 64 != 0) return false;
+    if (reinterpret_cast<uintptr_t>(arguments.pointers[a]) % 64 != 0) mode = otherwise;
     for (size_t d = 0; d + 1 < rank; ++d) {
       if (access.strides[d] == kir::StrideClass::zero) continue;
       const int64_t stride = access.strides[d] == kir::StrideClass::unit ? 1 : arguments.strides[strides + d];
-      if (arguments.extents[d] > 1 && stride * access.dtype.size() % 64 != 0) return false;
+      if (arguments.extents[d] > 1 && stride * access.dtype.size() % 64 != 0) mode = otherwise;
+    }
+    for (size_t j = 0; j < access.dynamic_indices; ++j) {
+      if (arguments.strides[strides + rank + j] * access.dtype.size() % 64 != 0) mode = otherwise;
     }
     for (size_t other = 0; other < k.accesses.size(); ++other) {
       if (k.accesses[other].kind == Access::Kind::input &&
           arguments.pointers[other] == arguments.pointers[a]) {
-        return false;
+        return StoreMode::cached;
       }
     }
   }
-  return true;
+  return mode;
 }
 
 /// What runs the kernel: machine code or the interpreter.
@@ -94,9 +104,9 @@ Runner choose_runner(CompiledKernel& kernel, const KernelArguments& arguments, c
                      double work) {
   Runner runner;
   if (jit_mode() != JitMode::off) {
-    if (should_stream(kernel, arguments, extent)) {
-      runner.function = kernel.function(StoreMode::streaming);
-      if (runner.function == nullptr) runner.function = kernel.prepare(StoreMode::streaming, work);
+    if (const StoreMode mode = store_mode(kernel, arguments, extent); mode != StoreMode::cached) {
+      runner.function = kernel.function(mode);
+      if (runner.function == nullptr) runner.function = kernel.prepare(mode, work);
     }
     if (runner.function == nullptr) runner.function = kernel.function();
     if (runner.function == nullptr) runner.function = kernel.prepare(StoreMode::cached, work);

@@ -84,7 +84,11 @@ std::string KernelEmitter::describe() const {
   std::string text = std::string(options_.symbol) + ", " + forms[static_cast<size_t>(schedule_.form)] + ", " +
                      std::to_string(schedule_.lanes) + " lanes, unrolled";
   for (const int unroll : schedule_.unroll) text += " " + std::to_string(unroll);
-  return text + (options_.streaming ? ", streaming, " : ", ") + target_.cpu;
+  return text +
+         (options_.streaming ? ", streaming, "
+          : joins_lines()    ? ", joined lines, "
+                             : ", ") +
+         target_.cpu;
 }
 
 bool KernelEmitter::addresses_are_simple() const {
@@ -105,7 +109,7 @@ void KernelEmitter::emit() {
     emit_outer();
   }
   put_sums_in_order();
-  if (options_.streaming && llvm::StringRef(target_.triple).starts_with("x86_64")) {
+  if ((options_.streaming || options_.joined) && llvm::StringRef(target_.triple).starts_with("x86_64")) {
     // Streaming stores are not ordered with what tells other threads that this one is done.
     b_.ir.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});
   }

@@ -14,6 +14,9 @@ namespace lazuli {
 
 struct CodegenOptions {
   bool streaming = false;  ///< contiguous stores go past the caches; they must be aligned to vectors
+  /// Where that is possible, whole lines of results that are not so aligned are put together and go past the
+  /// caches.
+  bool joined = false;
   std::string symbol = "kernel";
   std::string debug_directory;  ///< where it is given, code has the line numbers of a text written there...
   std::string name;             ///< ...which with its function has this name, by default the symbol

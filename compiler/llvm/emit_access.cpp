@@ -311,6 +311,8 @@ void KernelEmitter::emit_store(const Instruction& instruction) {
     if (is_complex) b_.store(float32, scalar(instruction.operands[1]), b_.offset_bytes(place.base, 4));
     return;
   }
+  if (joined_row_ != nullptr)
+    return store_joined_line(place.base, b_.to_memory(dtype, part(instruction.operands[0], 0)));
   if (place.contiguous && !is_complex && width_.tail == nullptr) {
     store_joined(place, dtype, instruction.operands[0]);
     return;

@@ -78,6 +78,9 @@ void KernelEmitter::emit_transposed_outer() {
     if (transposes_in_parts(a) && lines_ == nullptr)
       lines_ = b_.stack(b_.ir.getInt8Ty(), lanes * line_bytes, 64);
   }
+  const bool joined = joins_lines();
+  const int64_t most_rows = std::min(bytes_abreast, tile_row_bytes / (lanes * along)) / widest;
+  if (joined) prepare_joined(most_rows);
   Value* begin = b_.function().getArg(2);
   Value* end = b_.function().getArg(3);
   llvm::BasicBlock* before = ir.GetInsertBlock();
@@ -96,13 +99,13 @@ void KernelEmitter::emit_transposed_outer() {
   Value* left = ir.CreateSub(extents_[dim], index_[dim]);
   Value* until_end = ir.CreateSub(end, row);
   left = ir.CreateSelect(ir.CreateICmpSLT(left, until_end), left, until_end);
-  Value* most = b_.i64(std::min(bytes_abreast, tile_row_bytes / (lanes * along)) / widest);
+  Value* most = b_.i64(most_rows);
   Value* rows = ir.CreateAnd(ir.CreateSelect(ir.CreateICmpSLT(left, most), left, most), b_.i64(-lanes));
   ir.CreateCondBr(ir.CreateICmpSGT(rows, b_.i64(0)), many, one);
 
   ir.SetInsertPoint(many);
   Value* runs = b_.i64(1);
-  if (schedule_.outer_dims.size() > 1) {
+  if (schedule_.outer_dims.size() > 1 && !joined) {
     // Where a run of rows is all that there is along the dimension, several follow each other in the input.
     const int outer = schedule_.outer_dims[schedule_.outer_dims.size() - 2];
     Value* several = ir.CreateUDiv(b_.i64(runs_bytes / widest), rows);
@@ -227,8 +230,18 @@ void KernelEmitter::emit_transposed_rows(Value* rows, Value* runs, int most_alon
         },
         "columns");
   };
-  columns(begin, wide, most_along);
-  if (most_along > 1) columns(wide, whole, 1);
+  if (joins_lines()) {
+    start_joined();
+    Value* first_end = b_.intrinsic(llvm::Intrinsic::smin, {b_.ir.CreateAdd(begin, b_.i64(lanes)), whole});
+    joined_first_ = true;
+    columns(begin, first_end, 1);
+    joined_first_ = false;
+    columns(first_end, whole, 1);
+    b_.if_then(b_.ir.CreateICmpSLT(begin, whole), [&] { finish_joined(rows, whole); });
+  } else {
+    columns(begin, wide, most_along);
+    if (most_along > 1) columns(wide, whole, 1);
+  }
   // Columns that do not fill a tile, lane by lane.
   b_.if_then(b_.ir.CreateICmpSLT(whole, end), [&] {
     each_run([&](Value*) {
@@ -269,10 +282,12 @@ void KernelEmitter::compute_tile(Value* row, Value* column, Value* first) {
       index_[dim] = b_.ir.CreateAdd(first, b_.ir.CreateAdd(row, b_.i64(n)));
       for (const Block& block : kernel_.blocks) emit_level(block, 1);
       width_ = {schedule_.lanes, 1, nullptr};
+      if (joined_order_ != nullptr) joined_row_ = row;
       at_position(schedule_.vector_dim, column, [&] {
         for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
         return Carried();
       });
+      joined_row_ = nullptr;
       width_ = {};
       for (size_t other = 0; other < pointers_.size(); ++other) {
         Value* stride = strides_[other][dim];

@@ -16,9 +16,10 @@
 namespace lazuli {
 
 /// Emits one kernel into a function. The parts: loops and order (codegen.cpp), tiles of columns
-/// (emit_columns.cpp), inputs that lie the other way round (emit_transposed.cpp), loads and stores
-/// (emit_access.cpp), reductions (emit_reduction.cpp), sums of distances from a mean (emit_distances.cpp),
-/// rows that are written late (emit_late.cpp), rows of sums (emit_sums.cpp).
+/// (emit_columns.cpp), inputs that lie the other way round (emit_transposed.cpp), rows of results that do not
+/// begin at lines (emit_joined.cpp), loads and stores (emit_access.cpp), reductions (emit_reduction.cpp),
+/// sums of distances from a mean (emit_distances.cpp), rows that are written late (emit_late.cpp), rows of
+/// sums (emit_sums.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -135,6 +136,14 @@ class KernelEmitter {
   llvm::SmallVector<Value*, 64> transpose_part(size_t access, int part);
   void load_transposed_tiles(Value* row, Value* column, int tile, int along, int tiles);
 
+  // emit_joined.cpp
+  bool joins_lines() const;
+  void prepare_joined(int64_t most_rows);
+  void start_joined();
+  void store_joined_line(Value* place, Value* vector);
+  Value* join(Value* last, Value* next, int n);
+  void finish_joined(Value* rows, Value* end);
+
   // emit_short_rows.cpp
   /// Whether there is code for many short rows at once.
   bool takes_short_rows_together() const;
@@ -241,6 +250,14 @@ class KernelEmitter {
   std::vector<Value*> next_tiles_;              // where those to come begin
   Value* next_share_ = nullptr;                 // columns of those for each row of those at hand, a fraction
   Value* tile_row_ = nullptr;
+
+  // Of rows of results that are put together to lines: their last vectors and, for each row of a tile, how
+  // these and the next make a line.
+  size_t joined_access_ = 0;
+  llvm::AllocaInst* joined_rows_ = nullptr;
+  llvm::AllocaInst* joined_order_ = nullptr;
+  Value* joined_row_ = nullptr;  // the first row of the tile that is being computed
+  bool joined_first_ = false;    // whether its columns are the first
 
   /// Elements of a row to come.
   struct RowAhead {

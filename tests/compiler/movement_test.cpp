@@ -83,6 +83,44 @@ TEST(Movement, TransposedOfEveryWidth) {
   check_transposed<int64_t>("int64");
 }
 
+/// Rows that begin anywhere, whose whole lines are put together; nothing beside them is written.
+template <typename T>
+void check_joined(const char* dtype) {
+  const Compiled copy(kir::parse(copy_text(dtype, " parallel parallel", "unit any", "any unit")),
+                      Compiled::options_of(false, true));
+  for (const int64_t rows : {1, 15, 16, 33, 600, 1100}) {
+    for (const int64_t columns : {1, 7, 16, 17, 31, 32, 64, 129, 300}) {
+      for (const int64_t beside : {0, 3, 5}) {
+        const int64_t width = columns + beside;
+        const Aligned<T> in(rows * columns);
+        const Aligned<T> out(rows * width + 32);
+        for (int64_t i = 0; i < rows * columns; ++i) in[i] = value<T>(i);
+        for (int64_t i = 0; i < rows * width + 32; ++i) out[i] = T{99};
+        const std::vector<Compiled::Binding> bindings = {{in.data(), {1, rows}},
+                                                         {out.data() + 16 + beside, {width, 1}}};
+        // In parts, as threads do it, of rows and within one.
+        const int64_t third = rows / 3;
+        copy.run({rows, columns}, bindings, 0, columns, 0, third);
+        copy.run({rows, columns}, bindings, 0, columns / 2, third, third + 1);
+        copy.run({rows, columns}, bindings, columns / 2, columns, third, third + 1);
+        copy.run({rows, columns}, bindings, 0, columns, third + 1, rows);
+        for (int64_t i = 0; i < rows * width + 32; ++i) {
+          const int64_t at = i - 16 - beside;
+          const bool written = at >= 0 && at < rows * width && at % width < columns;
+          ASSERT_EQ(out[i], written ? value<T>(at % width * rows + at / width) : T{99})
+              << dtype << ' ' << rows << " x " << columns << " at " << at;
+        }
+      }
+    }
+  }
+}
+
+TEST(Movement, TransposedRowsThatDoNotBeginAtLines) {
+  check_joined<float>("float32");
+  check_joined<int32_t>("int32");
+  check_joined<int16_t>("int16");  // as ever
+}
+
 /// Two that lie the other way round, which are computed with from buffers.
 template <typename T>
 void check_transposed_difference(const std::string& dtype) {
@@ -253,6 +291,15 @@ block
   %1 = load.float32 a1, %0
   store.float32 a2, %1)",
                         streaming);
+    const Compiled put(R"(kernel parallel parallel
+a0 input int64 any zero
+a1 input float32 any unit
+a2 output float32 zero unit dynamic=1
+block
+  %0 = load.int64 a0
+  %1 = load.float32 a1
+  store.float32 a2, %1, %0)",
+                       streaming);
     for (const int64_t rows : {1, 2, 100}) {
       for (const int64_t columns : {1, 16, 64, 70, 300, 1040, 2500, 4096}) {
         if (streaming && columns % 16 != 0) continue;
@@ -266,6 +313,15 @@ block
         for (int64_t i = 0; i < rows * columns; ++i) {
           ASSERT_EQ(out[i], value<float>(picks[static_cast<size_t>(i / columns)] * columns + i % columns))
               << i;
+        }
+        // And put where an index says: each row but the last one at the place before.
+        const Aligned<float> placed(rows * columns);
+        std::vector<int64_t> places;
+        for (int64_t r = 0; r < rows; ++r) places.push_back((r + rows - 1) % rows);
+        put.run({rows, columns},
+                {{places.data(), {1, 0}}, {out.data(), {columns, 1}}, {placed.data(), {0, 1, columns}}});
+        for (int64_t i = 0; i < rows * columns; ++i) {
+          ASSERT_EQ(placed[i], out[(i + columns) % (rows * columns)]) << i;
         }
       }
     }

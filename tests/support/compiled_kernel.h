@@ -19,17 +19,24 @@ namespace lazuli::testing {
 /// A kernel compiled, with what it takes to call it.
 class Compiled {
  public:
-  explicit Compiled(const kir::Kernel& kernel, bool streaming = false) : kernel_(kernel) {
+  explicit Compiled(const kir::Kernel& kernel, bool streaming = false)
+      : Compiled(kernel, options_of(streaming)) {}
+  Compiled(const kir::Kernel& kernel, const CodegenOptions& options) : kernel_(kernel) {
     kir::verify(kernel);
     set_kernel_cache_directory({});
-    CodegenOptions options;
-    options.streaming = streaming;
     code_ = JitEngine::instance().load_or_build(
         "test", [&](llvm::Module& module) { generate_kernel(module, host_target(), kernel_, options); });
     function_ = reinterpret_cast<kir::KernelFunction>(code_->symbol("kernel"));
   }
   explicit Compiled(const std::string& text, bool streaming = false)
       : Compiled(kir::parse(text), streaming) {}
+
+  static CodegenOptions options_of(bool streaming, bool joined = false) {
+    CodegenOptions options;
+    options.streaming = streaming;
+    options.joined = joined;
+    return options;
+  }
 
   struct Binding {
     const void* pointer;
