@@ -52,8 +52,7 @@ void QrOperation::execute(std::span<const TensorView> inputs, std::span<const Te
       }
       std::vector<T> tau(static_cast<size_t>(k));
       lapack::geqrf(m, n, a, tau.data());
-      copy_matrix(lapack::Matrix<T>{a, k, n, 1, m}, true, r);
-      for (int64_t row = 1; row < k; ++row) std::fill_n(r + row * n, row, T(0));
+      copy_triangle(lapack::Matrix<T>{a, k, n, 1, m}, true, r);
       if (m < n) std::copy_n(a, q_size, q);
       lapack::orgqr(m, k, k, q, tau.data());
     });

@@ -1,12 +1,13 @@
 #include <lazuli/compiler/lapack/matrices.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <limits>
 #include <mutex>
+#include <type_traits>
 
 #include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/kernels.h>
 
 namespace lazuli::lapack {
 
@@ -33,11 +34,11 @@ class ThreadLimit {
   int before_;
 };
 
+/// Rows and columns that are turned round together.
+constexpr int64_t tile = 16;
+
 /// Below so many operations, LAPACK's threads are not worth waking.
 constexpr double work_for_threads = 4e6;
-/// From so many elements on, a copy takes several threads.
-constexpr int64_t elements_for_threads = int64_t{1} << 16;
-
 /// Whether elements are finite: their exponents are not all ones.
 template <typename T>
 bool all_finite(const T* data, int64_t count) {
@@ -54,8 +55,33 @@ bool all_finite(const T* data, int64_t count) {
   return found == 0;
 }
 
+/// to[c * to_stride + r] = from[r * from_stride + c], by tiles that are put together in one place, as lines
+/// of either matrix may shut each other out of the cache.
+template <Element T>
+void copy_transposed(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to,
+                     int64_t to_stride) {
+  if constexpr (std::is_same_v<T, float>) {
+    templates::kernels().transpose(from, from_stride, rows, columns, to, to_stride);
+  } else {
+    T block[tile * tile];
+    for (int64_t r = 0; r < rows; r += tile) {
+      const int64_t r_end = std::min(r + tile, rows);
+      for (int64_t c = 0; c < columns; c += tile) {
+        const int64_t c_end = std::min(c + tile, columns);
+        for (int64_t i = r; i < r_end; ++i) {
+          for (int64_t j = c; j < c_end; ++j) block[(j - c) * tile + i - r] = from[i * from_stride + j];
+        }
+        for (int64_t j = c; j < c_end; ++j) {
+          std::copy_n(block + (j - c) * tile, r_end - r, to + j * to_stride + r);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
+// In one thread: others would still look for work while those of LAPACK begin.
 template <Element T>
 bool copy_matrix(const Matrix<T>& from, bool by_rows, T* to) {
   // `inner` runs along what lies together in the copy.
@@ -64,54 +90,55 @@ bool copy_matrix(const Matrix<T>& from, bool by_rows, T* to) {
   const int64_t outer_stride = by_rows ? from.row_stride : from.column_stride;
   const int64_t inner_stride = by_rows ? from.column_stride : from.row_stride;
   bool is_finite = true;
-  if (inner_stride == 1) {
-    for (int64_t o = 0; o < outer; ++o) {
-      std::copy_n(from.data + o * outer_stride, inner, to + o * inner);
-      is_finite &= all_finite(to + o * inner, inner);
+  if (outer_stride == 1 && inner_stride != 1) {
+    // A strip is looked through while it is in the cache.
+    for (int64_t o = 0; o < outer; o += tile) {
+      const int64_t count = std::min(tile, outer - o);
+      copy_transposed(from.data + o, inner_stride, inner, count, to + o * inner, inner);
+      is_finite &= all_finite(to + o * inner, count * inner);
     }
     return is_finite;
   }
-  // By tiles that are put together in one place, as lines of either matrix may shut each other out of the
-  // cache.
-  constexpr int64_t tile = 16;
-  std::atomic<bool> all_are_finite = true;
-  const auto copy_rows = [&](int64_t i, int64_t i_end) {
-    T block[tile * tile];
-    for (int64_t j = 0; j < inner; j += tile) {
-      const int64_t j_end = std::min(j + tile, inner);
-      for (int64_t k = j; k < j_end; ++k) {
-        const T* source = from.data + k * inner_stride;
-        for (int64_t o = i; o < i_end; ++o) block[(o - i) * tile + k - j] = source[o * outer_stride];
-      }
-      for (int64_t o = i; o < i_end; ++o) {
-        std::copy_n(block + (o - i) * tile, j_end - j, to + o * inner + j);
-      }
+  for (int64_t o = 0; o < outer; ++o) {
+    const T* const source = from.data + o * outer_stride;
+    if (inner_stride == 1) {
+      std::copy_n(source, inner, to + o * inner);
+    } else {
+      for (int64_t i = 0; i < inner; ++i) to[o * inner + i] = source[i * inner_stride];
     }
-    if (!all_finite(to + i * inner, (i_end - i) * inner)) all_are_finite = false;
-  };
-  const int64_t strips = (outer + tile - 1) / tile;
-  const int64_t parts = outer * inner < elements_for_threads ? 1 : std::min<int64_t>(strips, num_threads());
-  parallel_for(parts, [&](int64_t part) {
-    for (int64_t strip = strips * part / parts; strip < strips * (part + 1) / parts; ++strip) {
-      copy_rows(strip * tile, std::min((strip + 1) * tile, outer));
-    }
-  });
-  is_finite = all_are_finite;
+    is_finite &= all_finite(to + o * inner, inner);
+  }
   return is_finite;
 }
 
 template <Element T>
 bool copy_triangle(const Matrix<T>& from, bool upper, T* to) {
   bool is_finite = true;
-  for (int64_t i = 0; i < from.rows; ++i) {
-    const int64_t begin = upper ? i : 0;
-    const int64_t end = upper ? from.columns : i + 1;
-    T* row = to + i * from.columns;
-    std::fill(row, row + begin, T(0));
-    const T* source = from.data + i * from.row_stride;
-    for (int64_t j = begin; j < end; ++j) row[j] = source[j * from.column_stride];
-    std::fill(row + end, row + from.columns, T(0));
-    is_finite &= all_finite(row + begin, end - begin);
+  for (int64_t first = 0; first < from.rows; first += tile) {
+    const int64_t last = std::min<int64_t>(first + tile, from.rows);
+    // Columns that are at least in part in the triangle.
+    const int64_t left = upper ? first : 0;
+    const int64_t right = upper ? from.columns : std::min<int64_t>(last, from.columns);
+    const T* const source = from.data + first * from.row_stride + left * from.column_stride;
+    T* const rows = to + first * from.columns;
+    if (from.row_stride == 1 && from.column_stride != 1) {
+      copy_transposed(source, from.column_stride, right - left, last - first, rows + left, from.columns);
+    } else {
+      for (int64_t i = 0; i < last - first; ++i) {
+        const T* const row = source + i * from.row_stride;
+        for (int64_t j = left; j < right; ++j) {
+          rows[i * from.columns + j] = row[(j - left) * from.column_stride];
+        }
+      }
+    }
+    for (int64_t i = first; i < last; ++i) {
+      T* const row = to + i * from.columns;
+      const int64_t begin = upper ? i : 0;
+      const int64_t end = upper ? from.columns : std::min<int64_t>(i + 1, from.columns);
+      std::fill(row, row + begin, T(0));
+      std::fill(row + end, row + from.columns, T(0));
+      is_finite &= all_finite(row + begin, end - begin);
+    }
   }
   return is_finite;
 }

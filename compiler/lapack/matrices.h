@@ -56,8 +56,9 @@ class Matrices {
 template <Element T>
 bool copy_matrix(const Matrix<T>& from, bool by_rows, T* to);
 
-/// Copies one triangle of a square matrix, the diagonal included, so that its rows lie behind one another,
-/// with zeros beyond. Whether all elements of the triangle are finite.
+/// Copies one triangle of a matrix (the upper one, where it has more columns than rows), the diagonal
+/// included, so that its rows lie behind one another, with zeros beyond. Whether all elements of the triangle
+/// are finite.
 template <Element T>
 bool copy_triangle(const Matrix<T>& from, bool upper, T* to);
 
