@@ -98,6 +98,11 @@ void ConvolutionOperation::execute(std::span<const TensorView> inputs,
                                    std::span<const TensorView> outputs) const {
   templates::ConvolutionProblem problem = problem_of(form_, inputs[0], inputs[1], outputs[0]);
   problem.weight = inputs[1].data;
+  problem.weight_strides.feature = inputs[1].strides.front();
+  // Where there is one channel, its stride says nothing.
+  problem.weight_strides.channel = inputs[1].shape.back().hint() == 1 ? 1 : inputs[1].strides.back();
+  const size_t rank = form_.stride.size();
+  for (size_t d = 0; d < rank; ++d) problem.weight_strides.kernel[3 - rank + d] = inputs[1].strides[d + 1];
   problem.output = outputs[0].data;
   templates::convolution(problem);
 }

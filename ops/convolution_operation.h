@@ -25,7 +25,7 @@ class ConvolutionOperation final : public HostOperation {
       : form_(std::move(form)), spatial_(std::move(spatial)) {}
   std::string_view name() const override { return "convolution"; }
   void attributes(AttributeWriter& writer) const override;
-  bool needs_contiguous(int) const override { return true; }
+  bool needs_contiguous(int operand) const override { return operand == 0; }
   std::vector<ArraySpec> infer(std::span<const ArraySpec> inputs) const override;
   void execute(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
   double operation_count(std::span<const TensorView> inputs,

@@ -194,6 +194,22 @@ bool has_few_features(const ConvolutionProblem& problem) {
 }
 
 template <typename T>
+void copy_row_major(const ConvolutionProblem& problem, T* to) {
+  const ConvolutionProblem::WeightStrides& strides = problem.weight_strides;
+  for (int64_t f = 0; f < problem.features; ++f) {
+    for (int64_t k0 = 0; k0 < problem.kernel[0]; ++k0) {
+      for (int64_t k1 = 0; k1 < problem.kernel[1]; ++k1) {
+        for (int64_t k2 = 0; k2 < problem.kernel[2]; ++k2) {
+          const T* const from = reinterpret_cast<const T*>(problem.weight) + f * strides.feature +
+                                k0 * strides.kernel[0] + k1 * strides.kernel[1] + k2 * strides.kernel[2];
+          for (int64_t c = 0; c < problem.channels; ++c) *to++ = from[c * strides.channel];
+        }
+      }
+    }
+  }
+}
+
+template <typename T>
 void convolve_few_features(const ConvolutionProblem& problem, const std::vector<TapClass>& classes) {
   const int64_t features = problem.features;
   const int64_t taps = problem.kernel[0] * problem.kernel[1] * problem.kernel[2];
@@ -202,6 +218,15 @@ void convolve_few_features(const ConvolutionProblem& problem, const std::vector<
   const Scratch memory(static_cast<size_t>(elements * columns) * sizeof(T));
   T* const products = memory.as<T>();
   const int64_t size = problem.dtype.size();
+  // Row-major, as [feature][tap][channel].
+  const std::byte* weight = problem.weight;
+  const bool is_row_major =
+      is_weight_dense(problem) && problem.weight_strides.feature == taps * problem.channels;
+  const Scratch ordered(is_row_major ? 0 : static_cast<size_t>(columns * problem.channels) * sizeof(T));
+  if (!is_row_major) {
+    copy_row_major(problem, ordered.as<T>());
+    weight = ordered.data();
+  }
   for (int64_t image = 0; image < problem.batch; ++image) {
     MatmulProblem product;
     product.m = elements;
@@ -210,7 +235,7 @@ void convolve_few_features(const ConvolutionProblem& problem, const std::vector<
     product.a = {problem.input + image * elements * problem.channels * size, problem.dtype, problem.channels,
                  1};
     // Column f * taps + tap of the product is that tap's weight of the feature.
-    product.b = {problem.weight, problem.dtype, 1, problem.channels};
+    product.b = {weight, problem.dtype, 1, problem.channels};
     product.out = memory.data();
     product.out_dtype = problem.dtype;
     product.out_row_stride = columns;

@@ -146,7 +146,6 @@ class DepthwiseLines {
 template <typename T>
 void convolve_depthwise(const ConvolutionProblem& problem, const TapClass& taps) {
   const int64_t channels = problem.channels;
-  const int64_t kernel_size = problem.kernel[0] * problem.kernel[1] * problem.kernel[2];
   const T* const input = reinterpret_cast<const T*>(problem.input);
   const T* const weight = reinterpret_cast<const T*>(problem.weight);
   T* const output = reinterpret_cast<T*>(problem.output);
@@ -154,8 +153,8 @@ void convolve_depthwise(const ConvolutionProblem& problem, const TapClass& taps)
   const Scratch memory(static_cast<size_t>(taps.tap_count() * channels) * sizeof(T));
   T* const rows = memory.as<T>();
   for (int64_t tap = 0; tap < taps.tap_count(); ++tap) {
-    const int64_t at = taps.weight_of(tap, problem.kernel);
-    for (int64_t c = 0; c < channels; ++c) rows[tap * channels + c] = weight[c * kernel_size + at];
+    const T* const at = weight + taps.weight_offset(tap, problem.weight_strides);
+    for (int64_t c = 0; c < channels; ++c) rows[tap * channels + c] = at[c * problem.weight_strides.feature];
   }
   const DepthwiseLines lines(problem, taps);
   const int64_t parts = std::min(lines.count(), parts_a_thread * num_threads());

@@ -33,9 +33,9 @@ class DirectConvolution {
   DirectConvolution(const ConvolutionProblem& problem, const TapClass& taps)
       : problem_(problem),
         taps_(taps),
-        kernel_(gemm_kernel<T>()),
         channels_(problem.channels / problem.groups),
         features_(problem.features / problem.groups),
+        kernel_(gemm_kernel_in_place<T>(features_)),
         depths_(taps.tap_count() * channels_),
         panels_(ceil_div(features_, kernel_.columns)),
         weights_(static_cast<size_t>(problem.groups * panels_ * depths_ * kernel_.columns) * sizeof(T)) {
@@ -58,9 +58,6 @@ class DirectConvolution {
     const int64_t feature_parts = ceil_div(problem_.groups * panels_, panels_a_task_);
     share_out(problem_.batch * axes[0].count * blocks * segments * feature_parts, [&](int64_t part) {
       Task task;
-      task.first_panel = part % feature_parts * panels_a_task_;
-      task.end_panel = std::min(task.first_panel + panels_a_task_, problem_.groups * panels_);
-      part /= feature_parts;
       task.place = part % segments * places_;
       task.places = std::min(places_, axes[2].count - task.place);
       part /= segments;
@@ -68,7 +65,10 @@ class DirectConvolution {
       task.rows = std::min(rows_, axes[1].count - task.row);
       part /= blocks;
       task.slice = part % axes[0].count;
-      task.image = part / axes[0].count;
+      part /= axes[0].count;
+      task.image = part % problem_.batch;
+      task.first_panel = part / problem_.batch * panels_a_task_;
+      task.end_panel = std::min(task.first_panel + panels_a_task_, problem_.groups * panels_);
       run_task(task);
     });
   }
@@ -119,12 +119,16 @@ class DirectConvolution {
       return slices * rows_seen(rows_) * row_elements(places_) * static_cast<int64_t>(sizeof(T));
     };
     while (rows_ > 1 && bytes() > cache_sizes().l2 / 2) rows_ = ceil_div(rows_, 2);
+    // A task's weights stay in the second-level cache from one block of places to the next.
+    const int64_t panel_bytes = depths_ * kernel_.columns * static_cast<int64_t>(sizeof(T));
+    const int64_t all_panels = problem_.groups * panels_;
+    const int64_t panel_parts =
+        ceil_div(all_panels, std::clamp<int64_t>(cache_sizes().l2 / 2 / panel_bytes, 1, all_panels));
     const int64_t blocks =
         problem_.batch * axes[0].count * ceil_div(axes[1].count, rows_) * ceil_div(axes[2].count, places_);
-    const int64_t all_panels = problem_.groups * panels_;
     const int64_t wanted = num_threads() > 1 ? 4 * num_threads() : 1;
     panels_a_task_ =
-        std::max<int64_t>(1, ceil_div(all_panels, std::max<int64_t>(1, ceil_div(wanted, blocks))));
+        ceil_div(all_panels, std::clamp<int64_t>(ceil_div(wanted, blocks), panel_parts, all_panels));
   }
 
   void pack_weights() const {
@@ -246,9 +250,10 @@ class DirectConvolution {
   /// All places of a row, in tiles of about one size.
   void multiply_places(GemmTile<T> tile, int64_t places, T* c) const {
     const T* const a = tile.a;
-    const int64_t most = ceil_div(places, ceil_div(places, kernel_.rows));
-    for (int64_t place = 0; place < places; place += most) {
-      tile.rows = std::min(most, places - place);
+    const int64_t tiles = ceil_div(places, kernel_.rows);
+    for (int64_t i = 0; i < tiles; ++i) {
+      const int64_t place = places * i / tiles;
+      tile.rows = places * (i + 1) / tiles - place;
       tile.a = a + place * tile.a_row_stride;
       tile.c = c + place * tile.c_row_stride;
       kernel_.run(tile);
@@ -264,9 +269,9 @@ class DirectConvolution {
 
   const ConvolutionProblem& problem_;
   const TapClass& taps_;
-  const GemmKernel<T>& kernel_;
   int64_t channels_;  ///< of a group
   int64_t features_;  ///< of a group
+  const GemmKernel<T>& kernel_;
   int64_t depths_;
   int64_t panels_;  ///< of a group's features
   Scratch weights_;

@@ -37,14 +37,24 @@ int64_t TapClass::result_of(int64_t row) const {
   return ((row * out[0] + coordinates[0]) * out[1] + coordinates[1]) * out[2] + coordinates[2];
 }
 
-int64_t TapClass::weight_of(int64_t tap, const ConvolutionProblem::Extents& kernel) const {
-  int64_t at[3];
-  for (int d = 3; d-- > 0;) {
+ConvolutionProblem::Extents TapClass::weight_coordinates(int64_t tap) const {
+  ConvolutionProblem::Extents at{};
+  for (size_t d = 3; d-- > 0;) {
     const auto count = static_cast<int64_t>(axes[d].taps.size());
     at[d] = axes[d].taps[static_cast<size_t>(tap % count)].weight;
     tap /= count;
   }
+  return at;
+}
+
+int64_t TapClass::weight_of(int64_t tap, const ConvolutionProblem::Extents& kernel) const {
+  const ConvolutionProblem::Extents at = weight_coordinates(tap);
   return (at[0] * kernel[1] + at[1]) * kernel[2] + at[2];
+}
+
+int64_t TapClass::weight_offset(int64_t tap, const ConvolutionProblem::WeightStrides& strides) const {
+  const ConvolutionProblem::Extents at = weight_coordinates(tap);
+  return at[0] * strides.kernel[0] + at[1] * strides.kernel[1] + at[2] * strides.kernel[2];
 }
 
 std::vector<TapClass> tap_classes(const ConvolutionProblem& problem) {

@@ -36,8 +36,13 @@ struct TapClass {
   }
   /// The place in the result, images included, of the class's place number `row`.
   int64_t result_of(int64_t row) const;
+  /// Where a feature's weights of tap number `tap` are, counted from its first.
+  int64_t weight_offset(int64_t tap, const ConvolutionProblem::WeightStrides& strides) const;
   /// The place in the kernel of tap number `tap`.
   int64_t weight_of(int64_t tap, const ConvolutionProblem::Extents& kernel) const;
+
+ private:
+  ConvolutionProblem::Extents weight_coordinates(int64_t tap) const;
 };
 
 std::vector<TapClass> tap_classes(const ConvolutionProblem& problem);

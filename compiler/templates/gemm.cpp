@@ -213,10 +213,13 @@ bool is_tall(int64_t m, int64_t n, int64_t k, const Blocking& cut) {
 }
 
 template <typename T>
-void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const Blocking& cut,
+void gemm_tall(const GemmKernel<T>& of_panels, int64_t m, int64_t n, int64_t k, const Blocking& cut,
                const GemmLanes<T>& a, PackPanels<T> pack_b, const GemmOutput<T>& out) {
   // A row that is used for a few tiles only is read as fast where it lies.
   constexpr int64_t most_columns_in_place = 256;
+  const bool in_place =
+      a.are_there() && a.rows().data != nullptr && a.rows().depth_stride == 1 && n <= most_columns_in_place;
+  const GemmKernel<T>& kernel = in_place ? gemm_kernel_in_place<T>(n) : of_panels;
   // Panels of b: `kc` depths after `kc` depths, as those of a.
   PackedRows<T> packed_b(n, k, cut.kc, kernel.columns);
   packed_b.pack(0, n, GemmLanes<T>::in_memory(pack_b));
@@ -228,8 +231,6 @@ void gemm_tall(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, con
     task_rows = std::clamp(fitting / kernel.rows * kernel.rows, kernel.rows, cut.mc);
   }
   const auto multiply = [&](int64_t first, int64_t rows, PackPanels<T> pack_a, const GemmRows<T>& rows_of_a) {
-    const bool in_place =
-        rows_of_a.data != nullptr && rows_of_a.depth_stride == 1 && n <= most_columns_in_place;
     const int64_t panel_elements =
         in_place ? 0 : round_up(round_up(rows, kernel.rows) * std::min(cut.kc, k), 64);
     const int64_t block_elements = out.c != nullptr ? 0 : rows * padded;
@@ -288,9 +289,10 @@ int64_t depth_parts(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel
 /// Few results of many depths, from a left operand that lies in columns: those of a tile's rows are beside
 /// each other at every depth, and read where they are. What is added up stays in the second-level cache.
 template <typename T>
-void gemm_deep(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const T* columns_of_a,
-               int64_t depth_stride, PackPanels<T> pack_b, T* c) {
+void gemm_deep(int64_t m, int64_t n, int64_t k, const T* columns_of_a, int64_t depth_stride,
+               PackPanels<T> pack_b, T* c) {
   constexpr int64_t depths = 256;
+  const GemmKernel<T>& kernel = gemm_kernel_in_place<T>(n);
   const Scratch memory(static_cast<size_t>(depths * kernel.columns) * sizeof(T));
   GemmTile<T> tile;
   tile.a_row_stride = 1;
@@ -336,7 +338,7 @@ void gemm_by_depth(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k,
     const int64_t count = std::min(depths, k - begin);
     if (rows_of_a.data != nullptr && rows_of_a.row_stride == 1) {
       const T* const first = rows_of_a.data + begin * rows_of_a.depth_stride;
-      return gemm_deep<T>(kernel, m, n, count, first, rows_of_a.depth_stride, from_begin(pack_b), own.c);
+      return gemm_deep<T>(m, n, count, first, rows_of_a.depth_stride, from_begin(pack_b), own.c);
     }
     const auto pack_a = from_begin(a.pack());
     gemm<T>(kernel, m, n, count, GemmLanes<T>::in_memory(pack_a), from_begin(pack_b), own);

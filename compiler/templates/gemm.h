@@ -23,6 +23,19 @@ const GemmKernel<T>& gemm_kernel() {
   }
 }
 
+/// The tile by which left operands that are read where they lie are multiplied by so many columns: a wide
+/// one, if most of it is used.
+template <typename T>
+const GemmKernel<T>& gemm_kernel_in_place(int64_t columns) {
+  const GemmKernel<T>* wide = nullptr;
+  if constexpr (std::is_same_v<T, float>) {
+    wide = &kernels().wide_gemm_float;
+  } else {
+    wide = &kernels().wide_gemm_double;
+  }
+  return 4 * columns > 3 * wide->columns ? *wide : gemm_kernel<T>();
+}
+
 /// Writes the panels of lanes [first, first + count) and depths [k_first, k_first + k_count), one panel for
 /// each `width` lanes, k_count * width elements after the one before. In a panel that begins at lane l,
 /// element p * width + i is that of lane l + i at depth k_first + p, or zero behind the last lane.

@@ -100,8 +100,9 @@ struct Slots {
   template <typename Arguments, size_t count>
   using Array = std::array<Slot<Arguments>, count>;
 
-  Array<GemmTile<float>, 2> gemm_float;
-  Array<GemmTile<double>, 2> gemm_double;
+  /// The second are wide.
+  std::array<Array<GemmTile<float>, gemm_forms>, 2> gemm_float;
+  std::array<Array<GemmTile<double>, gemm_forms>, 2> gemm_double;
   Slot<GemmTile<float>> gemm_bfloat16;
   /// The second is for calls that fetch ahead.
   std::array<std::array<Array<DotRows<float>, max_vector_rows>, storage_count>, 2> dot_rows;
@@ -137,19 +138,29 @@ void portable_tile(const GemmKernel<T>& kernel, const GemmTile<T>& whole) {
 }
 
 template <typename T>
+GemmForm form_of(const GemmTile<T>& tile, int64_t most_rows) {
+  if (tile.a_row_stride == 1) {
+    const bool packed = tile.a_k_stride == most_rows && tile.b_columns == 0 && tile.runs == 1;
+    return packed ? GemmForm::panels : GemmForm::rows;
+  }
+  if (tile.a_k_stride != 1) return GemmForm::strided;
+  return tile.ahead != nullptr ? GemmForm::depths_ahead : GemmForm::depths;
+}
+
+template <typename T, bool wide>
 void gemm_tile(const GemmTile<T>& tile) {
   constexpr bool is_double = sizeof(T) == sizeof(double);
-  static const int64_t rows = tile_size(host_target(), is_double ? float64 : float32).rows;
-  const bool packed =
-      tile.a_row_stride == 1 && tile.a_k_stride == rows && tile.b_columns == 0 && tile.runs == 1;
+  constexpr Dtype operands = is_double ? float64 : float32;
+  static const int64_t rows = tile_size(host_target(), operands, wide).rows;
+  const GemmShape shape{operands, form_of(tile, rows), wide};
+  const auto form = static_cast<size_t>(shape.form);
   Slots& slots = Slots::instance();
   Slot<GemmTile<T>>* slot = nullptr;
   if constexpr (is_double) {
-    slot = &slots.gemm_double[packed];
+    slot = &slots.gemm_double[wide][form];
   } else {
-    slot = &slots.gemm_float[packed];
+    slot = &slots.gemm_float[wide][form];
   }
-  const GemmShape shape{is_double ? float64 : float32, packed};
   const auto code = slot->find([&] { return gemm_key(shape); },
                                [shape](llvm::Module& module) { build_gemm(module, host_target(), shape); });
   if (code != nullptr) return code(tile);
@@ -191,12 +202,12 @@ const GemmKernel<float>* faster_bfloat16_kernel() {
   const Target& target = host_target();
   if (!generates_for(target) || !target.bf16) return nullptr;
   const auto code = [&](Slot<GemmTile<float>>& slot, Dtype operands) {
-    const GemmShape shape{operands, true};
+    const GemmShape shape{operands, GemmForm::panels};
     return slot.wait_for([&] { return gemm_key(shape); },
                          [shape](llvm::Module& module) { build_gemm(module, host_target(), shape); });
   };
   const auto pairs = code(Slots::instance().gemm_bfloat16, bfloat16);
-  const auto floats = code(Slots::instance().gemm_float[1], float32);
+  const auto floats = code(Slots::instance().gemm_float[0][static_cast<size_t>(GemmForm::panels)], float32);
   if (pairs == nullptr || floats == nullptr) return nullptr;
   const TileSize size = tile_size(target, bfloat16);
   if (tile_seconds(pairs, size, 128) >= tile_seconds(floats, size, 256)) return nullptr;
@@ -334,8 +345,12 @@ Kernels make_table() {
   table.name = "generated";
   const TileSize floats = tile_size(target, float32);
   const TileSize doubles = tile_size(target, float64);
-  table.gemm_float = {floats.rows, floats.columns(), gemm_tile<float>};
-  table.gemm_double = {doubles.rows, doubles.columns(), gemm_tile<double>};
+  table.gemm_float = {floats.rows, floats.columns(), gemm_tile<float, false>};
+  table.gemm_double = {doubles.rows, doubles.columns(), gemm_tile<double, false>};
+  const TileSize wide_floats = tile_size(target, float32, true);
+  const TileSize wide_doubles = tile_size(target, float64, true);
+  table.wide_gemm_float = {wide_floats.rows, wide_floats.columns(), gemm_tile<float, true>};
+  table.wide_gemm_double = {wide_doubles.rows, wide_doubles.columns(), gemm_tile<double, true>};
   table.dot_rows = {dot_rows<float, Storage::float32>, dot_rows<float, Storage::float16>,
                     dot_rows<float, Storage::bfloat16>};
   table.dot_rows_double = dot_rows<double, Storage::float32>;

@@ -20,19 +20,31 @@ inline constexpr const char* generated_symbol = "kernel";
 /// those of the portable kernels.
 bool generates_for(const Target& target);
 
+/// How the left operand of a tile lies; the right one's columns are always beside each other.
+enum class GemmForm : uint8_t {
+  strided,
+  depths,        ///< depths follow each other: a_k_stride is 1
+  depths_ahead,  ///< the same, and the rows at `ahead` are fetched
+  rows,          ///< rows are beside each other: a_row_stride is 1
+  panels,        ///< both operands lie in panels: a_row_stride is 1 and a_k_stride the most rows
+};
+inline constexpr int gemm_forms = 5;
+
 /// A GEMM tile for each number of rows up to the most.
 struct GemmShape {
   Dtype operands = float32;  ///< float32, float64 or, in pairs of depths, bfloat16
-  bool packed = false;       ///< both lie in panels: a_row_stride is 1 and a_k_stride the most rows
+  GemmForm form = GemmForm::strided;
+  bool wide = false;
 };
-/// The tile that fills the target's registers.
+/// A tile that fills the target's registers. Wide ones have more columns and fewer rows: they load less for
+/// the same work, while b, which the next tile reads again, had better be in the nearest caches.
 struct TileSize {
   int rows = 0;
   int column_vectors = 0;
   int lanes = 0;
   int columns() const { return column_vectors * lanes; }
 };
-TileSize tile_size(const Target& target, Dtype operands);
+TileSize tile_size(const Target& target, Dtype operands, bool wide = false);
 std::string gemm_key(const GemmShape& shape);
 void build_gemm(llvm::Module& module, const Target& target, const GemmShape& shape);
 

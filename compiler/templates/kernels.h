@@ -236,6 +236,10 @@ struct Kernels {
   const char* name = "";
   GemmKernel<float> gemm_float;
   GemmKernel<double> gemm_double;
+  /// The same with more columns and fewer rows, for left operands that are read where they lie: one of their
+  /// strides, of rows or of depths, is 1.
+  GemmKernel<float> wide_gemm_float;
+  GemmKernel<double> wide_gemm_double;
   std::array<void (*)(const DotRows<float>&), storage_count> dot_rows{};
   void (*dot_rows_double)(const DotRows<double>&) = nullptr;
   std::array<void (*)(const AxpyRows<float>&), storage_count> axpy_rows{};

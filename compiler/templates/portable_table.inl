@@ -5,6 +5,8 @@ Kernels make_table(const char* name) {
   table.name = name;
   table.gemm_float = {tile_rows, 2 * 8, gemm_tile<float, tile_rows, static_cast<int>(16 / float_lanes)>};
   table.gemm_double = {tile_rows, 8, gemm_tile<double, tile_rows, static_cast<int>(8 / double_lanes)>};
+  table.wide_gemm_float = table.gemm_float;
+  table.wide_gemm_double = table.gemm_double;
   table.dot_rows = {dot_rows<Float32Storage, float>, dot_rows<Float16Storage, float>,
                     dot_rows<BFloat16Storage, float>};
   table.dot_rows_double = dot_rows<Float64Storage, double>;

@@ -639,6 +639,72 @@ TEST(TemplateMatmulKernels, BaselineTableComputesTheSame) {
   }
 }
 
+/// Tiles whose left operand lies in rows, in columns, or apart, in one run of depths or several, for all
+/// numbers of rows and some of columns.
+template <typename T>
+void expect_tiles_of_all_forms(const GemmKernel<T>& kernel, bool any_strides) {
+  struct Form {
+    int64_t row_stride, k_stride;
+  };
+  const int64_t most = 100;
+  std::vector<T> a(static_cast<size_t>(most * most)), b(static_cast<size_t>(most * (kernel.columns + 3)));
+  for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(i % 5) - 2;
+  for (size_t i = 0; i < b.size(); ++i) b[i] = static_cast<T>(i % 7) - 3;
+  for (const Form form : {Form{most, 1}, Form{1, most}, Form{1, kernel.rows}, Form{2, 29}}) {
+    if (!any_strides && form.row_stride != 1 && form.k_stride != 1) continue;
+    for (int64_t rows = 1; rows <= kernel.rows; ++rows) {
+      for (const int64_t columns : {int64_t{1}, kernel.columns / 4, kernel.columns / 2 - 1,
+                                    kernel.columns / 2 + 1, kernel.columns - 3, kernel.columns}) {
+        for (const int64_t k : {1, 2, 4, 7}) {
+          GemmTile<T> tile;
+          tile.k = k;
+          tile.runs = k == 4 ? 1 : 2;
+          tile.a = a.data();
+          tile.a_row_stride = form.row_stride;
+          tile.a_k_stride = form.k_stride;
+          tile.a_run_stride = 11;
+          tile.b = b.data();
+          tile.b_k_stride = columns + 3;
+          tile.b_run_stride = k * tile.b_k_stride;
+          tile.b_columns = columns;
+          std::vector<T> c(static_cast<size_t>(rows * (columns + 1)), 2);
+          tile.c = c.data();
+          tile.c_row_stride = columns + 1;
+          tile.rows = rows;
+          tile.columns = columns;
+          tile.accumulate = k % 2;
+          if (k == 7) tile.ahead = a.data();
+          kernel.run(tile);
+          for (int64_t i = 0; i < rows; ++i) {
+            for (int64_t j = 0; j <= columns; ++j) {
+              T want = j == columns || tile.accumulate != 0 ? 2 : 0;
+              for (int64_t p = 0; p < tile.runs * k && j < columns; ++p) {
+                want += a[static_cast<size_t>(p / k * tile.a_run_stride + p % k * form.k_stride +
+                                              i * form.row_stride)] *
+                        b[static_cast<size_t>(p * tile.b_k_stride + j)];
+              }
+              ASSERT_EQ(c[static_cast<size_t>(i * tile.c_row_stride + j)], want)
+                  << rows << " x " << columns << " of " << k << " depths: " << i << ", " << j;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(TemplateMatmulKernels, LeftOperandsMayLieInAllForms) {
+  const JitMode before = jit_mode();
+  for (const JitMode mode : {JitMode::off, JitMode::sync}) {
+    set_jit_mode(mode);
+    expect_tiles_of_all_forms(kernels().gemm_float, true);
+    expect_tiles_of_all_forms(kernels().gemm_double, true);
+    expect_tiles_of_all_forms(kernels().wide_gemm_float, false);
+    expect_tiles_of_all_forms(kernels().wide_gemm_double, false);
+  }
+  set_jit_mode(before);
+}
+
 TEST(TemplateMatmulKernels, ConversionsRoundLikeTheScalarTypes) {
   std::vector<float> values;
   for (uint32_t i = 0; i < 4096; ++i) values.push_back(std::bit_cast<float>(i * 0x100401u + i));

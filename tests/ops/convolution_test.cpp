@@ -202,7 +202,10 @@ TEST(Convolution, GradientOfTheWeightInManyBlocks) {
         Layer{1, 40, 9, 16, 5, 3, 2, 1}, Layer{1, 8, 20, 70, 3, 1, 0, 1}, Layer{1, 9, 150, 150, 5, 1, 2, 150},
         Layer{2, 4, 50, 50, 7, 1, 4, 50}, Layer{1, 13, 37, 37, 3, 2, 1, 37},
         // Places as far apart as rows of a panel of packed elements are.
-        Layer{2, 16, 14, 40, 5, 1, 2, 1}, Layer{2, 20, 7, 20, 7, 2, 3, 1}, Layer{2, 16, 6, 40, 9, 1, 2, 1}}) {
+        Layer{2, 16, 14, 40, 5, 1, 2, 1}, Layer{2, 20, 7, 20, 7, 2, 3, 1}, Layer{2, 16, 6, 40, 9, 1, 2, 1},
+        // Features for wide tiles; parts of the places with sums of their own; rows in several blocks.
+        Layer{4, 30, 40, 70, 3, 1, 1, 1}, Layer{3, 26, 16, 64, 3, 2, 1, 1}, Layer{2, 12, 66, 192, 3, 1, 1, 2},
+        Layer{1, 210, 12, 64, 3, 1, 1, 1}, Layer{1, 6, 130, 256, 3, 1, 1, 1}}) {
     const array x = make_numbers({at.batch, at.side, at.side, at.channels});
     const array w = make_numbers({at.features, at.kernel, at.kernel, at.channels / at.groups});
     const auto forward = [&](const std::vector<array>& in) {
@@ -273,6 +276,34 @@ TEST(Convolution, ViewsAndNothing) {
   EXPECT_EQ(conv1d(zeros({0, 5, 2}), zeros({3, 2, 2})).shape(), (Shape{0, 4, 3}));
   expect_array(conv1d(zeros({1, 5, 0}), zeros({2, 2, 0})), {1, 4, 2}, float32, std::vector<double>(8, 0));
   EXPECT_EQ(conv1d(zeros({1, 5, 2}), zeros({0, 2, 2})).shape(), (Shape{1, 4, 0}));
+}
+
+/// Weights are read where they lie: with features or channels or neither beside each other.
+TEST(Convolution, WeightsOfAnyStrides) {
+  for (const auto& [p, dtype] : std::vector<std::pair<Parameters, Dtype>>{
+           {{.input = {2, 9, 11, 20}, .weight = {70, 3, 2, 20}, .padding_lo = {1}, .padding_hi = {1}},
+            float32},
+           {{.input = {1, 9, 8, 20}, .weight = {3, 3, 3, 20}, .flip = true}, float32},
+           {{.input = {1, 9, 8, 3}, .weight = {5, 2, 3, 3}, .stride = {2}}, float32},
+           {{.input = {1, 9, 8, 6}, .weight = {6, 3, 3, 1}, .groups = 6}, float32},
+           {{.input = {1, 9, 8, 32}, .weight = {10, 3, 3, 16}, .groups = 2}, float64},
+           {{.input = {1, 5, 8, 16}, .weight = {7, 3, 3, 16}, .input_dilation = {2}}, float64}}) {
+    const array input = make_numbers(p.input, dtype);
+    const int last = static_cast<int>(p.weight.size()) - 1;
+    Shape turned = p.weight;
+    std::swap(turned.front(), turned.back());
+    const array numbers = make_numbers(turned, dtype);
+    for (const array& weight :
+         {swapaxes(numbers, 0, last), flip(swapaxes(numbers, 0, last), {0, 1, last}),
+          swapaxes(make_numbers({p.weight[0], p.weight[2], p.weight[1], p.weight[3]}, dtype), 1, 2),
+          broadcast_to(make_numbers({p.weight[0], 1, 1, 1}, dtype), p.weight),
+          broadcast_to(make_numbers({1, p.weight[1], 1, p.weight[3]}, dtype), p.weight)}) {
+      const array found = conv_general(input, weight, p.stride, p.padding_lo, p.padding_hi, p.kernel_dilation,
+                                       p.input_dilation, p.groups, p.flip);
+      const std::vector<double> expected = expected_of(p, doubles(input), doubles(weight));
+      expect_array(found, result_shape(p), dtype, expected, dtype == float64 ? 1e-10 : 1e-3);
+    }
+  }
 }
 
 TEST(Convolution, NamedForms) {
