@@ -5,8 +5,10 @@
 
 #include <lazuli/compiler/kernel_ir/builder.h>
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
+#include <lazuli/compiler/kernel_ir/lost_nan.h>
 #include <lazuli/compiler/kernel_ir/math_expansion.h>
 #include <lazuli/compiler/kernel_ir/precision.h>
+#include <lazuli/compiler/kernel_ir/same_value.h>
 #include <lazuli/compiler/kernel_ir/scalar.h>
 
 namespace lazuli::kir {
@@ -65,21 +67,6 @@ std::vector<bool> same_in_row(const Kernel& kernel) {
   return same;
 }
 
-/// Whether two values are the same at each element, as they are made in the same way from the same inputs.
-bool are_same(const Kernel& kernel, ValueId a, ValueId b, int depth = 8) {
-  if (a == b) return true;
-  const Instruction& first = kernel.instructions[a];
-  const Instruction& second = kernel.instructions[b];
-  if (depth == 0 || first.op != second.op || first.type != second.type || first.imm != second.imm)
-    return false;
-  if (first.operands.size() != second.operands.size() || is_reduce(first.op)) return false;
-  if (is_load(first.op) && kernel.accesses[first.imm].kind != Access::Kind::input) return false;
-  for (size_t n = 0; n < first.operands.size(); ++n) {
-    if (!are_same(kernel, first.operands[n], second.operands[n], depth - 1)) return false;
-  }
-  return true;
-}
-
 /// Whether a value is never positive, as the maximum of such has been subtracted: an element of a row less
 /// the greatest of its elements.
 bool is_not_positive(const Kernel& kernel, ValueId id) {
@@ -87,6 +74,18 @@ bool is_not_positive(const Kernel& kernel, ValueId id) {
   if (difference.op != Opcode::sub) return false;
   const Instruction& greatest = kernel.instructions[difference.operands[1]];
   return greatest.op == Opcode::reduce_max && are_same(kernel, difference.operands[0], greatest.operands[0]);
+}
+
+/// For each instruction, whether nothing but sums over a row uses it.
+std::vector<bool> only_in_sums(const Kernel& kernel) {
+  std::vector<bool> used(kernel.instructions.size(), false), otherwise = used;
+  for (const Instruction& instruction : kernel.instructions) {
+    for (const ValueId operand : instruction.operands) {
+      (instruction.op == Opcode::reduce_sum ? used : otherwise)[operand] = true;
+    }
+  }
+  for (size_t i = 0; i < used.size(); ++i) used[i] = used[i] && !otherwise[i];
+  return used;
 }
 
 /// Storing rounds: what was rounded to the same dtype before need not have been.
@@ -100,6 +99,8 @@ Kernel expand_all(const Kernel& kernel, MathForm form) {
   const std::vector<bool> rounded = rounded_to_16_bits(kernel);
   const std::vector<uint32_t> uses = count_uses(kernel);
   const std::vector<bool> same = same_in_row(kernel);
+  const std::vector<bool> loses_nan = may_lose_nan(kernel);
+  const std::vector<bool> only_summed = only_in_sums(kernel);
   std::vector<ValueId> arguments(kernel.instructions.size(), no_value);  // of erf, in the new kernel
   return rebuild(kernel, [&](Builder& builder, Instruction instruction, uint32_t i) {
     const auto value = [&](ValueId id) { return Expression(builder, Value{id, no_value, instruction.type}); };
@@ -112,13 +113,14 @@ Kernel expand_all(const Kernel& kernel, MathForm form) {
         same[kernel.instructions[i].operands[1]]) {
       return math::short_divide(value(instruction.operands[0]), value(instruction.operands[1])).value();
     }
+    if (loses_nan[i]) instruction.imm = 1;
     if (!is_math(instruction.op)) return builder.append(std::move(instruction));
     const Expression a = value(instruction.operands[0]);
     if (instruction.op == Opcode::erf) arguments[i] = a.value().id;
     const Expression b = instruction.operands.size() > 1 ? value(instruction.operands[1]) : a;
     const bool not_positive =
         instruction.op == Opcode::exp && is_not_positive(kernel, kernel.instructions[i].operands[0]);
-    return math::expand(instruction.op, a, b, {rounded[i], not_positive}, form).value();
+    return math::expand(instruction.op, a, b, {rounded[i], not_positive, only_summed[i]}, form).value();
   });
 }
 

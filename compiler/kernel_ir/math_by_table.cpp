@@ -70,6 +70,15 @@ Expression exp_by_table(Expression x, bool not_positive) {
   return exp_from(at_least(x, -104), not_positive);
 }
 
+Expression summed_exp_by_table(Expression x) {
+  const Expression limited = at_least(x, -104);
+  const Place place = place_on_grid(fma(limited, std::numbers::log2e, exp_magic), exp_magic);
+  // What ln 2 loses by its rounding grows with x, by less than e^x shrinks.
+  const Expression r = fma(place.rounded, -std::numbers::ln2, limited);
+  const Expression power = scalb(look_up(Table::exp2, place.bits), place.rounded);
+  return power * fma(r, fma(r, 0.500011058, 1.00001475), 1);
+}
+
 constexpr double erf_magic = 0x1.8p20;  // a grid of 1/8
 
 Expression erf_by_table(Expression x) {

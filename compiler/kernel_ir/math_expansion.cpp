@@ -13,7 +13,9 @@ namespace {
 std::optional<Expression> expand_by_table(Opcode op, Expression x, Known known) {
   switch (op) {
     case Opcode::exp:
-      return known.rounded ? short_exp_by_table(x, known.not_positive) : exp_by_table(x, known.not_positive);
+      if (known.rounded) return short_exp_by_table(x, known.not_positive);
+      if (known.not_positive && known.summed) return summed_exp_by_table(x);
+      return exp_by_table(x, known.not_positive);
     case Opcode::sigmoid:
       if (known.rounded) return short_sigmoid_by_table(x);
       return {};

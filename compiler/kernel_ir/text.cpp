@@ -39,6 +39,12 @@ std::string constant_comment(const Instruction& instruction) {
   });
 }
 
+/// Minima and maxima in which NaN may be lost are marked by this word.
+constexpr std::string_view of_numbers = "of_numbers";
+bool may_be_of_numbers(Opcode op) {
+  return op == Opcode::reduce_min || op == Opcode::reduce_max;
+}
+
 std::string instruction_text(const Instruction& instruction, size_t number) {
   const OpcodeRow& row = row_of(instruction.op);
   std::string out = row.result == ResultRule::none ? "" : fmt::format("%{} = ", number);
@@ -56,6 +62,7 @@ std::string instruction_text(const Instruction& instruction, size_t number) {
     item(std::string(dtype_name(dtype_from_value(static_cast<Dtype::Val>(instruction.imm)))));
   }
   if (instruction.op == Opcode::table) item(fmt::format("{}", instruction.imm));
+  if (may_be_of_numbers(instruction.op) && instruction.imm != 0) item(std::string(of_numbers));
   for (ValueId operand : instruction.operands) item(fmt::format("%{}", operand));
   if (instruction.op == Opcode::constant) out += constant_comment(instruction);
   return out;
@@ -199,6 +206,10 @@ class Parser {
     if (row->op == Opcode::round_to) instruction.imm = static_cast<uint64_t>(dtype_from_name(word()).val());
     while (!line_.empty()) {
       const std::string_view operand = word();
+      if (operand == of_numbers && may_be_of_numbers(row->op)) {
+        instruction.imm = 1;
+        continue;
+      }
       const auto found = ids_.find(operand);
       if (found == ids_.end()) fail(fmt::format("there is no value '{}'", operand));
       instruction.operands.push_back(found->second);

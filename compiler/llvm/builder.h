@@ -42,6 +42,7 @@ class VectorBuilder {
   llvm::IRBuilder<> ir;
   /// Where set, minima and maxima leave out the repair of a NaN of their first operand, which goes here.
   std::function<void(llvm::Value*)> unrepaired;
+  bool may_lose_nan = false;  ///< minima and maxima are left without such repairs
 
   const Target& target() const { return target_; }
   llvm::Function& function() const { return function_; }

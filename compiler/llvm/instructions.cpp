@@ -151,7 +151,7 @@ Value* emit_float_extremum(const Emission& e, llvm::CmpInst::Predicate first_win
   llvm::IRBuilder<>& ir = e.ir();
   if (is_nonzero_constant(e[1])) return ir.CreateSelect(ir.CreateFCmp(first_wins, e[1], e[0]), e[1], e[0]);
   Value* chosen = ir.CreateSelect(ir.CreateFCmp(first_wins, e[0], e[1]), e[0], e[1]);
-  if (is_nonzero_constant(e[0])) return chosen;
+  if (is_nonzero_constant(e[0]) || e.b.may_lose_nan) return chosen;
   if (Value* fixed = emit_nan_of(e, e[0], chosen)) return fixed;
   return ir.CreateSelect(ir.CreateFCmpUNO(e[0], e[0]), e[0], chosen);
 }

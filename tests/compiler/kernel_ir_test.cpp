@@ -367,6 +367,19 @@ TEST(ExpandMath, ExponentialsOfWhatARowsMaximumIsTakenFromHaveNoLimitAbove) {
   EXPECT_EQ(limits("a1"), 1);
 }
 
+TEST(ExpandMath, ExponentialsThatAreOnlySummedAreShorter) {
+  const auto size = [](const std::string& after) {
+    const std::string text =
+        "kernel parallel reduce\na0 input float32 any unit\na1 output float32 unit zero\n"
+        "a2 output float32 any unit\nblock\n  %0 = load.float32 a0\n  %1 = reduce_max.float32 %0\n"
+        "point_block\nblock\n  %2 = load.float32 a0\n  %3 = sub.float32 %2, %1\n"
+        "  %4 = exp.float32 %3\n  %5 = reduce_sum.float32 %4\n" +
+        after + "point_block\n  store.float32 a1, %5\n";
+    return expand_math(parse(text), MathForm::tables).instructions.size();
+  };
+  EXPECT_LT(size("") + 1, size("  store.float32 a2, %4\n"));  // the store is one more
+}
+
 TEST(ExpandMath, RemovesDeadCode) {
   Kernel kernel = flat_kernel({float32}, float32);
   Builder b(kernel);
