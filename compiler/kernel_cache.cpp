@@ -79,7 +79,15 @@ CompiledKernel::Traits traits_of(const Kernel& kernel, const Kernel& expanded) {
     traits.has_scratch = traits.has_scratch || access.kind == Access::Kind::scratch;
   }
   // Columns write a tile at a time from what lies in the cache: too little at once.
-  if (kernel.rank() == 0 || (kernel.has_reduce() && !kernel.reduces_innermost())) return traits;
+  if (kernel.has_reduce() && !kernel.reduces_innermost()) {
+    for (const Instruction& instruction : kernel.instructions) {
+      const bool position =
+          instruction.op == Opcode::reduce_argmin || instruction.op == Opcode::reduce_argmax;
+      if (position) traits.most_reduced = std::numeric_limits<uint32_t>::max();
+    }
+    return traits;
+  }
+  if (kernel.rank() == 0) return traits;
   const auto moves_along_row = [&](const Access& access) {
     for (size_t d = 0; d < kernel.dims.size(); ++d) {
       if (kernel.dims[d] == kir::Role::reduce && access.strides[d] != StrideClass::zero) return true;

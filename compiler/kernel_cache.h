@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -49,9 +50,11 @@ class CompiledKernel : public std::enable_shared_from_this<CompiledKernel> {
   struct Traits {
     int vector_dim = -1;  ///< V; -1 where there is none
     bool has_scratch = false;
-    bool can_stream = false;        ///< a variant with streaming stores makes sense
-    bool can_join = false;          ///< and one that puts lines together
-    double work_per_element = 1;    ///< instructions run at each point of the iteration space
+    bool can_stream = false;      ///< a variant with streaming stores makes sense
+    bool can_join = false;        ///< and one that puts lines together
+    double work_per_element = 1;  ///< instructions run at each point of the iteration space
+    /// Points that machine code can reduce to one: positions among them have 32 bits.
+    int64_t most_reduced = std::numeric_limits<int64_t>::max();
     int64_t bytes_per_element = 0;  ///< stored at each point by contiguous stores
   };
   const Traits& traits() const { return traits_; }

@@ -103,7 +103,7 @@ struct Runner {
 Runner choose_runner(CompiledKernel& kernel, const KernelArguments& arguments, const Extent& extent,
                      double work) {
   Runner runner;
-  if (jit_mode() != JitMode::off) {
+  if (jit_mode() != JitMode::off && extent.reduce <= kernel.traits().most_reduced) {
     if (const StoreMode mode = store_mode(kernel, arguments, extent); mode != StoreMode::cached) {
       runner.function = kernel.function(mode);
       if (runner.function == nullptr) runner.function = kernel.prepare(mode, work);

@@ -1,6 +1,5 @@
 #include <lazuli/compiler/llvm/codegen.h>
 
-#include <functional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -105,6 +104,8 @@ void KernelEmitter::emit() {
     emit_short_rows_outer();
   } else if (schedule_.late) {
     emit_late_outer();
+  } else if (schedule_.grouped) {
+    emit_grouped_outer();
   } else {
     emit_outer();
   }
@@ -325,7 +326,9 @@ void KernelEmitter::emit_vector_loop() {
   emit_vector_range(b_.function().getArg(4), b_.function().getArg(5), schedule_.unroll[0], {},
                     [&](const Carried&) {
                       fetch_rows_ahead();
-                      if (options_.streaming && rows_ahead_.empty()) ask_ahead();
+                      const bool asks = options_.streaming && rows_ahead_.empty();
+                      for (size_t n = 0; asks && n < kernel_.blocks.size(); ++n)
+                        ask_ahead(n, Nearness::first_cache);
                       if (repairs_later && width_.tail == nullptr) {
                         emit_level_with_late_repairs(kernel_.blocks[0], schedule_.vector_level);
                         return Carried();
@@ -333,58 +336,6 @@ void KernelEmitter::emit_vector_loop() {
                       for (const Block& block : kernel_.blocks) emit_level(block, schedule_.vector_level);
                       return Carried();
                     });
-}
-
-void KernelEmitter::emit_row_block(size_t number_of_block) {
-  const Block& block = kernel_.blocks[number_of_block];
-  const int unroll = schedule_.unroll[number_of_block];
-  const bool distances = schedule_.makes_distances(number_of_block);
-  const bool writes_row_before = schedule_.late && schedule_.late->within == number_of_block;
-  size_t own = 0;  // accumulators
-  const std::function<Carried(size_t, const Carried&)> nest = [&](size_t n, const Carried& carried) {
-    const int dim = schedule_.loops[n];
-    const int level = 2 + static_cast<int>(n);
-    if (dim == schedule_.vector_dim) {
-      return emit_vector_range(b_.i64(0), extents_[dim], unroll, carried, [&](const Carried& state) {
-        prefetch_next_row(number_of_block);
-        ask_ahead();
-        writes_row_before ? emit_with_late_step(block, level) : emit_level(block, level);
-        Carried next = accumulate(block, state, unroll);
-        if (distances) accumulate_distances(next, own, unroll);
-        return next;
-      });
-    }
-    return b_.loop(
-        b_.i64(0), extents_[dim], 1, carried,
-        [&](Value* i, const Carried& state) {
-          return at_position(dim, i, [&] {
-            emit_level(block, level);
-            return nest(n + 1, state);
-          });
-        },
-        "reduce");
-  };
-  const auto go_over = [&] {
-    width_ = {schedule_.lanes, unroll, nullptr};
-    Carried initial = initial_accumulators(block, unroll);
-    width_ = {};
-    own = initial.size();
-    if (distances) start_distances(initial, unroll);
-    const Carried result = nest(0, initial);
-    finish_reductions(block, result, unroll);
-    if (distances) keep_distances(result, own, unroll);
-  };
-  const bool made_before = schedule_.distances && schedule_.distances->block == number_of_block;
-  made_before ? finish_distances(go_over) : go_over();
-}
-
-void KernelEmitter::prefetch_next_row(size_t block) {
-  if (width_.tail != nullptr) return;
-  for (const size_t a : schedule_.prefetched[block]) {
-    Value* next = b_.offset_bytes(pointers_[a], strides_[a][schedule_.outer_dims.back()]);
-    const int64_t bytes = int64_t{width_.lanes} * width_.unroll * kernel_.accesses[a].dtype.size();
-    for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(next, at), 2);
-  }
 }
 
 void KernelEmitter::emit_level(const Block& block, int level) {

@@ -14,8 +14,8 @@ namespace {
 
 class DistanceFinder {
  public:
-  DistanceFinder(const kir::Kernel& kernel, const Schedule& schedule)
-      : kernel_(kernel), schedule_(schedule) {}
+  DistanceFinder(const kir::Kernel& kernel, const Schedule& schedule, bool written_while_read)
+      : kernel_(kernel), schedule_(schedule), written_while_read_(written_while_read) {}
 
   std::optional<Schedule::Distances> run() {
     if (schedule_.form != Schedule::Form::rows || schedule_.loops.size() != 1) return {};
@@ -109,7 +109,7 @@ class DistanceFinder {
   /// A pass that only squares distances costs little, and it fetches the next row while nothing is written;
   /// a pass that writes a row of float32 does that more slowly than it saves.
   bool is_worth_it() const {
-    if (found_.sums.size() > 1) return true;
+    if (found_.sums.size() > 1 || written_while_read_) return true;
     for (ValueId id = end_; id < kernel_.instructions.size(); ++id) {
       if (!is_store(at(id).op) || !schedule_.is_vector[id]) continue;
       const Access& access = kernel_.accesses[at(id).imm];
@@ -127,6 +127,7 @@ class DistanceFinder {
 
   const kir::Kernel& kernel_;
   const Schedule& schedule_;
+  const bool written_while_read_;
   Schedule::Distances found_;
   ValueId begin_ = 0, end_ = 0;  ///< of the block that may ask for distances
   ValueId start_of_pass_before_ = 0;
@@ -134,8 +135,9 @@ class DistanceFinder {
 
 }  // namespace
 
-std::optional<Schedule::Distances> find_distances(const kir::Kernel& kernel, const Schedule& schedule) {
-  return DistanceFinder(kernel, schedule).run();
+std::optional<Schedule::Distances> find_distances(const kir::Kernel& kernel, const Schedule& schedule,
+                                                  bool written_while_read) {
+  return DistanceFinder(kernel, schedule, written_while_read).run();
 }
 
 }  // namespace lazuli

@@ -21,6 +21,9 @@ namespace {
 
 constexpr int64_t bytes_ahead = 8 << 10;
 
+/// Of so many bytes, what is asked for past a row's end is little beside it.
+constexpr int64_t bytes_of_long_rows = 64 << 10;
+
 }  // namespace
 
 void KernelEmitter::find_rows_ahead() {
@@ -87,13 +90,24 @@ void KernelEmitter::fetch_rows_ahead() {
   }
 }
 
-void KernelEmitter::ask_ahead() {
+void KernelEmitter::ask_ahead(size_t block, Nearness nearness) {
   if (width_.tail != nullptr) return;
-  for (const size_t a : schedule_.asked_ahead) {
-    const int64_t bytes = int64_t{width_.lanes} * width_.unroll * kernel_.accesses[a].dtype.size();
-    for (int64_t at = 0; at < bytes; at += 64) {
-      b_.prefetch(b_.offset_bytes(pointers_[a], target_.bytes_ahead + at), 2);
+  llvm::IRBuilder<>& ir = b_.ir;
+  const bool second = nearness == Nearness::second_cache;
+  for (const size_t a : schedule_.asked_ahead[block]) {
+    const int64_t size = kernel_.accesses[a].dtype.size();
+    Value* distance = b_.i64(second ? target_.bytes_ahead : target_.bytes_ahead / 2);
+    const bool rows = schedule_.form == Schedule::Form::rows && !schedule_.outer_dims.empty();
+    if (Value* stride = rows ? strides_[a][schedule_.outer_dims.back()] : nullptr) {
+      // Of short rows with something between them, the next one.
+      Value* row = b_.times(extents_[schedule_.vector_dim], size);
+      Value* apart =
+          ir.CreateAnd(ir.CreateICmpNE(stride, row), ir.CreateICmpSLT(row, b_.i64(bytes_of_long_rows)));
+      distance = ir.CreateSelect(apart, stride, distance);
     }
+    Value* ahead = b_.offset_bytes(pointers_[a], distance);
+    const int64_t bytes = int64_t{width_.lanes} * width_.unroll * size;
+    for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(ahead, at), second ? 2 : 3);
   }
 }
 

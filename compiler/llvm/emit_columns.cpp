@@ -22,8 +22,10 @@ using llvm::Value;
 namespace {
 
 /// Rows that are added to the buffers together, where a row is little work: what is in the buffers is then
-/// loaded and stored once for all of them, and the processor fetches several rows at a time.
+/// loaded and stored once for all of them, and the processor fetches several rows at a time. More where there
+/// is more in the buffers.
 constexpr int rows_abreast = 4;
+constexpr int rows_abreast_of_several_buffers = 8;
 constexpr int little_work = 8;
 
 /// Bytes of buffers that a tile may take: the first-level cache. (With less of a row at a time, memory is
@@ -34,8 +36,11 @@ constexpr int64_t tile_bytes = 32768;
 constexpr int64_t short_row_bytes = 2048;
 constexpr int64_t steps_ahead_of_short_rows = 4;
 
-/// Rows that follow each other are taken one at a time from so many bytes on.
+/// Rows that follow each other are taken one at a time from so many bytes on, up to so many: results so far
+/// of longer ones are not near any more when the next row comes. Where the processor fetches late, what it
+/// gains by being asked along one stream is more than that.
 constexpr int64_t least_row_bytes_alone = 256;
+constexpr int64_t most_row_bytes_alone = 2048;
 
 /// So few rows are taken all at once, their results in registers: as many streams as the processor follows.
 constexpr int64_t few_rows = 32;
@@ -81,8 +86,7 @@ void KernelEmitter::plan_tiles() {
     }
   }
   int64_t bytes = 0;
-  const auto element_of = [&](Dtype t) {
-    llvm::Type* element = b_.compute_type(t, schedule_.lanes)->getScalarType();
+  const auto element_of = [&](llvm::Type* element) {
     if (element->isIntegerTy(1)) element = b_.ir.getInt8Ty();
     bytes += element->getScalarSizeInBits() / 8;
     return element;
@@ -90,8 +94,12 @@ void KernelEmitter::plan_tiles() {
   for (ValueId id = 0; id < count; ++id) {
     if (!crosses_blocks_[id]) continue;
     const Instruction& instruction = kernel_.instructions[id];
-    tile_buffers_[id].element = element_of(instruction.type);
-    if (finds_position(instruction.op)) best_buffers_[id].element = element_of(operand_type(instruction));
+    const bool position = finds_position(instruction.op);
+    const auto scalar_of = [&](Dtype type) {
+      return b_.compute_type(type, schedule_.lanes)->getScalarType();
+    };
+    tile_buffers_[id].element = element_of(position ? position_type() : scalar_of(instruction.type));
+    if (position) best_buffers_[id].element = element_of(scalar_of(operand_type(instruction)));
   }
   tile_ = std::clamp<int64_t>(
       static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(tile_bytes / std::max<int64_t>(bytes, 1)))),
@@ -134,22 +142,27 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
       if (dim == schedule_.vector_dim) return go_over_tile(false);
       const int level = 2 + static_cast<int>(n);
       Value* done = b_.i64(0);
-      if (schedule_.loops[n + 1] == schedule_.vector_dim && work_of(block) <= little_work) {
-        done = b_.ir.CreateAnd(extents_[dim], b_.i64(-rows_abreast));
-        if (Value* sequential = rows_follow_each_other(block, dim, b_.ir.CreateSub(end, begin))) {
-          done = b_.ir.CreateSelect(sequential, b_.i64(0), done);
-        }
+      const bool innermost = schedule_.loops[n + 1] == schedule_.vector_dim;
+      Value* sequential =
+          innermost ? rows_follow_each_other(block, dim, b_.ir.CreateSub(end, begin)) : nullptr;
+      if (innermost && work_of(block) <= little_work) {
+        const int abreast = buffers_of(block) > 1 ? rows_abreast_of_several_buffers : rows_abreast;
+        done = b_.ir.CreateAnd(extents_[dim], b_.i64(-abreast));
+        if (sequential != nullptr) done = b_.ir.CreateSelect(sequential, b_.i64(0), done);
         b_.loop(
-            b_.i64(0), done, rows_abreast,
+            b_.i64(0), done, abreast,
             [&](Value* i) {
               at_position(dim, i, [&] {
-                rows_ = {dim, level, rows_abreast};
+                rows_ = {dim, level, abreast, nullptr};
                 go_over_tile(false);
                 rows_ = {};
                 return Carried();
               });
             },
             "rows");
+      }
+      if (sequential != nullptr && target_.bytes_ahead > 0) {
+        rows_ = {dim, level, 1, b_.ir.CreateSelect(sequential, b_.i64(target_.bytes_ahead), b_.i64(0))};
       }
       b_.loop(
           done, extents_[dim], 1,
@@ -161,6 +174,7 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
             });
           },
           "reduce");
+      rows_ = {};
     };
     nest(0);
   };
@@ -169,7 +183,7 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
   const int rows = schedule_.loops[0];
   Value* few = b_.ir.CreateICmpSLE(extents_[rows], b_.i64(few_rows));
   b_.if_then(few, [&] {
-    rows_ = {rows, 2, 0};
+    rows_ = {rows, 2, 0, b_.i64(bytes_ahead_of_few_rows)};
     go_over_tile(false);
     rows_ = {};
   });
@@ -181,6 +195,7 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
 /// taken together all the same.) Null where that is known not to be.
 Value* KernelEmitter::rows_follow_each_other(const Block& block, int dim, Value* size) {
   Value* result = nullptr;
+  const bool up_to_a_tile = target_.bytes_ahead > 0 && !finds_positions(block);
   for (ValueId id = block.begin; id < block.end; ++id) {
     const Instruction& instruction = kernel_.instructions[id];
     if (!is_load(instruction.op)) continue;
@@ -192,7 +207,7 @@ Value* KernelEmitter::rows_follow_each_other(const Block& block, int dim, Value*
     Value* bytes = b_.times(size, access.dtype.size());
     Value* one = b_.ir.CreateAnd(b_.ir.CreateICmpEQ(stride, bytes),
                                  b_.ir.CreateICmpSGE(bytes, b_.i64(least_row_bytes_alone)));
-    one = b_.ir.CreateAnd(one, b_.ir.CreateICmpSLE(bytes, b_.i64(short_row_bytes)));
+    if (!up_to_a_tile) one = b_.ir.CreateAnd(one, b_.ir.CreateICmpSLE(bytes, b_.i64(most_row_bytes_alone)));
     result = result == nullptr ? one : b_.ir.CreateAnd(result, one);
   }
   return result;
@@ -259,8 +274,8 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
         }
       }
       emit_level(block, rows_.level);
-      prefetch_rows_ahead(block);
     }
+    if (rows_.dim >= 0) prefetch_rows_ahead(block);
     emit_row();
     accumulators = accumulate(block, accumulators, width_.unroll);
   }
@@ -269,9 +284,9 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
   store_accumulators(block, accumulators);
 }
 
-/// Asks for the row that will take this one's place in the next step, while the buffers are in use: rows too
-/// short for the processor to see where they lead, or too far apart. Where all rows are taken at once, for
-/// what follows in this one.
+/// Asks for what follows some way behind, or, of rows abreast, for the one that will take this one's place in
+/// the next step, while the buffers are in use: rows too short for the processor to see where they lead, or
+/// too far apart.
 void KernelEmitter::prefetch_rows_ahead(const Block& block) {
   if (width_.tail != nullptr) return;
   for (ValueId id = block.begin; id < block.end; ++id) {
@@ -282,8 +297,8 @@ void KernelEmitter::prefetch_rows_ahead(const Block& block) {
     Value* stride = strides_[a][rows_.dim];
     if (access.strides[schedule_.vector_dim] != kir::StrideClass::unit || stride == nullptr) continue;
     if (access.kind != kir::Access::Kind::input || access.dynamic_indices > 0) continue;
-    Value* distance = b_.i64(bytes_ahead_of_few_rows);
-    if (rows_.count > 0) {
+    Value* distance = rows_.ahead;
+    if (distance == nullptr) {
       Value* is_short = b_.ir.CreateICmpSLE(stride, b_.i64(short_row_bytes));
       Value* steps = b_.ir.CreateSelect(is_short, b_.i64(steps_ahead_of_short_rows), b_.i64(1));
       distance = b_.times(b_.ir.CreateMul(stride, steps), rows_.count);
@@ -292,6 +307,22 @@ void KernelEmitter::prefetch_rows_ahead(const Block& block) {
     const int64_t bytes = int64_t{width_.lanes} * width_.unroll * access.dtype.size();
     for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(ahead, at), 2);
   }
+}
+
+/// Buffers that a block's reductions have.
+int KernelEmitter::buffers_of(const Block& block) const {
+  int buffers = 0;
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    const Opcode op = kernel_.instructions[id].op;
+    if (is_reduce(op)) buffers += finds_position(op) ? 2 : 1;
+  }
+  return buffers;
+}
+
+bool KernelEmitter::finds_positions(const Block& block) const {
+  const auto begin = kernel_.instructions.begin();
+  return std::any_of(begin + block.begin, begin + block.end,
+                     [](const Instruction& instruction) { return finds_position(instruction.op); });
 }
 
 /// Vector instructions of a block at each element.
@@ -364,7 +395,8 @@ Value* KernelEmitter::tile_load(const TileBuffer& buffer, llvm::Type* type, int 
   Value* offset = b_.times(b_.ir.CreateSub(index_[schedule_.vector_dim], tile_begin_), bytes);
   Value* pointer = b_.offset_bytes(b_.offset_bytes(buffer.memory, offset), bytes * which * width_.lanes);
   Value* value = b_.load_raw(buffer.element, pointer, width_.lanes);
-  return buffer.element == type->getScalarType() ? value : b_.ir.CreateTrunc(value, type);
+  if (buffer.element == type->getScalarType()) return value;
+  return b_.ir.CreateZExtOrTrunc(value, type);  // a position, or what is true
 }
 
 void KernelEmitter::tile_store(const TileBuffer& buffer, Value* value, int which) {

@@ -3,14 +3,13 @@
 
 namespace lazuli {
 
-using kir::Block;
 using kir::ValueId;
 using llvm::Value;
 
 // The last pass over a row, which writes it, runs within a pass over the next row that is busy with
-// arithmetic: memory is read and written all the time instead of one after the other, and neither waits for
-// it. What the pass needs of its row goes along to the next one: where it lies, and what was found for the
-// row as a whole.
+// arithmetic, or reads it first: memory is read and written all the time instead of one after the other, and
+// neither waits for it. What the pass needs of its row goes along to the next one: where it lies, and what
+// was found for the row as a whole.
 
 /// Walks the outer points; the last pass over the last of them comes after the others.
 void KernelEmitter::emit_late_outer() {
@@ -55,18 +54,6 @@ void KernelEmitter::emit_late_outer() {
   pointers_ = saved;
 }
 
-/// A step of the pass that the late one runs within. The late one comes before anything is stored, as it
-/// reads what will be replaced, and after what is loaded, which had better not follow stores to places that
-/// lie whole pages from it.
-void KernelEmitter::emit_with_late_step(const Block& block, int level) {
-  Block before = block, after = block;
-  while (after.begin < block.end && !is_store(kernel_.instructions[after.begin].op)) ++after.begin;
-  before.end = after.begin;
-  emit_level(before, level);
-  emit_late_step();
-  emit_level(after, level);
-}
-
 /// One step of the last pass over the row before, if there is one.
 void KernelEmitter::emit_late_step() {
   b_.if_then(
@@ -76,6 +63,7 @@ void KernelEmitter::emit_late_step() {
         pointers_ = late_pointers_;
         swap_late_values();
         at_position(schedule_.vector_dim, index_[schedule_.vector_dim], [&] {
+          ask_ahead(schedule_.late->block, Nearness::second_cache);
           emit_level(kernel_.blocks[schedule_.late->block], schedule_.vector_level);
           return Carried();
         });

@@ -73,11 +73,9 @@ Value* KernelEmitter::combine(Opcode op, Dtype type, Value* left, Value* right) 
 }
 
 /// Where a lane counts its steps. In rows a step is a vector, so that 32 bits are enough; in columns it is a
-/// position.
+/// position, and longer ones are left to the interpreter (`CompiledKernel::Traits::most_reduced`).
 llvm::Type* KernelEmitter::position_type() const {
-  llvm::LLVMContext& context = b_.context();
-  return schedule_.form == Schedule::Form::rows ? llvm::Type::getInt32Ty(context)
-                                                : llvm::Type::getInt64Ty(context);
+  return llvm::Type::getInt32Ty(b_.context());
 }
 
 KernelEmitter::Carried KernelEmitter::initial_accumulators(const Block& block, int unroll) {
@@ -141,9 +139,11 @@ KernelEmitter::Carried KernelEmitter::accumulate(const Block& block, const Carri
     Value* position = nullptr;
     if (finds_position(instruction.op)) {
       position = index_[schedule_.loops[0]];  // the one reduce dimension
-      if (rows) position = ir.CreateTrunc(ir.CreateUDiv(position, b_.i64(width_.lanes)), position_type());
+      if (rows) position = ir.CreateUDiv(position, b_.i64(width_.lanes));
+      position = ir.CreateTrunc(position, position_type());
     }
     const Instruction* product = product_to_add(block, instruction);
+    b_.may_lose_nan = instruction.imm != 0;  // of a minimum or maximum
     for (size_t u = 0; u < static_cast<size_t>(width_.unroll); ++u) {
       const int which = static_cast<int>(u);
       Value* value = part(operand, which);
@@ -164,6 +164,7 @@ KernelEmitter::Carried KernelEmitter::accumulate(const Block& block, const Carri
       best = ir.CreateSelect(wins, value, best);
       best_position = ir.CreateSelect(wins, b_.splat(here, width_.lanes), best_position);
     }
+    b_.may_lose_nan = false;
     at += finds_position(instruction.op) ? 2 * unroll : unroll;
   }
   return next;

@@ -24,7 +24,8 @@ namespace {
 constexpr int little_work = 4;
 
 /// How far ahead rows are asked for, a line of every so many rows: that gets the processor's own prefetchers
-/// past the ends of pages, which they do not cross. (Every line, or every other one, is no faster than none.)
+/// past the ends of pages, which they do not cross. (Every line, or every other one, is no faster than none,
+/// but for processors that fetch late: there nothing less does.)
 constexpr int64_t bytes_ahead = 8 << 10;
 constexpr size_t rows_a_prefetch = 4;
 
@@ -137,7 +138,7 @@ void KernelEmitter::emit_short_rows() {
           width_ = {};
           emit_level(block, 1);
           width_ = width;
-          if (row % rows_a_prefetch == 0) fetch_short_rows();
+          if (target_.bytes_ahead > 0 || row % rows_a_prefetch == 0) fetch_short_rows();
           emit_level(block, schedule_.vector_level);
           const auto own = next.begin() + row * reductions;
           const Carried added = accumulate(block, Carried(own, own + reductions), 1);

@@ -15,11 +15,12 @@
 
 namespace lazuli {
 
-/// Emits one kernel into a function. The parts: loops and order (codegen.cpp), tiles of columns
-/// (emit_columns.cpp), inputs that lie the other way round (emit_transposed.cpp), rows of results that do not
-/// begin at lines (emit_joined.cpp), loads and stores (emit_access.cpp), reductions (emit_reduction.cpp),
-/// sums of distances from a mean (emit_distances.cpp), rows that are written late (emit_late.cpp), rows of
-/// sums (emit_sums.cpp).
+/// Emits one kernel into a function. The parts: loops and order (codegen.cpp), passes over rows
+/// (emit_rows.cpp), tiles of columns (emit_columns.cpp), inputs that lie the other way round
+/// (emit_transposed.cpp), rows of results that do not begin at lines (emit_joined.cpp), loads and stores
+/// (emit_access.cpp), reductions (emit_reduction.cpp), sums of distances from a mean (emit_distances.cpp),
+/// rows that are written late (emit_late.cpp) or some at a time (emit_grouped.cpp), rows of sums
+/// (emit_sums.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -59,9 +60,6 @@ class KernelEmitter {
   void use_odometer(const Carried& state);
   void emit_point();
   void emit_vector_loop();
-  void emit_row_block(size_t block);
-  /// Asks for what passes over the next row will read, while this row is worked on in the caches.
-  void prefetch_next_row(size_t block);
   /// Runs `body` with lanes and unroll set, for all of [begin, end): whole steps, then tails. The index and
   /// pointers of the vector dimension are those of the step's first element.
   Carried emit_vector_range(Value* begin, Value* end, int unroll, const Carried& initial,
@@ -80,6 +78,14 @@ class KernelEmitter {
   void set_scalar(kir::ValueId id, Value* value);
   Dtype operand_type(const kir::Instruction& instruction) const;
 
+  // emit_rows.cpp
+  void emit_row_block(size_t block);
+  /// One step of a pass over a row; `add_up` has its reductions take what it made.
+  Carried emit_row_step(size_t block, int level, llvm::function_ref<Carried()> add_up);
+  /// Asks for what passes over the next row (or so many `rows` on) will read, while this row is worked on in
+  /// the caches.
+  void prefetch_next_row(size_t block, int rows = 1);
+
   // emit_columns.cpp
   /// Vectors of one value along a tile of V, in memory on the stack.
   struct TileBuffer {
@@ -94,6 +100,8 @@ class KernelEmitter {
   Value* rows_follow_each_other(const kir::Block& block, int dim, Value* size);
   void start_accumulators(const kir::Block& block, Value* size);
   void prefetch_rows_ahead(const kir::Block& block);
+  int buffers_of(const kir::Block& block) const;
+  bool finds_positions(const kir::Block& block) const;
   int work_of(const kir::Block& block) const;
   void each_accumulator(const kir::Block& block,
                         llvm::function_ref<void(const TileBuffer&, llvm::Type*, int)> visit);
@@ -112,8 +120,10 @@ class KernelEmitter {
   void find_rows_ahead();
   /// Asks for what stands there at the step at hand.
   void fetch_rows_ahead();
-  /// Asks for what the loop will read some steps further on.
-  void ask_ahead();
+  /// Asks for what the loop over a block will read some steps further on. What is stored past the caches
+  /// takes the same buffers as what is fetched into the first one: these are free sooner if all is there.
+  enum class Nearness : uint8_t { first_cache, second_cache };
+  void ask_ahead(size_t block, Nearness nearness);
 
   // emit_transposed.cpp
   void emit_transposed_outer();
@@ -192,9 +202,23 @@ class KernelEmitter {
 
   // emit_late.cpp
   void emit_late_outer();
-  void emit_with_late_step(const kir::Block& block, int level);
   void emit_late_step();
   void swap_late_values();
+
+  // emit_grouped.cpp
+  /// What the last pass over a row needs of it.
+  struct KeptRow {
+    std::vector<Value*> pointers;
+    llvm::SmallVector<Value*, 8> values;
+  };
+  void emit_grouped_outer();
+  void plan_group();
+  Value* group_place(llvm::AllocaInst* memory, Value* row);
+  void keep_row(Value* row);
+  KeptRow kept_row(Value* row);
+  void use_kept_row(const KeptRow& row);
+  void emit_group();
+  void emit_row_of_group(std::vector<Emitted>& sums, int row);
 
   // emit_sums.cpp
   void start_sums();
@@ -238,6 +262,8 @@ class KernelEmitter {
     int dim = -1;
     int level = 0;
     int count = 1;
+    Value* ahead =
+        nullptr;  ///< bytes, from a step to what it asks for; null: rows that take these ones' place
   };
   Rows rows_;
   Value* tile_begin_ = nullptr;
@@ -277,6 +303,9 @@ class KernelEmitter {
   std::vector<Value*> late_pointers_;
   llvm::SmallVector<Value*, 8> late_values_;
   Value* has_row_before_ = nullptr;
+
+  /// Of a group of rows, where their accesses lie and their values of `Schedule::Grouped`: a place for each.
+  std::vector<llvm::AllocaInst*> group_pointers_, group_values_;
 
   std::vector<size_t> moving_;  // accesses whose pointers change from one outer point to the next
 };

@@ -44,27 +44,33 @@ bool writes_a_row(const Kernel& kernel, const Schedule& schedule, const Block& b
 
 }  // namespace
 
-std::optional<Schedule::Late> find_late_pass(const Kernel& kernel, const Schedule& schedule, size_t busy) {
-  if (schedule.form != Schedule::Form::rows || schedule.loops.size() != 1 || schedule.outer_dims.empty() ||
-      schedule.distances) {
-    return {};
-  }
-  Schedule::Late late;
-  late.within = busy;
-  late.block = kernel.blocks.size() - 1;
-  while (late.block > busy && kernel.blocks[late.block].begin == kernel.blocks[late.block].end) --late.block;
-  const Block& block = kernel.blocks[late.block];
-  if (late.block <= busy || !block.per_element) return {};
-  if (!writes_a_row(kernel, schedule, block) || !rows_are_kept(kernel, block, kernel.blocks[busy])) return {};
-  for (ValueId id = block.begin; id < block.end; ++id) {
+std::vector<ValueId> values_of_a_row(const Kernel& kernel, const Schedule& schedule, const Block& pass) {
+  std::vector<ValueId> values;
+  for (ValueId id = pass.begin; id < pass.end; ++id) {
     if (schedule.level[id] <= 1) continue;
     for (const ValueId operand : kernel.instructions[id].operands) {
       if (schedule.level[operand] != 1) continue;
-      if (std::find(late.values.begin(), late.values.end(), operand) == late.values.end()) {
-        late.values.push_back(operand);
-      }
+      if (std::find(values.begin(), values.end(), operand) == values.end()) values.push_back(operand);
     }
   }
+  return values;
+}
+
+std::optional<Schedule::Late> find_late_pass(const Kernel& kernel, const Schedule& schedule, size_t within) {
+  if (schedule.form != Schedule::Form::rows || schedule.loops.size() != 1 || schedule.outer_dims.empty() ||
+      (schedule.distances && schedule.distances->block == within)) {
+    return {};
+  }
+  Schedule::Late late;
+  late.within = within;
+  late.block = kernel.blocks.size() - 1;
+  while (late.block > within && kernel.blocks[late.block].begin == kernel.blocks[late.block].end)
+    --late.block;
+  const Block& block = kernel.blocks[late.block];
+  if (late.block <= within || !block.per_element) return {};
+  if (!writes_a_row(kernel, schedule, block) || !rows_are_kept(kernel, block, kernel.blocks[within]))
+    return {};
+  late.values = values_of_a_row(kernel, schedule, block);
   return late;
 }
 

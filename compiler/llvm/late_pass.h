@@ -6,9 +6,12 @@
 
 namespace lazuli {
 
-/// Whether the last pass over a row had better run within a pass over the next one, which is `busy` with
-/// arithmetic; see `Schedule`.
+/// Whether the last pass over a row can run within a pass over the next one; see `Schedule`.
 std::optional<Schedule::Late> find_late_pass(const kir::Kernel& kernel, const Schedule& schedule,
-                                             size_t busy);
+                                             size_t within);
+
+/// The values that are the same for a row, and used in the steps of a pass over it.
+std::vector<kir::ValueId> values_of_a_row(const kir::Kernel& kernel, const Schedule& schedule,
+                                          const kir::Block& pass);
 
 }  // namespace lazuli

@@ -6,6 +6,7 @@
 
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/llvm/distances.h>
+#include <lazuli/compiler/llvm/grouped_pass.h>
 #include <lazuli/compiler/llvm/late_pass.h>
 
 namespace lazuli {
@@ -42,9 +43,10 @@ class Scheduler {
     place_instructions();
     choose_lanes();
     find_parity();
-    schedule_.distances = find_distances(kernel_, schedule_);
+    schedule_.distances = find_distances(kernel_, schedule_, fetches_late());
     choose_unroll();
     find_passes();
+    if (!busy_) schedule_.grouped = find_grouped_pass(kernel_, schedule_);
     choose_late_pass();
     plan_prefetch();
     plan_asking_ahead();
@@ -228,6 +230,9 @@ class Scheduler {
     }
   }
 
+  /// Whether the processor has to be asked for what is read, and then reads best while it writes.
+  bool fetches_late() const { return target_.bytes_ahead > 0; }
+
   bool asks_for_distances(size_t block) const {
     return schedule_.distances && schedule_.distances->block == block;
   }
@@ -256,12 +261,14 @@ class Scheduler {
     }
   }
 
-  /// Memory has little to do while a pass is busy: the row before is written meanwhile.
+  /// Memory has little to do while a pass is busy: the row before is written meanwhile. Where rows are asked
+  /// for in advance, and none is busy, it is written within the pass that reads the next row, as in adding.
   void choose_late_pass() {
-    if (!busy_) return;
-    schedule_.late = find_late_pass(kernel_, schedule_, *busy_);
+    if (!busy_ && (!fetches_late() || passes_.size() < 2 || schedule_.grouped)) return;
+    const size_t within = busy_.value_or(passes_.empty() ? 0 : passes_[0]);
+    schedule_.late = find_late_pass(kernel_, schedule_, within);
     if (!schedule_.late) return;
-    int& unroll = schedule_.unroll[*busy_];
+    int& unroll = schedule_.unroll[within];
     unroll = std::max(unroll, least_unroll(kernel_.blocks[schedule_.late->block]));
     schedule_.unroll[schedule_.late->block] = unroll;
   }
@@ -273,7 +280,7 @@ class Scheduler {
   void plan_prefetch() {
     schedule_.prefetched.resize(kernel_.blocks.size());
     if (schedule_.form != Schedule::Form::rows || schedule_.outer_dims.empty()) return;
-    if (passes_.size() < 2) return;
+    if (passes_.size() < 2 || reads_and_writes_at_once()) return;
     std::vector<bool> known(kernel_.accesses.size(), false);
     for (size_t n = 0; n < passes_.size(); ++n) {
       const size_t fetching = busy_ ? *busy_ : passes_[std::min(n + 1, passes_.size() - 1)];
@@ -297,15 +304,26 @@ class Scheduler {
     }
   }
 
+  bool reads_and_writes_at_once() const { return fetches_late() && schedule_.late && !busy_; }
+
   void plan_asking_ahead() {
+    schedule_.asked_ahead.resize(kernel_.blocks.size());
     const bool once = schedule_.form == Schedule::Form::elementwise ||
                       (schedule_.form == Schedule::Form::rows && passes_.size() == 1);
-    if (target_.bytes_ahead == 0 || !once || schedule_.vector_dim < 0) return;
-    for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
-      const Access& access = kernel_.accesses[a];
-      const bool along = access.strides[schedule_.vector_dim] == StrideClass::unit;
-      if (access.kind == Access::Kind::input && access.dynamic_indices == 0 && along) {
-        schedule_.asked_ahead.push_back(a);
+    if (!fetches_late() || schedule_.vector_dim < 0 || !(once || reads_and_writes_at_once())) return;
+    std::vector<bool> known(kernel_.accesses.size(), false);
+    for (size_t b = 0; b < kernel_.blocks.size(); ++b) {
+      for (uint32_t i = kernel_.blocks[b].begin; i < kernel_.blocks[b].end; ++i) {
+        const Instruction& instruction = kernel_.instructions[i];
+        if (!is_load(instruction.op) || known[instruction.imm]) continue;
+        known[instruction.imm] = true;
+        const Access& access = kernel_.accesses[instruction.imm];
+        const bool along = access.strides[schedule_.vector_dim] == StrideClass::unit;
+        const bool moves =
+            schedule_.outer_dims.empty() || access.strides[schedule_.outer_dims.back()] != StrideClass::zero;
+        if (access.kind == Access::Kind::input && access.dynamic_indices == 0 && along && moves) {
+          schedule_.asked_ahead[b].push_back(instruction.imm);
+        }
       }
     }
   }

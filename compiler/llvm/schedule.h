@@ -73,12 +73,22 @@ struct Schedule {
   };
   std::optional<Late> late;
 
+  /// The last pass over a row, which adds it to rows of sums, where that goes over some rows at once.
+  struct Grouped {
+    size_t block = 0;
+    int rows = 1;
+    std::vector<kir::ValueId> values;  ///< as of `Late`
+  };
+  std::optional<Grouped> grouped;
+
   /// Of rows that are gone over more than once, for each block the inputs whose next row is fetched
   /// meanwhile.
   std::vector<std::vector<size_t>> prefetched;
 
-  /// Inputs that are gone over once, element after element: `Target::bytes_ahead` asks for them.
-  std::vector<size_t> asked_ahead;
+  /// For each block, the inputs it reads first, element after element, some of which to come are asked for
+  /// then: those that are gone over once, or of rows that are written within the pass that reads the next
+  /// one.
+  std::vector<std::vector<size_t>> asked_ahead;
 
   /// The innermost level that a block reaches.
   int block_level(const kir::Block& block) const {

@@ -28,6 +28,9 @@ constexpr int64_t least_part = 1024;
 /// are stored.
 constexpr int64_t most_columns = 4096;
 constexpr int64_t rows_a_part = 64 * parts_a_thread;
+/// Rows of fewer columns than that are taken several at a time, as one row of about so many columns.
+constexpr int64_t few_columns = 128;
+constexpr int64_t folded_columns = 512;
 
 class Splitter {
  public:
@@ -37,13 +40,14 @@ class Splitter {
 
   std::optional<SplitReduction> run(int threads) {
     if (!is_one_pass() || !pays(threads)) return std::nullopt;
+    fold_ = rows_at_once(threads);
     SplitReduction split;
     split.split_dim = split_dim_;
     split.results = results_;
     for (const ValueId id : reduces_) split.partial_dtypes.push_back(kernel_.instructions[id].type);
     for (const ValueId id : positions_) split.partial_dtypes.push_back(best_type(id));
-    const int64_t extent = extents_[static_cast<size_t>(split_dim_)];
-    const int64_t elements_a_row = reduced_ / extent;
+    const int64_t extent = extents_[static_cast<size_t>(split_dim_)] / fold_;
+    const int64_t elements_a_row = reduced_ / extents_[static_cast<size_t>(split_dim_)];
     const int64_t most = std::max<int64_t>(2, extent * elements_a_row * results_ / least_part);
     int64_t whole = std::min({extent, threads * parts_a_thread, most});
     int64_t size = extent / whole;
@@ -53,11 +57,11 @@ class Splitter {
       whole = extent / size;
       log2_size_ = std::countr_zero(static_cast<uint64_t>(size));
     }
-    split.first = make_first(whole, size);
-    split.parts = whole;
-    split.rest_offset = whole * size;
-    if (split.rest_offset < extent) {
-      split.rest = make_first(1, extent - split.rest_offset);
+    split.first = make_first(whole, size, fold_);
+    split.parts = whole * fold_;
+    split.rest_offset = whole * size * fold_;
+    if (const int64_t left = extents_[static_cast<size_t>(split_dim_)] - split.rest_offset; left > 0) {
+      split.rest = make_first(1, left, 1);
       ++split.parts;
     }
     split.second = make_second(split.parts);
@@ -124,6 +128,28 @@ class Splitter {
                                                       : whole_rows && rows < 4 * threads;
   }
 
+  /// Of rows of few columns that lie one after the other, how many are one row of more columns, so that
+  /// vectors are full and memory is read as a stream; each of them then has partial results of its own.
+  int64_t rows_at_once(int threads) const {
+    const size_t rank = kernel_.dims.size();
+    if (rank != 2 || split_dim_ != 0 || reduces(1) || !positions_.empty()) return 1;
+    const int64_t columns = extents_[1];
+    if (columns < 2 || columns >= few_columns) return 1;
+    const auto fold = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(folded_columns / columns)));
+    if (extents_[0] < fold * threads * parts_a_thread) return 1;
+    const Block& pass = kernel_.blocks[pass_];
+    for (ValueId id = 0; id < pass.end; ++id) {
+      const Instruction& instruction = kernel_.instructions[id];
+      if (instruction.op == Opcode::index) return 1;
+      if (!is_load(instruction.op)) continue;
+      const std::vector<int64_t>& strides = strides_[instruction.imm];
+      const bool plain = kernel_.accesses[instruction.imm].dynamic_indices == 0;
+      const bool dense = plain && strides[1] == 1 && strides[0] == columns;
+      if (!dense && !std::all_of(strides.begin(), strides.end(), [](int64_t n) { return n == 0; })) return 1;
+    }
+    return fold;
+  }
+
   static bool finds_position(Opcode op) { return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax; }
   Dtype best_type(ValueId position) const {
     return kernel_.instructions[kernel_.instructions[position].operands[0]].type;
@@ -157,20 +183,23 @@ class Splitter {
     return access;
   }
 
-  /// `parts` parts of `size` along the split dimension, as a new outermost dimension.
-  SplitReduction::Half make_first(int64_t parts, int64_t size) const {
+  /// `parts` parts of `size` along the split dimension, as a new outermost dimension. `fold` elements of that
+  /// dimension are one, and the innermost dimension so many times as long.
+  SplitReduction::Half make_first(int64_t parts, int64_t size, int64_t fold) const {
     SplitReduction::Half half;
     const size_t rank = kernel_.dims.size() + 1;
     half.kernel.dims = kernel_.dims;
     half.kernel.dims.insert(half.kernel.dims.begin(), Role::parallel);
     half.extents.assign(extents_.begin(), extents_.end());
     half.extents[static_cast<size_t>(split_dim_)] = size;
+    half.extents.back() *= fold;
     half.extents.insert(half.extents.begin(), parts);
     for (size_t a = 0; a < kernel_.accesses.size(); ++a) {
       Access access = kernel_.accesses[a];
       if (access.kind == Access::Kind::output) continue;
       access.strides.insert(access.strides.begin(), StrideClass::any);
       std::vector<int64_t> strides = strides_[a];
+      strides[static_cast<size_t>(split_dim_)] *= fold;
       strides.insert(strides.begin(), strides[static_cast<size_t>(split_dim_)] * size);
       half.operands.push_back(static_cast<int>(a));
       half.kernel.accesses.push_back(std::move(access));
@@ -201,7 +230,7 @@ class Splitter {
       const Dtype dtype = half.kernel.instructions[partials[k]].type;
       half.operands.push_back(-1 - static_cast<int>(k));
       std::vector<int64_t> strides = dense();
-      strides.insert(strides.begin(), results_);
+      strides.insert(strides.begin(), results_ * fold);
       half.strides.push_back(std::move(strides));
       half.kernel.instructions.push_back(
           make(Opcode::store, dtype, half.kernel.accesses.size(), {partials[k]}));
@@ -340,6 +369,7 @@ class Splitter {
   std::vector<ValueId> positions_;  ///< of the reductions, those that find a position
   int log2_size_ = 0;               ///< of the elements in a part, where positions are found
   int split_dim_ = -1;
+  int64_t fold_ = 1;  ///< rows that are taken as one
   int64_t reduced_ = 1;
   int64_t results_ = 1;
 };

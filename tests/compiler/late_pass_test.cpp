@@ -46,7 +46,28 @@ array scaled(const array& x, const array& y) {
   return e * last / sum(e * f, -1, true) + f * mean(f, -1, true) + take(y, 0, 0);
 }
 
+array plain_layer_norm(const array& x, const array& y) {
+  const array bias = take(y, 0, 0);
+  return (x - mean(x, -1, true)) * rsqrt(var(x, -1, true) + array(1e-5f, x.dtype())) * take(y, 0, 0) + bias;
+}
+
+/// The pass that writes the row also reads what no pass before it has read.
+array norm_beside_another(const array& x, const array& y) {
+  return fast::rms_norm(x, take(y, 0, 0), 1e-5f) * flip(y, -1) + y;
+}
+
 const Case cases[] = {
+    {"RMSNorm", [](const array& x, const array& y) { return fast::rms_norm(x, take(y, 0, 0), 1e-5f); }},
+    {"LayerNorm",
+     [](const array& x, const array& y) {
+       return fast::layer_norm(x, take(y, 0, 0), take(y, 0, 0) + array(1.0f, y.dtype()), 1e-5f);
+     }},
+    {"LayerNorm from plain operations", plain_layer_norm},
+    {"norm beside another input", norm_beside_another},
+    {"norm of reversed rows",
+     [](const array& x, const array& y) { return fast::rms_norm(flip(x, -1), take(y, 0, 0), 1e-5f); }},
+    {"norm of rows in reverse",
+     [](const array& x, const array& y) { return fast::rms_norm(flip(x, 0), take(y, 0, 0), 1e-5f); }},
     {"softmax", [](const array& x, const array&) { return softmax(x, -1); }},
     {"softmax from plain operations", [](const array& x, const array&) { return plain_softmax(x); }},
     {"log-softmax", [](const array& x, const array&) { return x - logsumexp(x, -1, true); }},

@@ -43,8 +43,10 @@ TEST_P(SplitReductions, AgreeWithOneThread) {
   const std::vector<std::pair<array, int>> cases{
       {flat, 0},
       {rows, 1},
-      {transpose(rows), 0},                               // the same elements, strided
-      {numbers({50'021, 5}, dtype), 0},                   // columns
+      {transpose(rows), 0},               // the same elements, strided
+      {numbers({50'021, 5}, dtype), 0},   // columns
+      {numbers({20'003, 16}, dtype), 0},  // many rows of these as one
+      {slice(numbers({20'003, 18}, dtype), {0, 1}, {20'003, 17}), 0},
       {slice(flat, {count - 1}, {-count - 1}, {-1}), 0},  // backwards
       {slice(flat, {1}, {count}, {3}), 0},
       {broadcast_to(numbers({1, 4}, dtype), {70'001, 4}), 0},
@@ -89,6 +91,35 @@ TEST(SplitReduction, KeepsNan) {
 
 INSTANTIATE_TEST_SUITE_P(Dtypes, SplitReductions,
                          testing::Values(float32, float64, float16, bfloat16, int32, int8, uint64));
+
+TEST(SplitReduction, RowsOfFewColumnsAreTakenTogether) {
+  const kir::Kernel kernel = kir::parse(R"(kernel reduce parallel
+a0 input float32 any any
+a1 input float32 zero zero
+a2 output float32 zero any
+block
+  %0 = load.float32 a0
+  %1 = load.float32 a1
+  %2 = mul.float32 %0, %1
+  %3 = reduce_sum.float32 %2
+point_block
+  store.float32 a2, %3)");
+  const std::vector<int64_t> extents{100'000, 16};
+  const auto split_of = [&](int64_t row, int64_t factor) {
+    const std::vector<std::vector<int64_t>> strides{{row, 1}, {0, factor}, {0, 1}};
+    return split_reduction(kernel, extents, strides, 2).value();
+  };
+  const SplitReduction together = split_of(16, 0);
+  EXPECT_EQ(together.first.extents, (std::vector<int64_t>{16, 195, 512}));
+  EXPECT_EQ(together.first.strides[0], (std::vector<int64_t>{195 * 512, 512, 1}));
+  EXPECT_EQ(together.rest_offset, 16 * 195 * 32);
+  EXPECT_EQ(together.rest.value().extents, (std::vector<int64_t>{1, 100'000 - 16 * 195 * 32, 16}));
+  EXPECT_EQ(together.parts, 16 * 32 + 1);
+  EXPECT_EQ(together.second.extents, (std::vector<int64_t>{16 * 32 + 1, 16}));
+  // Rows with something between them, or a factor for each column.
+  EXPECT_EQ(split_of(17, 0).first.extents.back(), 16);
+  EXPECT_EQ(split_of(16, 1).first.extents.back(), 16);
+}
 
 TEST(SplitReduction, SumsOfManyAreAccurate) {
   const test::ThreadsScope threads(4);
