@@ -90,9 +90,9 @@ TEST(TemplateGenerators, TilesFillTheRegisters) {
       const TileSize size = tile_size(target, operands);
       EXPECT_LT((size.rows + 1) * size.column_vectors, target.vector_registers);
       EXPECT_EQ(size.columns() % (is_double ? 8 : 16), 0);
-      for (const bool packed : {false, true}) {
+      for (int form = 0; form < gemm_forms; ++form) {
         const std::string text = assembly(target, [&](llvm::Module& module) {
-          build_gemm(module, target, {operands, packed});
+          build_gemm(module, target, {operands, static_cast<GemmForm>(form)});
         });
         const char* instruction = operands == bfloat16 ? "vdpbf16ps"
                                   : is_double          ? "vfmadd231pd"
@@ -100,7 +100,7 @@ TEST(TemplateGenerators, TilesFillTheRegisters) {
         EXPECT_TRUE(mentions(text, instruction)) << cpu;
         EXPECT_EQ(mentions(text, "zmm"), target.vector_bits == 512) << cpu;
         // A tile that did not fit would go through the stack.
-        EXPECT_FALSE(spills_vectors(text)) << cpu << (packed ? ", packed" : "");
+        EXPECT_FALSE(spills_vectors(text)) << cpu << ", form " << form;
       }
     }
   }
@@ -172,7 +172,9 @@ TEST(TemplateGenerators, KeysTellShapesApart) {
     ++count;
   };
   for (const Dtype operands : {float32, float64, bfloat16}) {
-    for (const bool packed : {false, true}) add(gemm_key({operands, packed}));
+    for (int form = 0; form < gemm_forms; ++form) {
+      for (const bool wide : {false, true}) add(gemm_key({operands, static_cast<GemmForm>(form), wide}));
+    }
   }
   for (const Dtype weights : {float32, float16, bfloat16, float64}) {
     for (int rows = 1; rows <= max_vector_rows; ++rows) {
