@@ -4,8 +4,8 @@
 // types.
 
 #include <array>
-#include <functional>
 #include <cstdint>
+#include <functional>
 
 #include <llvm/ADT/STLFunctionalExtras.h>
 #include <llvm/ADT/SmallVector.h>

@@ -17,8 +17,8 @@ namespace lazuli {
 
 /// What the engine has done since the process began or since `reset`.
 struct JitStatistics {
-  uint64_t compiled = 0;          ///< modules that LLVM compiled
-  uint64_t failed = 0;            ///< modules that LLVM could not compile; their work is done by the interpreter
+  uint64_t compiled = 0;  ///< modules that LLVM compiled
+  uint64_t failed = 0;    ///< modules that LLVM could not compile; their work is done by the interpreter
   uint64_t loaded_from_disk = 0;  ///< modules taken from the disk cache, without LLVM
   uint64_t written_to_disk = 0;
   uint64_t damaged_on_disk = 0;  ///< entries found broken, and removed

@@ -273,8 +273,8 @@ struct Kernels {
   void (*add_tap_products)(const float* const* x, int64_t x_step, const float* y, int64_t y_step,
                            int64_t taps, int64_t count, int64_t columns, float* const* w) = nullptr;
 
-  /// For Fourier transforms (fft_plan.h); strides count floats. `exchanged` takes or leaves real and imaginary
-  /// parts in each other's place.
+  /// For Fourier transforms (fft_plan.h); strides count floats. `exchanged` takes or leaves real and
+  /// imaginary parts in each other's place.
   void (*fft_stage)(const FftStage&) = nullptr;
   /// The largest product of radices that is a stage of its own.
   int fft_largest_product = 4;

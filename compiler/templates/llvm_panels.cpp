@@ -67,7 +67,8 @@ class PanelEmitter {
   }
 
   /// Asks for `bytes` that are needed later, for the second-level cache: panels lie one after another. A line
-  /// with each that is read, as there are few places for misses, and what is asked for at once waits for them.
+  /// with each that is read, as there are few places for misses, and what is asked for at once waits for
+  /// them.
   void fetch_ahead(Value* place, int64_t bytes) {
     if (shape_.few_lines) return;
     for (int64_t at = 0; at < bytes; at += 64) {

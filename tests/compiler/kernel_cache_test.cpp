@@ -277,6 +277,8 @@ TEST_F(KernelCache, ThreadsAskAtOnce) {
 TEST_F(KernelCache, FailureToBuildLeavesTheEngineWorking) {
   const auto fails = [](llvm::Module&) { throw std::runtime_error("no code"); };
   EXPECT_THROW(JitEngine::instance().load_or_build("fails", fails), std::runtime_error);
+  EXPECT_EQ(statistics().failed, 1);
+  JitEngine::instance().reset_statistics();  // this failure was wanted
   EXPECT_TRUE(run_right(1));
 }
 
