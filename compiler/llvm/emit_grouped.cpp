@@ -71,7 +71,7 @@ void KernelEmitter::emit_grouped_outer() {
       [&](Value* first, const Carried& state) {
         Value* whole = b_.i64(grouped.rows);
         Value* rows = b_.intrinsic(llvm::Intrinsic::smin, {ir.CreateSub(end, first), whole});
-        const Carried next = b_.loop(
+        Carried next = b_.loop(
             b_.i64(0), rows, 1, state,
             [&](Value* row, const Carried& at) {
               use_odometer(at);
@@ -106,6 +106,7 @@ void KernelEmitter::emit_grouped_outer() {
 void KernelEmitter::emit_group() {
   const Schedule::Grouped& grouped = *schedule_.grouped;
   std::vector<KeptRow> rows;
+  rows.reserve(static_cast<size_t>(grouped.rows));
   for (int r = 0; r < grouped.rows; ++r) rows.push_back(kept_row(b_.i64(r)));
   const int dim = schedule_.vector_dim;
   emit_vector_range(b_.i64(0), extents_[dim], schedule_.unroll[grouped.block], {}, [&](const Carried&) {

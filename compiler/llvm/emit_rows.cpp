@@ -8,7 +8,6 @@ namespace lazuli {
 using kir::Block;
 using kir::Instruction;
 using kir::ValueId;
-using llvm::Value;
 
 // Passes over a row: each block goes over it by itself, and finds it in the caches but for the first.
 

@@ -261,7 +261,8 @@ class GemmEmitter {
     for (int row = 0; row < rows; ++row) {
       Value* x = b_.broadcast(scalar(), a_element(state, row, behind), size_.lanes);
       for (int v = 0; v < vectors; ++v) {
-        Value*& sum = state.values[static_cast<size_t>(row * vectors + v)];
+        Value*& sum =
+            state.values[static_cast<size_t>(row) * static_cast<size_t>(vectors) + static_cast<size_t>(v)];
         sum = multiply_add(x, columns[static_cast<size_t>(v)], sum);
       }
     }
@@ -347,7 +348,7 @@ class GemmEmitter {
         for (int v = 0; v < vectors; ++v) {
           Value* place = b_.offset_bytes(address, int64_t{v} * size_.lanes * bytes_);
           const Tail* tail = masked ? &tails[static_cast<size_t>(v)] : nullptr;
-          Value* sum = sums[static_cast<size_t>(row * vectors + v)];
+          Value* sum = sums[static_cast<size_t>(row) * static_cast<size_t>(vectors) + static_cast<size_t>(v)];
           if (accumulate) sum = b_.ir.CreateFAdd(b_.load_raw(scalar(), place, size_.lanes, tail), sum);
           b_.store_raw(sum, place, tail);
         }
