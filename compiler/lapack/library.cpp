@@ -5,33 +5,38 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace lazuli::lapack {
 
 namespace {
 
-/// Tells OpenBLAS which of its kernels to take while it is loaded. It goes by the processor's model, and one
-/// that is younger than itself gets those of a Pentium 4, a fifth of the speed (0.3.21 on Emerald Rapids).
-/// Only for Intel's processors, for which these names are what it would take where it knows them; a user's
-/// OPENBLAS_CORETYPE stays.
-class OpenBlasKernels {
+/// What OpenBLAS reads from the environment while it is loaded; what a user has set stays.
+class OpenBlasSettings {
  public:
-  OpenBlasKernels() {
-    const char* const name = of_host();
-    if (name == nullptr || std::getenv(variable) != nullptr) return;
-    setenv(variable, name, 0);
-    is_set_ = true;
+  OpenBlasSettings() {
+    // It goes by the processor's model, and one that is younger than itself gets the kernels of a Pentium 4,
+    // a fifth of the speed (0.3.21 on Emerald Rapids). Only for Intel's processors, for which these names are
+    // what it would take where it knows them.
+    if (const char* const name = kernels_of_host(); name != nullptr) set("OPENBLAS_CORETYPE", name);
+    // For how long its threads spin after a call, as a power of two of cycles: by default 2^26, some 20 ms,
+    // in which they take half a core from whatever runs next.
+    set("THREAD_TIMEOUT", "18");
   }
-  ~OpenBlasKernels() {
-    if (is_set_) unsetenv(variable);
+  ~OpenBlasSettings() {
+    for (const char* name : names_) unsetenv(name);
   }
-  OpenBlasKernels(const OpenBlasKernels&) = delete;
-  OpenBlasKernels& operator=(const OpenBlasKernels&) = delete;
+  OpenBlasSettings(const OpenBlasSettings&) = delete;
+  OpenBlasSettings& operator=(const OpenBlasSettings&) = delete;
 
  private:
-  static constexpr const char* variable = "OPENBLAS_CORETYPE";
+  void set(const char* name, const char* value) {
+    if (std::getenv(name) != nullptr) return;
+    setenv(name, value, 0);
+    names_.push_back(name);
+  }
 
-  static const char* of_host() {
+  static const char* kernels_of_host() {
 #if defined(__x86_64__)
     if (!__builtin_cpu_is("intel")) return nullptr;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -43,13 +48,13 @@ class OpenBlasKernels {
     return nullptr;
   }
 
-  bool is_set_ = false;
+  std::vector<const char*> names_;
 };
 
 void* library() {
   // Never closed: its threads end with the process.
   static void* const handle = [] {
-    const OpenBlasKernels kernels;
+    const OpenBlasSettings settings;
     void* opened = dlopen("liblapacke.so.3", RTLD_NOW | RTLD_LOCAL);
     if (opened == nullptr) {
       throw std::runtime_error("[linalg] LAPACK is not installed (liblapacke.so.3): " +
