@@ -1,11 +1,15 @@
 #include <lazuli/compiler/thread_pool.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <thread>
 #include <utility>
+
+#include <sched.h>
 
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
@@ -55,6 +59,26 @@ class InsidePart {
   bool before_;
 };
 
+/// Moves the calling thread to another processor than this one, if it may run on others. A thread that is
+/// woken on the processor that its waker keeps busy would stay behind it for milliseconds, until the kernel
+/// balances its queues.
+/// At most once in some time, as moving takes longer than short work.
+void leave_processor(int processor) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto between_moves = std::chrono::milliseconds(2);
+  thread_local Clock::time_point last;
+  const Clock::time_point now = Clock::now();
+  if (now - last < between_moves) return;
+  last = now;
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+    return;  // more processors than the set has room for
+  cpu_set_t others = allowed;
+  CPU_CLR(static_cast<size_t>(processor), &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof(others), &others) != 0) return;
+  sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
 struct Scratch {
   ~Scratch() { std::free(memory); }
   void* memory = nullptr;
@@ -75,6 +99,8 @@ void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f) {
   }
   char order = 0;
   gives_order(&order);
+  const int processor = sched_getcpu();
+  const std::thread::id caller = std::this_thread::get_id();
   arena_of(threads)->execute([&] {
     // Isolated: while it waits for its parts, the caller, whose scratch memory may be in use, takes none of
     // another loop's.
@@ -84,6 +110,9 @@ void parallel_for(int64_t parts, FunctionRef<void(int64_t)> f) {
           [&](int64_t part) {
             const InsidePart mark;
             takes_order(&order);
+            if (processor >= 0 && sched_getcpu() == processor && std::this_thread::get_id() != caller) {
+              leave_processor(processor);
+            }
             f(part);
             gives_order(&order);
           },
