@@ -21,7 +21,7 @@ class OpenBlasSettings {
     if (const char* const name = kernels_of_host(); name != nullptr) set("OPENBLAS_CORETYPE", name);
     // For how long its threads spin after a call, as a power of two of cycles: by default 2^26, some 20 ms,
     // in which they take half a core from whatever runs next.
-    set("THREAD_TIMEOUT", "18");
+    set("OPENBLAS_THREAD_TIMEOUT", "18");
   }
   ~OpenBlasSettings() {
     for (const char* name : names_) unsetenv(name);
