@@ -19,8 +19,8 @@ class OpenBlasSettings {
     // a fifth of the speed (0.3.21 on Emerald Rapids). Only for Intel's processors, for which these names are
     // what it would take where it knows them.
     if (const char* const name = kernels_of_host(); name != nullptr) set("OPENBLAS_CORETYPE", name);
-    // For how long its threads spin after a call, as a power of two of cycles: by default 2^26, some 20 ms,
-    // in which they take half a core from whatever runs next.
+    // For how long its threads spin after a call, as a power of two of cycles: they take a core from whatever
+    // runs next, by default for 50 ms and more.
     set("OPENBLAS_THREAD_TIMEOUT", "18");
   }
   ~OpenBlasSettings() {

@@ -71,15 +71,15 @@ void gemv_dot(const GemvProblem<T>& problem) {
     const int64_t first = part * lanes;
     DotRows<T> dot;
     dot.k = problem.k;
-    dot.x_row_stride = problem.x_row_stride;
-    dot.w_row_stride = problem.w.lane_stride;
-    dot.out_x_stride = problem.out_x_stride;
-    dot.out_w_stride = problem.out_w_stride;
     dot.x = problem.x;
+    dot.x_row_stride = problem.x_row_stride;
     dot.x_rows = problem.x_rows;
     dot.w = problem.w.data + first * problem.w.lane_stride * problem.w.dtype.size();
+    dot.w_row_stride = problem.w.lane_stride;
     dot.w_rows = std::min(lanes, problem.w_lanes - first);
     dot.out = problem.out + first * problem.out_w_stride;
+    dot.out_x_stride = problem.out_x_stride;
+    dot.out_w_stride = problem.out_w_stride;
     if (problem.w.lane_stride == problem.k && row_bytes <= longest_rows_ahead) {
       dot.ahead = static_cast<const std::byte*>(dot.w) + rows_at_once * row_bytes;
     }
@@ -98,6 +98,7 @@ void gemv_dot_groups(const GemvProblem<T>& problem) {
   const int64_t x_depths = x_bytes_at_once / (max_vector_rows * static_cast<int64_t>(sizeof(T)));
   const int64_t depth_parts = ceil_div(problem.k, x_depths);
   const int64_t depths = round_up(ceil_div(problem.k, depth_parts), 64);
+  // Kernels take three or four lanes at a time.
   const int64_t lanes = round_up(std::max<int64_t>(cached_weight_bytes() / row_bytes, 1), 12);
   const bool in_one_piece = problem.w.lane_stride == problem.k;
   const int64_t blocks = ceil_div(problem.w_lanes, lanes);
@@ -123,7 +124,8 @@ void gemv_dot_groups(const GemvProblem<T>& problem) {
         run_dot(table, problem.w.dtype, dot);
         dot.ahead = nullptr;
       }
-      for (int64_t i = 0; depth > 0 && i < problem.x_rows * lanes; ++i) sums[i] += out[i];
+      if (depth == 0) continue;
+      for (int64_t i = 0; i < problem.x_rows * lanes; ++i) sums[i] += out[i];
     }
     for (int64_t row = 0; row < problem.x_rows; ++row) {
       for (int64_t j = 0; j < count; ++j) {
@@ -134,11 +136,23 @@ void gemv_dot_groups(const GemvProblem<T>& problem) {
   share_out(parts, [&](int64_t part) {
     const int64_t end = (part + 1) * blocks / parts;
     const Scratch memory(static_cast<size_t>(2 * problem.x_rows * lanes) * sizeof(T));
-    std::fill_n(memory.as<T>(), 2 * problem.x_rows * lanes, T{0});
+    std::fill_n(memory.as<T>(), 2 * problem.x_rows * lanes, T{0});  // the last block has fewer lanes
     for (int64_t i = part * blocks / parts; i < end; ++i) {
       block(i * lanes, in_one_piece && i + 1 < end && (i + 2) * lanes <= problem.w_lanes, memory.as<T>());
     }
   });
+}
+
+/// The result as the sum of what `parts` parts of the depths gave, in their order: each [x_rows, stride].
+template <typename T>
+void add_parts(const GemvProblem<T>& problem, const T* sums, int64_t parts, int64_t stride) {
+  for (int64_t r = 0; r < problem.x_rows; ++r) {
+    for (int64_t j = 0; j < problem.w_lanes; ++j) {
+      T sum = sums[r * stride + j];
+      for (int64_t part = 1; part < parts; ++part) sum += sums[(part * problem.x_rows + r) * stride + j];
+      problem.out[r * problem.out_x_stride + j * problem.out_w_stride] = sum;
+    }
+  }
 }
 
 /// The lanes at one depth lie side by side: sums of rows. Threads share the lanes; where those are few, the
@@ -181,13 +195,7 @@ void gemv_axpy(const GemvProblem<T>& problem) {
       run_axpy(table, problem.w.dtype, axpy);
     }
   });
-  for (int64_t r = 0; r < problem.x_rows; ++r) {
-    for (int64_t j = 0; j < problem.w_lanes; ++j) {
-      T sum = sums[r * stride + j];
-      for (int64_t d = 1; d < depth_parts; ++d) sum += sums[(d * problem.x_rows + r) * stride + j];
-      problem.out[r * problem.out_x_stride + j * problem.out_w_stride] = sum;
-    }
-  }
+  add_parts(problem, sums, depth_parts, stride);
 }
 
 /// Whether weights lie in one piece and are read once: large, with so many lanes at each depth that a few
@@ -246,13 +254,7 @@ void gemv_streamed(const GemvProblem<T>& problem) {
       }
     }
   });
-  for (int64_t r = 0; r < problem.x_rows; ++r) {
-    for (int64_t j = 0; j < lanes; ++j) {
-      T sum = sums[r * lanes + j];
-      for (int64_t part = 1; part < parts; ++part) sum += sums[(part * problem.x_rows + r) * lanes + j];
-      problem.out[r * problem.out_x_stride + j * problem.out_w_stride] = sum;
-    }
-  }
+  add_parts(problem, sums, parts, lanes);
 }
 
 }  // namespace
