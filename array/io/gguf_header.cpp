@@ -1,15 +1,17 @@
 #include <lazuli/array/io/gguf_header.h>
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
-#include <stdexcept>
 #include <unordered_set>
 
+#include <lazuli/array/io/header_error.h>
+
 namespace lazuli {
+
+using io::fail;
+using io::in_quotes;
 
 using gguf::TensorType;
 using gguf::ValueType;
@@ -18,17 +20,6 @@ namespace {
 
 constexpr size_t most_dimensions = 8;
 constexpr uint64_t longest_name = 65535;
-
-template <typename... Args>
-[[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
-  throw std::runtime_error(fmt::format(text, std::forward<Args>(args)...));
-}
-
-/// A name from the file, cut to a length fit for a message.
-std::string in_quotes(const std::string& name) {
-  constexpr size_t longest = 200;
-  return "'" + (name.size() > longest ? name.substr(0, longest) + "..." : name) + "'";
-}
 
 /// Reads from front to back; every size is compared with what is left before anything of that size is made.
 class Cursor {

@@ -8,13 +8,15 @@
 #include <charconv>
 #include <limits>
 #include <optional>
-#include <stdexcept>
 #include <string_view>
 #include <utility>
 
+#include <lazuli/array/io/header_error.h>
 #include <lazuli/array/io/tensor_data.h>
 
 namespace lazuli {
+
+using io::fail;
 
 namespace {
 
@@ -39,11 +41,6 @@ constexpr std::array<DtypeName, dtype_count> dtype_names{{{"b1", bool_},
                                                           {"f8", float64},
                                                           {"V2", bfloat16},
                                                           {"c8", complex64}}};
-
-template <typename... Args>
-[[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
-  throw std::runtime_error(fmt::format(text, std::forward<Args>(args)...));
-}
 
 /// Reads the header's text: a Python dict of three entries.
 class DictReader {

@@ -1,19 +1,20 @@
 #include <lazuli/array/io/safetensors_header.h>
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <utility>
 
+#include <lazuli/array/io/header_error.h>
 #include <lazuli/array/io/tensor_data.h>
 
 namespace lazuli {
+
+using io::fail;
+using io::in_quotes;
 
 namespace {
 
@@ -43,17 +44,6 @@ constexpr DtypeName dtype_names[] = {{"BOOL", bool_},
                                      {"F8_E4M3", uint8, Float8::e4m3},
                                      {"F8_E5M2", uint8, Float8::e5m2},
                                      {"F8_E8M0", uint8}};
-
-template <typename... Args>
-[[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
-  throw std::runtime_error(fmt::format(text, std::forward<Args>(args)...));
-}
-
-/// A name from the file, cut to a length fit for a message.
-std::string in_quotes(const std::string& name) {
-  constexpr size_t longest = 200;
-  return "'" + (name.size() > longest ? name.substr(0, longest) + "..." : name) + "'";
-}
 
 /// Receives the header's JSON piece by piece, so that no tree of what a file may claim is ever built, and
 /// names that occur twice are seen.

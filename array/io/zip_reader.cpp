@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -7,19 +6,18 @@
 #include <optional>
 #include <stdexcept>
 
+#include <lazuli/array/io/header_error.h>
 #include <lazuli/array/io/zip.h>
 #include <lazuli/array/io/zip_layout.h>
 
 namespace lazuli {
 
+using io::fail;
+using io::in_quotes;
+
 using namespace zip;
 
 namespace {
-
-template <typename... Args>
-[[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
-  throw std::runtime_error(fmt::format(text, std::forward<Args>(args)...));
-}
 
 /// Little-endian numbers at places of a file that are checked first.
 class Bytes {
@@ -104,11 +102,6 @@ void read_zip64_field(const Bytes& file, uint64_t at, uint64_t length, std::span
     at += size;
   }
   if (!wanted.empty()) fail("a ZIP64 size is missing");
-}
-
-std::string in_quotes(const std::string& name) {
-  constexpr size_t longest = 200;
-  return "'" + (name.size() > longest ? name.substr(0, longest) + "..." : name) + "'";
 }
 
 /// Finds the data behind a member's own header.

@@ -14,6 +14,8 @@
 #include <lazuli/compiler/templates/attention.h>
 #include <lazuli/compiler/templates/kernels.h>
 
+#include "support/jit_tiers.h"
+
 namespace lazuli::templates {
 namespace {
 
@@ -225,22 +227,9 @@ void expect_matches_reference(const Case& test) {
   }
 }
 
-class TemplateAttentionTest : public testing::TestWithParam<JitMode> {
- protected:
-  void SetUp() override {
-    before_ = jit_mode();
-    set_jit_mode(GetParam());
-  }
-  void TearDown() override { set_jit_mode(before_); }
+class TemplateAttentionTest : public test::JitTiersTest {};
 
- private:
-  JitMode before_ = JitMode::async;
-};
-
-INSTANTIATE_TEST_SUITE_P(Tiers, TemplateAttentionTest, testing::Values(JitMode::off, JitMode::sync),
-                         [](const auto& tier) {
-                           return tier.param == JitMode::off ? "Portable" : "Generated";
-                         });
+INSTANTIATE_TEST_SUITE_P(Tiers, TemplateAttentionTest, test::jit_tiers(), test::jit_tier_name);
 
 TEST_P(TemplateAttentionTest, LengthsAroundTileEdges) {
   for (const int64_t queries : {1, 2, 3, 15, 16, 17, 33, 130}) {

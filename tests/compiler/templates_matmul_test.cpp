@@ -17,6 +17,8 @@
 #include <lazuli/compiler/templates/matmul.h>
 #include <lazuli/compiler/templates/scratch.h>
 
+#include "support/jit_tiers.h"
+
 namespace lazuli::templates {
 namespace {
 
@@ -235,23 +237,9 @@ void expect_matches_reference(const Case& test) {
 
 constexpr Dtype all_dtypes[] = {float16, bfloat16, float32, float64, complex64};
 
-/// Runs each test with both kinds of kernels.
-class TemplateMatmulTest : public testing::TestWithParam<JitMode> {
- protected:
-  void SetUp() override {
-    before_ = jit_mode();
-    set_jit_mode(GetParam());
-  }
-  void TearDown() override { set_jit_mode(before_); }
+class TemplateMatmulTest : public test::JitTiersTest {};
 
- private:
-  JitMode before_ = JitMode::async;
-};
-
-INSTANTIATE_TEST_SUITE_P(Tiers, TemplateMatmulTest, testing::Values(JitMode::off, JitMode::sync),
-                         [](const auto& tier) {
-                           return tier.param == JitMode::off ? "Portable" : "Generated";
-                         });
+INSTANTIATE_TEST_SUITE_P(Tiers, TemplateMatmulTest, test::jit_tiers(), test::jit_tier_name);
 
 TEST_P(TemplateMatmulTest, ExtentsAroundTileAndVectorEdges) {
   for (const int64_t m : {1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 17, 33}) {

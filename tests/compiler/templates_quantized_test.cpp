@@ -15,6 +15,8 @@
 #include <lazuli/compiler/templates/quantized_layout.h>
 #include <lazuli/compiler/templates/quantized_matmul.h>
 
+#include "support/jit_tiers.h"
+
 namespace lazuli::templates {
 namespace {
 
@@ -145,22 +147,9 @@ std::string describe(int64_t m, const Weights& w, Dtype dtype) {
          std::string(dtype_name(w.scale_dtype)) + ", x " + std::string(dtype_name(dtype));
 }
 
-class TemplateQuantizedTest : public testing::TestWithParam<JitMode> {
- protected:
-  void SetUp() override {
-    before_ = jit_mode();
-    set_jit_mode(GetParam());
-  }
-  void TearDown() override { set_jit_mode(before_); }
+class TemplateQuantizedTest : public test::JitTiersTest {};
 
- private:
-  JitMode before_ = JitMode::async;
-};
-
-INSTANTIATE_TEST_SUITE_P(Tiers, TemplateQuantizedTest, testing::Values(JitMode::off, JitMode::sync),
-                         [](const auto& tier) {
-                           return tier.param == JitMode::off ? "Portable" : "Generated";
-                         });
+INSTANTIATE_TEST_SUITE_P(Tiers, TemplateQuantizedTest, test::jit_tiers(), test::jit_tier_name);
 
 void check_direct(int64_t m, const Weights& w, Dtype dtype, bool transpose) {
   SCOPED_TRACE(describe(m, w, dtype) + (transpose ? "" : ", not transposed"));

@@ -33,6 +33,8 @@ class TemporaryFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  /// Writes a file into it, and returns its path.
+  std::filesystem::path write(const std::string& name, std::string_view text) const;
 
  private:
   std::filesystem::path path_;
@@ -48,6 +50,11 @@ inline void write_file(const std::filesystem::path& file, std::string_view text)
   std::ofstream stream(file, std::ios::binary);
   stream << text;
   if (!stream) throw std::runtime_error("cannot write " + file.string());
+}
+
+inline std::filesystem::path TemporaryFolder::write(const std::string& name, std::string_view text) const {
+  write_file(path_ / name, text);
+  return path_ / name;
 }
 
 inline nlohmann::json read_json(const std::filesystem::path& file) {

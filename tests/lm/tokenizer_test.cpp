@@ -3,15 +3,11 @@
 #include <lazuli/lm/tokenizer/tokenizer.h>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <random>
@@ -23,10 +19,14 @@
 #include <utility>
 #include <vector>
 
+#include "folders.h"
+
 namespace lazuli::lm {
 namespace {
 
 using nlohmann::json;
+using test::read_json;
+using test::TemporaryFolder;
 using std::string_literals::operator""s;
 using Ids = std::vector<std::int32_t>;
 
@@ -35,42 +35,6 @@ const std::string kFffd = "\xEF\xBF\xBD";
 std::filesystem::path fixture(const std::string& name) {
   return std::filesystem::path(LAZULI_FIXTURES) / "tokenizers" / name;
 }
-
-std::string read(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  EXPECT_TRUE(stream) << file;
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-}
-
-json read_json(const std::filesystem::path& file) {
-  return json::parse(read(file));
-}
-
-/// A folder that disappears with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    static std::atomic<int> count{0};
-    path_ = std::filesystem::temp_directory_path() /
-            ("lazuli_tokenizer_" + std::to_string(::getpid()) + "_" + std::to_string(count++));
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::filesystem::path write(const std::string& name, std::string_view content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return path_ / name;
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 Tokenizer from_json(const json& document) {
   const TemporaryFolder folder;
@@ -769,7 +733,7 @@ TEST(BrokenFiles, SayWhatIsWrong) {
 TEST(BrokenFiles, CutShort) {
   const TemporaryFolder folder;
   for (const char* name : {"gpt2", "unigram"}) {
-    const std::string whole = read(fixture(name) / "tokenizer.json");
+    const std::string whole = test::read_file(fixture(name) / "tokenizer.json");
     const std::size_t end = whole.find_last_of('}');
     for (std::size_t i = 0; i < 40; ++i) {
       EXPECT_EQ(load_error(folder, whole.substr(0, end * i / 40)).substr(0, 14), "malformed JSON");
