@@ -233,7 +233,11 @@ void scatter_into(Walk& walk, const TensorView& given, const TensorView& updates
     if (const int64_t size = walk.slice_size();
         total > 0 && walk.slices_are_rows() && size >= shortest_sorted_row) {
       const RowsByPlace order = rows_by_place(count / size, walk.slice_count(), [&](auto&& f) {
-        walk.for_each_slice([&](const Slice& slice) { f(slice.place / size, slice.update); });
+        // Exact, as places are multiples of the size, and faster than a division of integers.
+        const auto row_size = static_cast<double>(size);
+        walk.for_each_slice([&](const Slice& slice) {
+          f(static_cast<int64_t>(static_cast<double>(slice.place) / row_size), slice.update);
+        });
       });
       combine_rows<mode, T, Acc>(order, from, all_alike, values, to, size);
     } else if constexpr (is_half) {

@@ -49,11 +49,6 @@ struct RowsByPlace {
   std::vector<int64_t> updates;  ///< where each one lies
 
   int64_t rows() const { return static_cast<int64_t>(begin.size()) - 1; }
-  std::span<const int64_t> of(int64_t row) const {
-    const auto r = static_cast<size_t>(row);
-    return std::span(updates).subspan(static_cast<size_t>(begin[r]),
-                                      static_cast<size_t>(begin[r + 1] - begin[r]));
-  }
   /// Work before a row: its updates, and one for the row itself.
   int64_t work_before(int64_t row) const { return begin[static_cast<size_t>(row)] + row; }
 };
@@ -80,83 +75,167 @@ RowsByPlace rows_by_place(int64_t rows, int64_t count, const ForEach& for_each) 
   return result;
 }
 
-/// A part of a row of the result: combined in the first-level cache, in Acc, then written.
+/// Columns [first, first + count) of a row's updates, and what is combined after them: the row's next
+/// columns, or the next rows, from `next_first` on.
+template <typename T>
+struct UpdatesOfPart {
+  const RowsByPlace& order;
+  const T* values;
+  int64_t row;
+  int64_t first;
+  int64_t count;
+  bool row_goes_on;
+  int64_t next_first;
+
+  int64_t begin() const { return order.begin[static_cast<size_t>(row)]; }
+  int64_t end() const { return order.begin[static_cast<size_t>(row) + 1]; }
+  /// Where update number `i` of all begins; from the row's end on, where those that come afterwards do.
+  const T* at(int64_t i) const {
+    if (i < end()) return update(i) + first;
+    if (row_goes_on) return update(std::min(i - end() + begin(), end() - 1)) + next_first;
+    return update(std::min(i, static_cast<int64_t>(order.updates.size()) - 1)) + next_first;
+  }
+
+ private:
+  const T* update(int64_t i) const { return values + order.updates[static_cast<size_t>(i)]; }
+};
+
+/// Where a part of a row of the result comes from and goes to. A uniform base is one element.
+template <typename T>
+struct PlaceOfPart {
+  const T* base;
+  bool is_uniform;
+  T* out;
+  bool stream;
+};
+
+/// A part of a row of the result: combined in Acc, some updates in one pass, then written. Between passes it
+/// is in the first-level cache.
 template <ScatterMode mode, typename T, typename Acc>
 class RowPart {
  public:
   static constexpr int64_t capacity = 4096 / static_cast<int64_t>(sizeof(Acc));
 
-  /// `base` and `out` point to the part; updates[i] + first is where it is in an update. What comes
-  /// afterwards, from `next_first` on, is fetched.
-  void combine_part(const T* base, bool is_uniform, const T* values, std::span<const int64_t> updates,
-                    std::span<const int64_t> afterwards, int64_t first, int64_t next_first, int64_t count,
-                    T* out, bool stream) {
-    for (int64_t i = 0; i < count; ++i) sums_[i] = static_cast<Acc>(base[is_uniform ? 0 : i]);
-    while (!updates.empty()) {
-      const size_t n = std::min(abreast, updates.size());
-      const std::span<const int64_t> rest = updates.subspan(n);
-      const T* next = values + (rest.empty() ? next_first : first);
-      const std::span<const int64_t> fetched = rest.empty() ? afterwards : rest;
+  void combine_part(const PlaceOfPart<T>& place, const UpdatesOfPart<T>& updates) {
+    const int64_t begin = updates.begin();
+    const int64_t end = updates.end();
+    int64_t done = begin;
+    do {
+      const int64_t n = std::min(abreast, end - done);
+      const Pass pass{place, updates, done, done == begin, done + n == end};
       switch (n) {
+        case 0:
+          combine_some<0>(pass);
+          break;
         case 1:
-          add<1>(values + first, updates.data(), next, fetched, count);
+          combine_some<1>(pass);
           break;
         case 2:
-          add<2>(values + first, updates.data(), next, fetched, count);
+          combine_some<2>(pass);
           break;
         case 3:
-          add<3>(values + first, updates.data(), next, fetched, count);
+          combine_some<3>(pass);
           break;
         default:
-          add<4>(values + first, updates.data(), next, fetched, count);
+          combine_some<4>(pass);
       }
-      updates = rest;
-    }
-    if constexpr (std::is_same_v<T, Acc>) {
-      write(sums_, count, out, stream);
-    } else {
-      T rounded[capacity];
-      for (int64_t i = 0; i < count; ++i) rounded[i] = static_cast<T>(sums_[i]);
-      write(rounded, count, out, stream);
-    }
+      done += n;
+    } while (done < end);
   }
 
  private:
-  /// Updates that are combined in one pass over the sums.
-  static constexpr size_t abreast = 4;
+  /// Updates that are combined in one pass.
+  static constexpr int64_t abreast = 4;
   static constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  /// Elements that are combined before the next lines are asked for.
+  static constexpr int64_t stretch = 4 * line;
+  /// How long before it is combined a line is asked for: so far back in its own update, and at its beginning
+  /// in those before. Updates lie anywhere, and are too short for the processor to find out where they go on.
+  static constexpr int64_t elements_ahead = 1024 / static_cast<int64_t>(sizeof(T));
 
-  /// What is combined next lies anywhere, and is too short for the processor to find out where it goes on: it
-  /// is fetched a line at a time, as lines are combined.
+  /// The updates from number `first` on; of the part the first such, the last.
+  struct Pass {
+    const PlaceOfPart<T>& place;
+    const UpdatesOfPart<T>& updates;
+    int64_t first;
+    bool is_first;
+    bool is_last;
+  };
+
   template <size_t n>
-  void add(const T* values, const int64_t* updates, const T* next, std::span<const int64_t> fetched,
-           int64_t count) {
-    const T* from[n];
-    for (size_t u = 0; u < n; ++u) from[u] = values + updates[u];
-    const size_t ahead = std::min(abreast, fetched.size());
-    const T* soon[abreast];
-    for (size_t u = 0; u < abreast; ++u)
-      soon[u] = ahead == 0 ? values : next + fetched[std::min(u, ahead - 1)];
-    int64_t i = 0;
-    for (; i + line <= count; i += line) {
-      for (size_t u = 0; u < abreast; ++u) __builtin_prefetch(soon[u] + i, 0, 2);
-      add_some<n>(from, i, std::integral_constant<int64_t, line>());
+  void combine_some(const Pass& pass) {
+    const int64_t count = pass.updates.count;
+    // Elements ahead within an update, and updates ahead where it has no more.
+    const int64_t ahead = std::min(elements_ahead, count);
+    const int64_t later = abreast * std::max<int64_t>(elements_ahead / count, 1);
+    const T* from[std::max<size_t>(n, 1)];
+    const T* soon[std::max<size_t>(n, 1)];
+    for (size_t u = 0; u < n; ++u) {
+      const int64_t i = pass.first + static_cast<int64_t>(u);
+      from[u] = pass.updates.at(i);
+      soon[u] = pass.updates.at(i + later);
     }
-    for (; i < count; ++i) add_some<n>(from, i, std::integral_constant<int64_t, 1>());
+    const auto ask = [&](int64_t i, int64_t size) {
+      const bool goes_on = i + ahead + size <= count;
+      for (size_t u = 0; u < n; ++u) {
+        const T* place = goes_on ? from[u] + i + ahead : soon[u] + std::max<int64_t>(i + ahead - count, 0);
+        for (int64_t at = 0; at < size; at += line) __builtin_prefetch(place + at, 0, 3);
+      }
+    };
+    int64_t i = 0;
+    for (; i + stretch <= count; i += stretch) {
+      ask(i, stretch);
+      combine_stretch<n>(pass, from, i, std::integral_constant<int64_t, stretch>());
+    }
+    if (i < count) {
+      ask(i, count - i);
+      combine_stretch<n>(pass, from, i, count - i);
+    }
   }
 
-  /// In a copy of the sums: updates might lie where these do, for all the compiler knows, which would keep it
-  /// from using vectors.
-  template <size_t n, int64_t size>
-  void add_some(const T* const* from, int64_t first, std::integral_constant<int64_t, size>) {
-    Acc sums[size];
-    for (int64_t i = 0; i < size; ++i) sums[i] = sums_[first + i];
-    for (size_t u = 0; u < n; ++u) {
-      for (int64_t i = 0; i < size; ++i) {
-        sums[i] = combine<mode, Acc>(sums[i], static_cast<Acc>(from[u][first + i]));
-      }
+  template <size_t n, typename Size>
+  void combine_stretch(const Pass& pass, const T* const* from, int64_t first, Size size) {
+    const PlaceOfPart<T>& place = pass.place;
+    if (!pass.is_first) {
+      finish(pass, combined<n>(from, first, size, [&](int64_t i) { return sums_[i]; }), first, size);
+    } else if (place.is_uniform) {
+      const auto base = static_cast<Acc>(*place.base);
+      finish(pass, combined<n>(from, first, size, [&](int64_t) { return base; }), first, size);
+    } else {
+      const auto base = [&](int64_t i) { return static_cast<Acc>(place.base[i]); };
+      finish(pass, combined<n>(from, first, size, base), first, size);
     }
-    for (int64_t i = 0; i < size; ++i) sums_[first + i] = sums[i];
+  }
+
+  struct Sums {
+    alignas(64) Acc values[stretch];
+  };
+
+  /// What `before` gives, with n updates. (As a value of its own: updates might lie where the sums do, for
+  /// all the compiler knows, which would keep it from using vectors.)
+  template <size_t n, typename Size, typename Before>
+  static Sums combined(const T* const* from, int64_t first, Size size, const Before& before) {
+    Sums sums;
+    for (int64_t i = 0; i < size; ++i) {
+      Acc sum = before(first + i);
+      for (size_t u = 0; u < n; ++u) sum = combine<mode, Acc>(sum, static_cast<Acc>(from[u][first + i]));
+      sums.values[i] = sum;
+    }
+    return sums;
+  }
+
+  template <typename Size>
+  void finish(const Pass& pass, const Sums& sums, int64_t first, Size size) {
+    const PlaceOfPart<T>& place = pass.place;
+    if (!pass.is_last) {
+      std::copy_n(sums.values, int64_t{size}, sums_ + first);
+    } else if constexpr (std::is_same_v<T, Acc>) {
+      write(sums.values, size, place.out + first, place.stream);
+    } else {
+      alignas(64) T rounded[stretch];
+      for (int64_t i = 0; i < size; ++i) rounded[i] = static_cast<T>(sums.values[i]);
+      write(rounded, size, place.out + first, place.stream);
+    }
   }
 
   /// Past the caches if `stream`: what is written need not be read before.
@@ -176,7 +255,7 @@ class RowPart {
     std::copy_n(from, count, to);
   }
 
-  Acc sums_[capacity];
+  alignas(64) Acc sums_[capacity];
 };
 
 /// out = base with all updates: rows of `size`. A uniform base is one element.
@@ -221,11 +300,10 @@ void combine_rows(const RowsByPlace& order, const T* base, bool is_uniform, cons
     for (int64_t row = first_of(share / columns); row < last; ++row) {
       for (int64_t at = begin; at < end; at += width) {
         const bool goes_on = at + width < end;
-        const int64_t next = goes_on ? row : row + 1;
-        part.combine_part(is_uniform ? base : base + row * size + at, is_uniform, values, order.of(row),
-                          next < last ? order.of(next) : std::span<const int64_t>{}, at,
-                          goes_on ? at + width : begin, std::min(width, end - at), out + row * size + at,
-                          stream);
+        const T* from = is_uniform ? base : base + row * size + at;
+        const PlaceOfPart<T> place{from, is_uniform, out + row * size + at, stream};
+        part.combine_part(place, {order, values, row, at, std::min(width, end - at), goes_on,
+                                  goes_on ? at + width : begin});
       }
     }
 #if defined(__SSE2__)
