@@ -6,6 +6,7 @@
 #include <lazuli/compiler/templates/convolution_pack.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
+#include <lazuli/compiler/templates/tap_tile.h>
 
 namespace lazuli::templates {
 
@@ -15,6 +16,8 @@ namespace {
 constexpr int64_t fewest_depths = 16;
 /// Places beside each other that a tile should have at least.
 constexpr int64_t fewest_places = 4;
+/// Channels that taps should have at least to share what they load: each row of the kernel begins anew.
+constexpr int64_t fewest_shared_channels = 8;
 /// Places of a task: the weights are read once for all of them.
 constexpr int64_t places_a_task = 224;
 
@@ -27,6 +30,18 @@ bool is_merged(const ConvolutionProblem& problem, const TapClass& taps) {
   return problem.groups == 1;
 }
 
+/// The tile whose taps along the last axis share what they load, if places beside each other see elements
+/// beside each other there; else null.
+template <typename T>
+const TapKernel<T>* shared_tap_kernel(const ConvolutionProblem& problem, const TapClass& taps) {
+  const AxisTaps& across = taps.axes[2];
+  if (across.in_step != 1 || problem.channels / problem.groups < fewest_shared_channels) return nullptr;
+  for (size_t i = 1; i < across.taps.size(); ++i) {
+    if (across.taps[i].base != across.taps[i - 1].base + 1) return nullptr;
+  }
+  return tap_kernel<T>(static_cast<int64_t>(across.taps.size()));
+}
+
 template <typename T>
 class DirectConvolution {
  public:
@@ -35,10 +50,13 @@ class DirectConvolution {
         taps_(taps),
         channels_(problem.channels / problem.groups),
         features_(problem.features / problem.groups),
+        tap_kernel_(shared_tap_kernel<T>(problem, taps)),
         kernel_(gemm_kernel_in_place<T>(features_)),
+        width_(tap_kernel_ != nullptr ? tap_kernel_->columns : kernel_.columns),
+        tile_rows_(tap_kernel_ != nullptr ? tap_kernel_->rows : kernel_.rows),
         depths_(taps.tap_count() * channels_),
-        panels_(ceil_div(features_, kernel_.columns)),
-        weights_(static_cast<size_t>(problem.groups * panels_ * depths_ * kernel_.columns) * sizeof(T)) {
+        panels_(ceil_div(features_, width_)),
+        weights_(static_cast<size_t>(problem.groups * panels_ * depths_ * width_) * sizeof(T)) {
     const auto last_taps = static_cast<int64_t>(taps.axes[2].taps.size());
     taps_a_run_ = is_merged(problem, taps) ? last_taps : 1;
     const auto [low, high] = std::minmax_element(taps.axes[2].taps.begin(), taps.axes[2].taps.end(),
@@ -46,7 +64,12 @@ class DirectConvolution {
     lowest_tap_ = low->base;
     highest_tap_ = high->base;
     const AxisTaps& across = taps.axes[2];
-    is_padded_ = lowest_tap_ < 0 || (across.count - 1) * across.in_step + highest_tap_ >= problem.in[2];
+    const int64_t before = -lowest_tap_;
+    const int64_t after = (across.count - 1) * across.in_step + highest_tap_ - problem.in[2] + 1;
+    // Tiles whose taps share what they load do without some elements at the ends of rows.
+    const int64_t most_missing = tap_kernel_ != nullptr ? last_taps / 2 : 0;
+    is_padded_ = before > most_missing || after > most_missing;
+    if (tap_kernel_ != nullptr) zeros_.assign(static_cast<size_t>(channels_), T{0});
     cut();
   }
 
@@ -112,7 +135,7 @@ class DirectConvolution {
   void cut() {
     const AxisTaps* const axes = taps_.axes;
     const int64_t segments = axes[2].count > 2 * places_a_task ? ceil_div(axes[2].count, places_a_task) : 1;
-    places_ = std::min(round_up(ceil_div(axes[2].count, segments), kernel_.rows), axes[2].count);
+    places_ = std::min(round_up(ceil_div(axes[2].count, segments), tile_rows_), axes[2].count);
     rows_ = std::clamp<int64_t>(places_a_task / places_, 1, axes[1].count);
     const auto slices = static_cast<int64_t>(axes[0].taps.size());
     const auto bytes = [&] {
@@ -120,7 +143,7 @@ class DirectConvolution {
     };
     while (rows_ > 1 && bytes() > cache_sizes().l2 / 2) rows_ = ceil_div(rows_, 2);
     // A task's weights stay in the second-level cache from one block of places to the next.
-    const int64_t panel_bytes = depths_ * kernel_.columns * static_cast<int64_t>(sizeof(T));
+    const int64_t panel_bytes = depths_ * width_ * static_cast<int64_t>(sizeof(T));
     const int64_t all_panels = problem_.groups * panels_;
     const int64_t panel_parts =
         ceil_div(all_panels, std::clamp<int64_t>(cache_sizes().l2 / 2 / panel_bytes, 1, all_panels));
@@ -133,15 +156,17 @@ class DirectConvolution {
 
   void pack_weights() const {
     share_out(problem_.groups * panels_, [&](int64_t panel) {
-      const int64_t first = panel % panels_ * kernel_.columns;
-      pack_convolution_weights(problem_, taps_, panel / panels_, first,
-                               std::min(kernel_.columns, features_ - first), 0, depths_, kernel_.columns,
-                               weights_panel(panel));
+      const int64_t first = panel % panels_ * width_;
+      const int64_t count = std::min(width_, features_ - first);
+      if (tap_kernel_ != nullptr) {
+        pack_abreast_weights(problem_, taps_, panel / panels_, first, count, width_, weights_panel(panel));
+      } else {
+        pack_convolution_weights(problem_, taps_, panel / panels_, first, count, 0, depths_, width_,
+                                 weights_panel(panel));
+      }
     });
   }
-  T* weights_panel(int64_t panel) const {
-    return weights_.template as<T>() + panel * depths_ * kernel_.columns;
-  }
+  T* weights_panel(int64_t panel) const { return weights_.template as<T>() + panel * depths_ * width_; }
 
   /// The rows of the input under a task; where places see beyond their ends, copies with zeros there.
   InputRows input_rows(const Task& task, T* copies) const {
@@ -185,7 +210,13 @@ class DirectConvolution {
     const Scratch memory(static_cast<size_t>(copied) * sizeof(T));
     const InputRows rows = input_rows(task, memory.as<T>());
     for (int64_t panel = task.first_panel; panel < task.end_panel; ++panel) {
-      for (int64_t i = 0; i < task.rows; ++i) multiply_row(task, i, panel, rows);
+      for (int64_t i = 0; i < task.rows; ++i) {
+        if (tap_kernel_ != nullptr) {
+          multiply_row_abreast(task, i, panel, rows);
+        } else {
+          multiply_row(task, i, panel, rows);
+        }
+      }
     }
   }
 
@@ -196,11 +227,9 @@ class DirectConvolution {
         ((task.image * axes[0].count + task.slice) * axes[1].count + task.row + i) * axes[2].count +
         task.place;
     return reinterpret_cast<T*>(problem_.output) + taps_.result_of(row) * problem_.features +
-           panel / panels_ * features_ + panel % panels_ * kernel_.columns;
+           panel / panels_ * features_ + panel % panels_ * width_;
   }
-  int64_t columns(int64_t panel) const {
-    return std::min(kernel_.columns, features_ - panel % panels_ * kernel_.columns);
-  }
+  int64_t columns(int64_t panel) const { return std::min(width_, features_ - panel % panels_ * width_); }
   int64_t result_step() const { return taps_.axes[2].step * problem_.features; }
 
   /// The results of row i of a task for a panel of features.
@@ -213,7 +242,7 @@ class DirectConvolution {
     tile.k = taps_a_run_ * channels_;
     tile.a_row_stride = taps_.axes[2].in_step * problem_.channels;
     tile.a_k_stride = 1;
-    tile.b_k_stride = kernel_.columns;
+    tile.b_k_stride = width_;
     tile.b_run_stride = tile.k * tile.b_k_stride;
     tile.c_row_stride = result_step();
     tile.columns = columns(panel);
@@ -236,21 +265,69 @@ class DirectConvolution {
             if (next > tap + 1) tile.a_run_stride = rows.at(slice, first_row + down[tap + 1].base) - row;
           }
           tile.a = row + first_channel;
-          tile.b = weights + static_cast<int64_t>(tap) * depths_a_row * kernel_.columns;
+          tile.b = weights + static_cast<int64_t>(tap) * depths_a_row * width_;
           multiply_places(tile, task.places, result(task, i, panel));
           tile.accumulate = 1;
         }
         tap = next;
       }
-      weights += static_cast<int64_t>(down.size()) * depths_a_row * kernel_.columns;
+      weights += static_cast<int64_t>(down.size()) * depths_a_row * width_;
     }
     if (tile.accumulate == 0) clear_row(task, i, panel);
+  }
+
+  /// The same by tiles whose taps share what they load.
+  void multiply_row_abreast(const Task& task, int64_t i, int64_t panel, const InputRows& rows) const {
+    const std::vector<Tap>& down = taps_.axes[1].taps;
+    const auto across = static_cast<int64_t>(taps_.axes[2].taps.size());
+    const int64_t first_row = (task.row + i) * taps_.axes[1].in_step;
+    const T* weights = weights_panel(panel);
+    TapTile<T> tile;
+    tile.k = channels_;
+    tile.a_row_stride = problem_.channels;
+    tile.c_row_stride = result_step();
+    tile.columns = columns(panel);
+    tile.zeros = zeros_.data();
+    for (size_t slice = 0; slice < taps_.axes[0].taps.size(); ++slice) {
+      for (size_t tap = 0; tap < down.size();) {
+        const T* const row = rows.at(slice, first_row + down[tap].base);
+        size_t next = tap + 1;
+        if (row != nullptr) {
+          while (next < down.size() && rows.at(slice, first_row + down[next].base) != nullptr) ++next;
+          tile.runs = static_cast<int64_t>(next - tap);
+          if (tile.runs > 1) tile.a_run_stride = rows.at(slice, first_row + down[tap + 1].base) - row;
+          tile.a = row + panel / panels_ * channels_;
+          tile.b = weights + static_cast<int64_t>(tap) * across * channels_ * width_;
+          multiply_places_abreast(tile, task, result(task, i, panel));
+          tile.accumulate = 1;
+        }
+        tap = next;
+      }
+      weights += static_cast<int64_t>(down.size()) * across * channels_ * width_;
+    }
+    if (tile.accumulate == 0) clear_row(task, i, panel);
+  }
+  void multiply_places_abreast(TapTile<T> tile, const Task& task, T* c) const {
+    const T* const a = tile.a;
+    const int64_t tiles = ceil_div(task.places, tile_rows_);
+    for (int64_t i = 0; i < tiles; ++i) {
+      const int64_t place = task.places * i / tiles;
+      tile.rows = task.places * (i + 1) / tiles - place;
+      tile.a = a + place * tile.a_row_stride;
+      tile.c = c + place * tile.c_row_stride;
+      if (!is_padded_) {
+        tile.missing_before = std::max<int64_t>(-(task.place + place + lowest_tap_), 0);
+        tile.missing_after =
+            std::max<int64_t>(task.place + place + tile.rows - 1 + highest_tap_ - (problem_.in[2] - 1), 0);
+      }
+      tap_kernel_->run(tile);
+    }
   }
 
   /// All places of a row, in tiles of about one size.
   void multiply_places(GemmTile<T> tile, int64_t places, T* c) const {
     const T* const a = tile.a;
-    const int64_t tiles = ceil_div(places, kernel_.rows);
+    const int64_t tiles = ceil_div(places, tile_rows_);
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t place = places * i / tiles;
       tile.rows = places * (i + 1) / tiles - place;
@@ -269,9 +346,12 @@ class DirectConvolution {
 
   const ConvolutionProblem& problem_;
   const TapClass& taps_;
-  int64_t channels_;  ///< of a group
-  int64_t features_;  ///< of a group
+  int64_t channels_;                ///< of a group
+  int64_t features_;                ///< of a group
+  const TapKernel<T>* tap_kernel_;  ///< if not null, instead of the other
   const GemmKernel<T>& kernel_;
+  int64_t width_;      ///< columns of a panel
+  int64_t tile_rows_;  ///< of a full tile
   int64_t depths_;
   int64_t panels_;  ///< of a group's features
   Scratch weights_;
@@ -279,6 +359,7 @@ class DirectConvolution {
   int64_t lowest_tap_ = 0;
   int64_t highest_tap_ = 0;
   bool is_padded_ = false;
+  std::vector<T> zeros_;  ///< what tiles read for elements that are not there
   int64_t places_ = 1;
   int64_t rows_ = 1;
   int64_t panels_a_task_ = 1;

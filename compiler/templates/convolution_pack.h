@@ -34,6 +34,26 @@ inline bool is_weight_dense(const ConvolutionProblem& problem) {
   return is_dense;
 }
 
+/// `length` depths of `count` features as rows of `width`, with zeros behind them, `step` apart.
+template <typename T>
+void pack_weight_rows(const T* from, const ConvolutionProblem::WeightStrides& strides, int64_t count,
+                      int64_t length, T* to, int64_t width, int64_t step) {
+  if (strides.channel == 1) {
+    interleave_rows(from, strides.feature, count, length, to, step);
+  } else {
+    for (int64_t c = 0; c < length; ++c) {
+      const T* const row = from + c * strides.channel;
+      if (strides.feature == 1) {
+        std::copy_n(row, count, to + c * step);
+      } else {
+        for (int64_t i = 0; i < count; ++i) to[c * step + i] = row[i * strides.feature];
+      }
+    }
+  }
+  if (count == width) return;
+  for (int64_t c = 0; c < length; ++c) std::fill(to + c * step + count, to + c * step + width, T{0});
+}
+
 /// One panel of `count` features from `first` on, of a group's: depths are the channels of one tap after
 /// another, in the order of the class.
 template <typename T>
@@ -57,22 +77,33 @@ void pack_convolution_weights(const ConvolutionProblem& problem, const TapClass&
     const int64_t offset = is_one_row ? 0 : taps.weight_offset(depth / run, strides);
     const T* const from = weight + offset + within * strides.channel;
     T* const to = panel + (depth - k_first) * width;
-    if (strides.channel == 1) {
-      interleave_rows(from, strides.feature, count, length, to, width);
-    } else {
-      for (int64_t c = 0; c < length; ++c) {
-        const T* const row = from + c * strides.channel;
-        if (strides.feature == 1) {
-          std::copy_n(row, count, to + c * width);
-        } else {
-          for (int64_t i = 0; i < count; ++i) to[c * width + i] = row[i * strides.feature];
-        }
-      }
-    }
+    pack_weight_rows(from, strides, count, length, to, width, width);
     depth += length;
   }
-  if (count < width) {
-    for (int64_t p = 0; p < k_count; ++p) std::fill(panel + p * width + count, panel + (p + 1) * width, T{0});
+}
+
+/// One panel of features for tiles whose taps share what they load (`TapTile`): at each depth, the weights of
+/// all taps along the last axis one after another.
+template <typename T>
+void pack_abreast_weights(const ConvolutionProblem& problem, const TapClass& taps, int64_t group,
+                          int64_t first, int64_t count, int64_t width, T* panel) {
+  const int64_t channels = problem.channels / problem.groups;
+  const ConvolutionProblem::WeightStrides& strides = problem.weight_strides;
+  const T* const weight = reinterpret_cast<const T*>(problem.weight) +
+                          (group * (problem.features / problem.groups) + first) * strides.feature;
+  const auto across = static_cast<int64_t>(taps.axes[2].taps.size());
+  // So many that what is written stays in the first-level cache while one tap after another adds to it.
+  constexpr int64_t depths_at_once = 64;
+  for (int64_t line = 0; line < taps.tap_count() / across; ++line) {
+    for (int64_t depth = 0; depth < channels; depth += depths_at_once) {
+      const int64_t length = std::min(depths_at_once, channels - depth);
+      for (int64_t tap = 0; tap < across; ++tap) {
+        const T* const from =
+            weight + taps.weight_offset(line * across + tap, strides) + depth * strides.channel;
+        T* const to = panel + ((line * channels + depth) * across + tap) * width;
+        pack_weight_rows(from, strides, count, length, to, width, across * width);
+      }
+    }
   }
 }
 

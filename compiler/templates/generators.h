@@ -48,6 +48,18 @@ TileSize tile_size(const Target& target, Dtype operands, bool wide = false);
 std::string gemm_key(const GemmShape& shape);
 void build_gemm(llvm::Module& module, const Target& target, const GemmShape& shape);
 
+/// A tile of a convolution for each number of rows up to the most, whose taps share what they load: see
+/// `TapTile`. Sums and the weights of all taps at a depth are in registers.
+struct TapShape {
+  Dtype operands = float32;  ///< float32 or float64
+  int taps = 3;
+};
+/// Whether the target has registers enough for more to be gained than is lost by fewer rows.
+bool generates_tap_tiles(const Target& target);
+TileSize tap_tile_size(const Target& target, const TapShape& shape);
+std::string tap_tile_key(const TapShape& shape);
+void build_tap_tile(llvm::Module& module, const Target& target, const TapShape& shape);
+
 /// Dot products or sums of rows, for one number of rows of x and one storage of the weights.
 struct RowsShape {
   Dtype weights = float32;  ///< float64 computes in double, others in float

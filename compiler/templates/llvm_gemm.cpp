@@ -6,10 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include <llvm/IR/Constants.h>
-
 #include <lazuli/compiler/templates/generators.h>
-#include <lazuli/compiler/templates/llvm_support.h>
+#include <lazuli/compiler/templates/llvm_tile.h>
 
 namespace lazuli::templates {
 
@@ -23,13 +21,12 @@ using Tails = llvm::SmallVector<Tail, 4>;
 /// T is float or double; both have the same layout but for their pointers' targets.
 using Fields = GemmTile<float>;
 
-class GemmEmitter {
+class GemmEmitter : private TileEmitter {
  public:
   GemmEmitter(llvm::Module& module, const Target& target, const GemmShape& shape)
-      : b_(module, target),
+      : TileEmitter(module, target, shape.operands, tile_size(target, shape.operands, shape.wide).lanes),
         shape_(shape),
-        size_(tile_size(target, shape.operands, shape.wide)),
-        bytes_(shape.operands == float64 ? 8 : 4) {}
+        size_(tile_size(target, shape.operands, shape.wide)) {}
 
   /// In the full width, in half of it where there are few columns, or one vector of columns after another:
   /// where that is all there are, and where the last columns need a mask for which no register is left.
@@ -112,20 +109,11 @@ class GemmEmitter {
     ahead_ = b_.pointer(offsetof(Fields, ahead));
   }
 
-  llvm::Type* scalar() const { return shape_.operands == float64 ? b_.ir.getDoubleTy() : b_.ir.getFloatTy(); }
-  llvm::Type* vector() const { return VectorBuilder::widen(scalar(), size_.lanes); }
-  Value* c_row(int row) { return b_.offset_bytes(c_, b_.ir.CreateMul(b_.i64(row), c_row_bytes_)); }
-
   /// How far ahead panels are fetched.
   static constexpr int64_t prefetched_depths = 16;
 
   /// Rows of a are reached in threes from one pointer, as an address may hold a stride once or twice.
   static constexpr int rows_a_pointer = 3;
-
-  /// Depths that follow each other within the loop over them: between multiply-adds there is then little but
-  /// loads. It is what another thread on the same core leaves room for.
-  static constexpr int unrolled_shift = 2;
-  static constexpr int unrolled_depths = 1 << unrolled_shift;
 
   /// The sums, where b is, and from where rows of a are reached.
   struct State {
@@ -137,11 +125,7 @@ class GemmEmitter {
 
   void emit_rows(int rows, bool masked) {
     const int vectors = vectors_;
-    for (int row = 0; row < rows; ++row) {
-      for (int v = 0; v < vectors; ++v) {
-        b_.prefetch(b_.offset_bytes(c_row(row), int64_t{v} * size_.lanes * bytes_));
-      }
-    }
+    prefetch_results(rows, vectors);
     Tails tails(static_cast<size_t>(vectors));
     for (int v = vectors / 2; v < vectors && masked; ++v) tails[static_cast<size_t>(v)] = columns_tail(v);
 
@@ -174,7 +158,7 @@ class GemmEmitter {
           },
           "runs");
     }
-    store(rows, state.values);
+    store(rows, vectors, state.values);
   }
 
   void emit_depths(State& state, int rows, const Tails& tails) {
@@ -190,53 +174,20 @@ class GemmEmitter {
         "depth");
   }
 
-  /// All depths of a run, of which there is one at least. After each it may end, so that all are in blocks of
-  /// their own: in one block, LLVM would load what later depths need before the first is done, and lack
-  /// registers. Only the sums are of use afterwards.
   void emit_unrolled_depths(State& state, int rows, const Tails& tails) {
-    llvm::BasicBlock* before = b_.ir.GetInsertBlock();
-    llvm::BasicBlock* again = b_.block("depths");
-    llvm::BasicBlock* done = b_.block("depths_done");
-    b_.ir.CreateBr(again);
-
-    b_.ir.SetInsertPoint(again);
-    llvm::PHINode* left = b_.ir.CreatePHI(k_->getType(), 2, "left");
-    left->addIncoming(k_, before);
-    State next = state;
-    for (Value*& value : next.values) {
-      llvm::PHINode* phi = b_.ir.CreatePHI(value->getType(), 2);
-      phi->addIncoming(value, before);
-      value = phi;
-    }
-    const VectorBuilder::Carried carried = next.values;
-    llvm::SmallVector<llvm::PHINode*, 32> sums;
-    {
-      const llvm::IRBuilderBase::InsertPointGuard guard(b_.ir);
-      b_.ir.SetInsertPoint(done);
-      for (int i = 0; i < rows * vectors_; ++i) sums.push_back(b_.ir.CreatePHI(vector(), unrolled_depths));
-    }
-    const auto end_if = [&](Value* is_last, llvm::BasicBlock* otherwise) {
-      for (size_t i = 0; i < sums.size(); ++i) sums[i]->addIncoming(next.values[i], b_.ir.GetInsertBlock());
-      b_.ir.CreateCondBr(is_last, done, otherwise);
-    };
-    if (shape_.form == GemmForm::depths_ahead) fetch_ahead(b_.ir.CreateSub(k_, left), rows);
-    for (int i = 0; i < unrolled_depths; ++i) {
-      emit_depth(next, i, rows, tails);
-      if (shape_.form == GemmForm::rows || shape_.form == GemmForm::strided) advance(next, a_step_);
-      if (i + 1 == unrolled_depths) break;
-      llvm::BasicBlock* following = b_.block("depths");
-      end_if(b_.ir.CreateICmpEQ(left, b_.i64(i + 1)), following);
-      b_.ir.SetInsertPoint(following);
-    }
-    if (depths_follow()) advance(next, b_.i64(unrolled_depths * bytes_));
-    Value* rest = b_.ir.CreateSub(left, b_.i64(unrolled_depths));
-    left->addIncoming(rest, b_.ir.GetInsertBlock());
-    for (size_t i = 0; i < carried.size(); ++i) {
-      llvm::cast<llvm::PHINode>(carried[i])->addIncoming(next.values[i], b_.ir.GetInsertBlock());
-    }
-    end_if(b_.ir.CreateICmpEQ(rest, b_.i64(0)), again);
-    b_.ir.SetInsertPoint(done);
-    std::copy(sums.begin(), sums.end(), state.values.begin());
+    const auto sum_count = static_cast<size_t>(rows) * static_cast<size_t>(vectors_);
+    TileEmitter::emit_unrolled_depths(k_, state.values, sum_count,
+                                      [&](VectorBuilder::Carried& values, int i, Value* left) {
+                                        if (shape_.form == GemmForm::depths_ahead && i == 0)
+                                          fetch_ahead(b_.ir.CreateSub(k_, left), rows);
+                                        State next = state;
+                                        next.values = values;
+                                        emit_depth(next, i, rows, tails);
+                                        if (!depths_follow()) advance(next, a_step_);
+                                        if (depths_follow() && i + 1 == unrolled_depths)
+                                          advance(next, b_.i64(unrolled_depths * bytes_));
+                                        values = next.values;
+                                      });
   }
 
   /// The products at a depth: where depths of a follow each other, the one so many behind where its pointers
@@ -306,71 +257,13 @@ class GemmEmitter {
     return b_.add_pair_products(a, b, sum, size_.lanes);
   }
 
-  /// The columns of a vector that are there. Mask registers are filled from an integer, which takes no vector
-  /// register.
-  Tail columns_tail(int vector) {
-    Value* count = b_.ir.CreateSub(columns_, b_.i64(int64_t{vector} * size_.lanes));
-    count = b_.intrinsic(llvm::Intrinsic::smin, {count, b_.i64(size_.lanes)});
-    count = b_.intrinsic(llvm::Intrinsic::smax, {count, b_.i64(0)});
-    if (!b_.target().masks) return b_.tail(count, size_.lanes);
-    Value* bits = b_.ir.CreateSub(b_.ir.CreateShl(b_.i64(1), count), b_.i64(1));
-    llvm::Type* mask = VectorBuilder::widen(b_.ir.getInt1Ty(), size_.lanes);
-    bits = b_.ir.CreateTrunc(bits, b_.ir.getIntNTy(static_cast<unsigned>(size_.lanes)));
-    return {count, b_.ir.CreateBitCast(bits, mask)};
-  }
-
-  void store(int rows, const VectorBuilder::Carried& sums) {
-    llvm::BasicBlock* whole = b_.block("whole");
-    llvm::BasicBlock* part = b_.block("part");
-    llvm::BasicBlock* done = b_.block("done");
-    b_.ir.CreateCondBr(b_.ir.CreateICmpEQ(columns_, b_.i64(int64_t{vectors_} * size_.lanes)), whole, part);
-    b_.ir.SetInsertPoint(whole);
-    store_columns(rows, sums, false);
-    b_.ir.CreateBr(done);
-    b_.ir.SetInsertPoint(part);
-    store_columns(rows, sums, true);
-    b_.ir.CreateBr(done);
-    b_.ir.SetInsertPoint(done);
-  }
-
-  void store_columns(int rows, const VectorBuilder::Carried& sums, bool masked) {
-    const int vectors = vectors_;
-    Tails tails;
-    for (int v = 0; v < vectors && masked; ++v) tails.push_back(columns_tail(v));
-    llvm::BasicBlock* add = b_.block("add");
-    llvm::BasicBlock* set = b_.block("set");
-    llvm::BasicBlock* done = b_.block("stored");
-    b_.ir.CreateCondBr(accumulate_, add, set);
-    for (const bool accumulate : {true, false}) {
-      b_.ir.SetInsertPoint(accumulate ? add : set);
-      for (int row = 0; row < rows; ++row) {
-        Value* address = c_row(row);
-        for (int v = 0; v < vectors; ++v) {
-          Value* place = b_.offset_bytes(address, int64_t{v} * size_.lanes * bytes_);
-          const Tail* tail = masked ? &tails[static_cast<size_t>(v)] : nullptr;
-          Value* sum = sums[static_cast<size_t>(row) * static_cast<size_t>(vectors) + static_cast<size_t>(v)];
-          if (accumulate) sum = b_.ir.CreateFAdd(b_.load_raw(scalar(), place, size_.lanes, tail), sum);
-          b_.store_raw(sum, place, tail);
-        }
-      }
-      b_.ir.CreateBr(done);
-    }
-    b_.ir.SetInsertPoint(done);
-  }
-
-  mutable TemplateBuilder b_;
   GemmShape shape_;
   TileSize size_;
-  int64_t bytes_;
   int vectors_ = 0;  ///< of columns, in the body being emitted
 
   Value* k_ = nullptr;
   Value* a_ = nullptr;
   Value* b_start_ = nullptr;
-  Value* c_ = nullptr;
-  Value* columns_ = nullptr;
-  Value* accumulate_ = nullptr;
-  Value* c_row_bytes_ = nullptr;
   Value* b_step_ = nullptr;
   Value* a_row_bytes_ = nullptr;
   Value* runs_ = nullptr;

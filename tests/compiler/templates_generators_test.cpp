@@ -13,6 +13,7 @@
 #include <lazuli/compiler/llvm/machine.h>
 #include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/templates/generators.h>
+#include <lazuli/compiler/templates/tap_tile.h>
 
 namespace lazuli::templates {
 namespace {
@@ -106,6 +107,25 @@ TEST(TemplateGenerators, TilesFillTheRegisters) {
   }
 }
 
+TEST(TemplateGenerators, TilesOfTapsFillTheRegistersOfTargetsThatHaveMany) {
+  for (const char* cpu : generated_cpus) {
+    const Target target = target_for(cpu);
+    EXPECT_EQ(generates_tap_tiles(target), target.vector_registers >= 32) << cpu;
+    if (!generates_tap_tiles(target)) continue;
+    for (const Dtype operands : {float32, float64}) {
+      for (int taps = fewest_shared_taps; taps <= most_shared_taps; ++taps) {
+        const TapShape shape{operands, taps};
+        const TileSize size = tap_tile_size(target, shape);
+        EXPECT_LT((size.rows + taps) * size.column_vectors, target.vector_registers);
+        const std::string text =
+            assembly(target, [&](llvm::Module& module) { build_tap_tile(module, target, shape); });
+        EXPECT_EQ(mentions(text, "zmm"), target.vector_bits == 512) << cpu;
+        EXPECT_FALSE(spills_vectors(text)) << cpu << ", " << taps << " taps";
+      }
+    }
+  }
+}
+
 TEST(TemplateGenerators, RowsCompileForEveryTarget) {
   for (const char* cpu : generated_cpus) {
     const Target target = target_for(cpu);
@@ -176,6 +196,9 @@ TEST(TemplateGenerators, KeysTellShapesApart) {
     for (int form = 0; form < gemm_forms; ++form) {
       for (const bool wide : {false, true}) add(gemm_key({operands, static_cast<GemmForm>(form), wide}));
     }
+  }
+  for (const Dtype operands : {float32, float64}) {
+    for (int taps = fewest_shared_taps; taps <= most_shared_taps; ++taps) add(tap_tile_key({operands, taps}));
   }
   for (const Dtype weights : {float32, float16, bfloat16, float64}) {
     for (int rows = 1; rows <= max_vector_rows; ++rows) {

@@ -267,6 +267,41 @@ TEST(Convolution, ManyChannels) {
   check({.input = {1, 6, 8, 16}, .weight = {3, 2, 2, 16}}, float64);
 }
 
+/// Places and taps beside each other see the same elements, which tiles load once for all: with every number
+/// of taps and of places, with borders seen by none, some and all of a tile, in groups, slices and cut lines.
+TEST(Convolution, TapsThatShareElements) {
+  const JitModeScope jit(JitMode::sync);
+  for (const int taps : {2, 3, 4, 5, 6, 7, 8}) {
+    for (const int places : {4, 7, 13, 29}) {
+      for (const int padding : {0, 1, taps / 2, taps - 1}) {
+        check({.input = {2, 5, places + taps - 1 - padding, 9},
+               .weight = {35, 2, taps, 9},
+               .padding_lo = {1, padding},
+               .padding_hi = {0}});
+        check({.input = {1, 3, places + taps - 1 - padding, 16},
+               .weight = {20, 3, taps, 8},
+               .padding_lo = {1, padding / 2},
+               .padding_hi = {1, padding - padding / 2},
+               .groups = 2,
+               .flip = true},
+              float64);
+      }
+    }
+  }
+  check({.input = {1, 1, 6, 17, 16},
+         .weight = {40, 3, 3, 3, 16},
+         .padding_lo = {1},
+         .padding_hi = {1},
+         .kernel_dilation = {1, 2, 1}});
+  check({.input = {2, 700, 12}, .weight = {33, 5, 12}, .padding_lo = {2}, .padding_hi = {2}});
+  check({.input = {1, 9, 13, 8},
+         .weight = {16, 3, 6, 8},
+         .padding_lo = {2, 3},
+         .padding_hi = {2},
+         .input_dilation = {1, 2}});
+  check({.input = {1, 9, 12, 8}, .weight = {16, 3, 3, 8}, .padding_lo = {-1}, .padding_hi = {-2}}, bfloat16);
+}
+
 TEST(Convolution, ViewsAndNothing) {
   const array input = transpose(make_numbers({3, 8, 9, 2}), {3, 1, 2, 0});
   const array weight = flip(make_numbers({4, 3, 3, 3}), {1, 2});

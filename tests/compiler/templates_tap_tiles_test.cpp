@@ -1,0 +1,102 @@
+// Tiles of convolutions whose taps share what they load, against loops over what they are said to do.
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/templates/tap_tile.h>
+
+namespace lazuli::templates {
+namespace {
+
+/// Small whole numbers, whose sums are exact in any order.
+template <typename T>
+std::vector<T> whole_numbers(size_t count, size_t apart) {
+  std::vector<T> numbers(count);
+  for (size_t i = 0; i < count; ++i) numbers[i] = static_cast<T>(i % apart) - static_cast<T>(apart / 2);
+  return numbers;
+}
+
+template <typename T>
+void expect_sums(const TapKernel<T>& kernel, int64_t taps, TapTile<T> tile) {
+  const auto result_size = static_cast<size_t>(tile.rows * tile.c_row_stride);
+  std::vector<T> c(result_size, 2);
+  tile.c = c.data();
+  kernel.run(tile);
+  for (int64_t i = 0; i < tile.rows; ++i) {
+    for (int64_t j = 0; j < tile.c_row_stride; ++j) {
+      T want = j >= tile.columns || tile.accumulate != 0 ? 2 : 0;
+      for (int64_t t = 0; t < taps && j < tile.columns; ++t) {
+        if (i + t < tile.missing_before || i + t >= tile.rows + taps - 1 - tile.missing_after) continue;
+        for (int64_t p = 0; p < tile.runs * tile.k; ++p) {
+          want += tile.a[p / tile.k * tile.a_run_stride + (i + t) * tile.a_row_stride + p % tile.k] *
+                  tile.b[(p * taps + t) * kernel.columns + j];
+        }
+      }
+      ASSERT_EQ(c[static_cast<size_t>(i * tile.c_row_stride + j)], want)
+          << taps << " taps, " << tile.rows << " x " << tile.columns << " of " << tile.k << " depths: " << i
+          << ", " << j;
+    }
+  }
+}
+
+template <typename T>
+void expect_all_tiles() {
+  for (int64_t taps = fewest_shared_taps; taps <= most_shared_taps; ++taps) {
+    const TapKernel<T>* const kernel = tap_kernel<T>(taps);
+    if (kernel == nullptr) continue;  // no such machine
+    constexpr int64_t most_depths = 9;
+    const std::vector<T> a = whole_numbers<T>(1000, 5);
+    const std::vector<T> b =
+        whole_numbers<T>(static_cast<size_t>(2 * most_depths * taps * kernel->columns), 7);
+    const std::vector<T> zeros(most_depths);
+    for (int64_t rows = 1; rows <= kernel->rows; ++rows) {
+      for (const int64_t columns :
+           {int64_t{1}, kernel->columns / 2, kernel->columns / 2 + 3, kernel->columns}) {
+        for (const int64_t k : {1, 2, 4, 9}) {
+          for (int64_t missing = 0; missing <= taps / 2; ++missing) {
+            TapTile<T> tile;
+            tile.k = k;
+            tile.a = a.data();
+            tile.a_row_stride = 11;
+            tile.runs = k == 4 ? 1 : 2;
+            tile.a_run_stride = 300;
+            tile.b = b.data();
+            tile.c_row_stride = columns + 1;
+            tile.rows = rows;
+            tile.columns = columns;
+            tile.accumulate = k % 2;
+            tile.missing_before = missing;
+            tile.missing_after = taps / 2 - missing;
+            tile.zeros = zeros.data();
+            expect_sums(*kernel, taps, tile);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(TemplateTapTiles, SumsOverTaps) {
+  const JitMode before = jit_mode();
+  // Without waiting, portable tiles do the work at first.
+  for (const JitMode mode : {JitMode::async, JitMode::sync}) {
+    set_jit_mode(mode);
+    expect_all_tiles<float>();
+    expect_all_tiles<double>();
+  }
+  set_jit_mode(before);
+}
+
+TEST(TemplateTapTiles, OnlyWhereTapsHaveSomethingToShare) {
+  EXPECT_EQ(tap_kernel<float>(fewest_shared_taps - 1), nullptr);
+  EXPECT_EQ(tap_kernel<float>(most_shared_taps + 1), nullptr);
+  const JitMode before = jit_mode();
+  set_jit_mode(JitMode::off);
+  EXPECT_EQ(tap_kernel<double>(fewest_shared_taps), nullptr);
+  set_jit_mode(before);
+}
+
+}  // namespace
+}  // namespace lazuli::templates
