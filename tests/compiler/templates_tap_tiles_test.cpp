@@ -4,8 +4,9 @@
 
 #include <vector>
 
-#include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/tap_tile.h>
+
+#include "support/settings_scope.h"
 
 namespace lazuli::templates {
 namespace {
@@ -79,23 +80,19 @@ void expect_all_tiles() {
 }
 
 TEST(TemplateTapTiles, SumsOverTaps) {
-  const JitMode before = jit_mode();
   // Without waiting, portable tiles do the work at first.
   for (const JitMode mode : {JitMode::async, JitMode::sync}) {
-    set_jit_mode(mode);
+    const test::JitModeScope scope(mode);
     expect_all_tiles<float>();
     expect_all_tiles<double>();
   }
-  set_jit_mode(before);
 }
 
 TEST(TemplateTapTiles, OnlyWhereTapsHaveSomethingToShare) {
   EXPECT_EQ(tap_kernel<float>(fewest_shared_taps - 1), nullptr);
   EXPECT_EQ(tap_kernel<float>(most_shared_taps + 1), nullptr);
-  const JitMode before = jit_mode();
-  set_jit_mode(JitMode::off);
+  const test::JitModeScope scope(JitMode::off);
   EXPECT_EQ(tap_kernel<double>(fewest_shared_taps), nullptr);
-  set_jit_mode(before);
 }
 
 }  // namespace
