@@ -5,6 +5,9 @@
 #include <optional>
 #include <stdexcept>
 
+#include <lazuli/compiler/fusion/accesses.h>
+#include <lazuli/compiler/fusion/coordinates.h>
+#include <lazuli/compiler/fusion/stages.h>
 #include <lazuli/compiler/kernel_ir/builder.h>
 #include <lazuli/compiler/operations.h>
 
@@ -15,50 +18,6 @@ namespace {
 using ValueId = Graph::ValueId;
 using NodeId = Graph::NodeId;
 
-// From here on it is cheaper to keep a row's value in scratch memory for a later stage than to compute it
-// again.
-constexpr int scratch_cost = 8;
-
-/// A coordinate while kernels are emitted: affine in the kernel's dimensions, plus a computed value.
-struct Coordinate {
-  int dim = -1;
-  Dim scale = 1;
-  Dim offset = 0;
-  kir::ValueId dynamic = kir::no_value;
-  Dim dynamic_scale = 1;
-
-  bool same_as(const Coordinate& other) const {
-    return dim == other.dim && scale.same_as(other.scale) && offset.same_as(other.offset) &&
-           dynamic == other.dynamic && dynamic_scale.same_as(other.dynamic_scale);
-  }
-};
-using Coordinates = std::vector<Coordinate>;
-
-bool same(const Coordinates& a, const Coordinates& b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(),
-                    [](const Coordinate& x, const Coordinate& y) { return x.same_as(y); });
-}
-
-/// The map's coordinates at given coordinates of the space it maps from. Dynamic terms are left out.
-Coordinates map_coordinates(const IndexMap& map, const Coordinates& at) {
-  Coordinates result;
-  result.reserve(map.size());
-  for (const IndexTerm& term : map) {
-    Coordinate coordinate;
-    if (term.dim >= 0) {
-      coordinate = at[static_cast<size_t>(term.dim)];
-      coordinate.scale = coordinate.scale * term.scale;
-      coordinate.offset = coordinate.offset * term.scale + term.offset;
-      coordinate.dynamic_scale = coordinate.dynamic_scale * term.scale;
-    } else {
-      coordinate.offset = term.offset;
-    }
-    result.push_back(coordinate);
-  }
-  return result;
-}
-
 class Emitter {
  public:
   /// `block` is what an epilogue is done to, `made` what a prologue makes.
@@ -66,13 +25,14 @@ class Emitter {
       : plan_(plan),
         graph_(plan.prepared.graph),
         group_(group),
-        block_(block),
-        made_(made),
-        builder_(lowered_.kernel) {}
+        stages_(find_stages(plan, group)),
+        accesses_(graph_, lowered_, block, made),
+        builder_(lowered_.kernel) {
+    for (const ValueId value : stages_.kept) kept_.emplace(value, Graph::none);
+  }
 
   LoweredKernel run() {
-    choose_dimension_order();
-    find_stages();
+    add_dimensions();
     if (!group_.has_reduce()) {
       in_element_block_ = true;
       builder_.begin_block(true);
@@ -80,7 +40,7 @@ class Emitter {
       builder_.end_block();
       return std::move(lowered_);
     }
-    for (int stage = 0; stage <= last_stage_; ++stage) {
+    for (int stage = 0; stage <= stages_.last; ++stage) {
       emit_row_block(stage);
       emit_element_block(stage);
     }
@@ -113,39 +73,24 @@ class Emitter {
   };
 
  private:
-  // --- Dimensions and stages -------------------------------------------------------------------------
+  // --- Dimensions ------------------------------------------------------------------------------------
 
-  /// Kernel order: parallel dimensions, then reduced ones; a last dimension that is parallel stays last, for
-  /// vectors to run along.
-  void choose_dimension_order() {
-    const size_t rank = group_.space.size();
-    std::vector<size_t> order;
-    const bool column = rank > 0 && group_.has_reduce() && !group_.reduce.back();
-    for (size_t k = 0; k < rank; ++k) {
-      if (!group_.reduce[k] && !(column && k + 1 == rank)) order.push_back(k);
+  void add_dimensions() {
+    for (const size_t dim : stages_.order) {
+      lowered_.kernel.dims.push_back(group_.reduce[dim] ? kir::Role::reduce : kir::Role::parallel);
+      lowered_.extents.push_back(group_.space[dim]);
     }
-    for (size_t k = 0; k < rank; ++k) {
-      if (group_.reduce[k]) order.push_back(k);
-    }
-    if (column) order.push_back(rank - 1);
-    kernel_dim_.resize(rank);
-    for (size_t p = 0; p < rank; ++p) {
-      kernel_dim_[order[p]] = static_cast<int>(p);
-      lowered_.kernel.dims.push_back(group_.reduce[order[p]] ? kir::Role::reduce : kir::Role::parallel);
-      lowered_.extents.push_back(group_.space[order[p]]);
-    }
-    if (rank == 0) {
+    if (stages_.order.empty()) {
       lowered_.kernel.dims.push_back(kir::Role::parallel);
       lowered_.extents.push_back(1);
     }
-    rows_ = group_.has_reduce() && !column;
   }
 
   Coordinates coordinates_along(const std::vector<int>& dims) const {
     Coordinates at;
     for (int dim : dims) {
       Coordinate coordinate;
-      if (dim >= 0) coordinate.dim = kernel_dim_[static_cast<size_t>(dim)];
+      if (dim >= 0) coordinate.dim = stages_.kernel_dim[static_cast<size_t>(dim)];
       at.push_back(coordinate);
     }
     return at;
@@ -162,41 +107,6 @@ class Emitter {
     });
   }
 
-  /// For a value on the full space: the pass over the elements in which it is first there. For others: the
-  /// row block.
-  void find_stages() {
-    if (!group_.has_reduce()) return;
-    std::unordered_map<ValueId, int> last_use, cost;
-    for (NodeId member : group_.members) {
-      const Graph::GraphNode& node = graph_.nodes[member];
-      const ValueId value = node.outputs[0];
-      int stage = 0, total = 0;
-      const auto edges = fusion_edges(graph_, plan_.recomputed, member);
-      for (const FusionEdge& edge : edges) {
-        if (!is_member(edge.value)) continue;
-        stage = std::max(stage, stage_[edge.value]);
-        if (group_.is_full(edge.value)) total += cost[edge.value];
-      }
-      const bool reduction = is_row_reduction(node);
-      for (const FusionEdge& edge : edges) {
-        if (is_member(edge.value) && group_.is_full(edge.value)) {
-          last_use[edge.value] = std::max(last_use[edge.value], stage);
-        }
-      }
-      stage_[value] = reduction ? stage + 1 : stage;
-      last_stage_ = std::max(last_stage_, stage_[value]);
-      if (node.operation->kind() == OperationKind::elementwise) {
-        cost[value] = total + static_cast<const ElementwiseOperation&>(*node.operation).cost();
-      }
-    }
-    for (const auto& [value, use] : last_use) {
-      if (rows_ && use > stage_[value] && cost[value] >= scratch_cost &&
-          graph_.spec(value).dtype != complex64) {
-        kept_.emplace(value, Graph::none);
-      }
-    }
-  }
-
   // --- Blocks ----------------------------------------------------------------------------------------
 
   /// Emits what is the same for a whole row and is there before pass `stage`: outputs on rows, and parts of
@@ -208,7 +118,7 @@ class Emitter {
     for (NodeId member : group_.members) {
       const ValueId value = graph_.nodes[member].outputs[0];
       if (group_.is_column_sum(value)) continue;
-      if (!group_.is_full(value) && stage_.at(value) == stage && is_output(value)) {
+      if (!group_.is_full(value) && stages_.of.at(value) == stage && is_output(value)) {
         store(value, emit(value, place_of(value)));
       }
     }
@@ -257,20 +167,15 @@ class Emitter {
     for (NodeId member : group_.members) {
       const Graph::GraphNode& node = graph_.nodes[member];
       const ValueId value = node.outputs[0];
-      if (is_row_reduction(node)) {
-        if (stage_.at(value) == stage + 1) f(member);
+      if (is_row_reduction(group_, node)) {
+        if (stages_.of.at(value) == stage + 1) f(member);
       } else if (group_.is_column_sum(value)) {
-        if (stage_.at(value) == stage) f(member);
-      } else if (group_.is_full(value) && stage_.at(value) == stage &&
+        if (stages_.of.at(value) == stage) f(member);
+      } else if (group_.is_full(value) && stages_.of.at(value) == stage &&
                  (is_output(value) || kept_.contains(value))) {
         f(member);
       }
     }
-  }
-
-  /// A reduction over the group's reduced dimensions, whose value later passes see.
-  bool is_row_reduction(const Graph::GraphNode& node) const {
-    return node.operation->kind() == OperationKind::reduction && !group_.is_column_sum(node.outputs[0]);
   }
 
   bool is_output(ValueId value) const {
@@ -346,7 +251,7 @@ class Emitter {
   }
 
   bool is_kept_from_before(ValueId value) const {
-    return kept_.contains(value) && stage_.at(value) < stage_now_;
+    return kept_.contains(value) && stages_.of.at(value) < stage_now_;
   }
 
   /// Along an extent of 1 there is one place, however a view (a reversed slice, say) came there.
@@ -452,81 +357,14 @@ class Emitter {
   }
 
   kir::Value extent_value(Dim dim) {
-    if (!dim.is_symbolic()) return builder_.constant(int64, dim.hint());
-    for (uint32_t access = 0; access < lowered_.operands.size(); ++access) {
-      const KernelOperand& operand = lowered_.operands[access];
-      if (operand.kind == KernelOperand::Kind::extent && operand.extent.same_as(dim))
-        return builder_.load(access);
-    }
-    KernelOperand operand;
-    operand.kind = KernelOperand::Kind::extent;
-    operand.extent = dim;
-    return builder_.load(add_access(std::move(operand), kir::Access::Kind::input, int64, 0));
+    return dim.is_symbolic() ? builder_.load(accesses_.to_extent(dim)) : builder_.constant(int64, dim.hint());
   }
 
   // --- Memory ----------------------------------------------------------------------------------------
 
-  uint32_t add_access(KernelOperand operand, kir::Access::Kind kind, Dtype dtype, uint8_t dynamic_indices) {
-    kir::Access access;
-    access.kind = kind;
-    access.dtype = dtype;
-    // What an access does not depend on is known already; the rest is left to binding.
-    access.strides.assign(lowered_.kernel.dims.size(), kir::StrideClass::zero);
-    for (const KernelOperand::Coordinate& coordinate : operand.coordinates) {
-      if (coordinate.dim >= 0) access.strides[static_cast<size_t>(coordinate.dim)] = kir::StrideClass::any;
-    }
-    for (size_t d = 0; access.is_row() && d < access.strides.size(); ++d) {
-      if (lowered_.kernel.dims[d] == kir::Role::reduce) access.strides[d] = kir::StrideClass::any;
-    }
-    access.dynamic_indices = dynamic_indices;
-    lowered_.kernel.accesses.push_back(std::move(access));
-    lowered_.operands.push_back(std::move(operand));
-    return static_cast<uint32_t>(lowered_.operands.size() - 1);
-  }
-
-  /// An access to a value at coordinates, and the dynamic indices it takes.
-  uint32_t access_to(ValueId value, const Coordinates& at, kir::Access::Kind kind,
-                     std::vector<kir::Value>& dynamic) {
-    KernelOperand operand;
-    operand.value = value;
-    // Blocks hold what was computed, not yet rounded.
-    const bool is_block = value == block_;
-    const Dtype dtype = is_block ? kir::compute_type(graph_.spec(value).dtype) : graph_.spec(value).dtype;
-    if (is_block) operand.kind = KernelOperand::Kind::block;
-    if (value == made_) operand.kind = KernelOperand::Kind::rows;
-    for (const Coordinate& coordinate : at) {
-      KernelOperand::Coordinate entry{coordinate.dim, coordinate.scale, coordinate.offset, -1, 1};
-      if (coordinate.dynamic != kir::no_value) {
-        entry.dynamic = static_cast<int>(dynamic.size());
-        entry.dynamic_scale = coordinate.dynamic_scale;
-        dynamic.push_back({coordinate.dynamic, kir::no_value, int64});
-      }
-      operand.coordinates.push_back(entry);
-    }
-    for (uint32_t access = 0; access < lowered_.operands.size(); ++access) {
-      const KernelOperand& known = lowered_.operands[access];
-      if (known.kind == operand.kind && known.value == value &&
-          lowered_.kernel.accesses[access].kind == kind &&
-          same_coordinates(known.coordinates, operand.coordinates)) {
-        return access;
-      }
-    }
-    return add_access(std::move(operand), kind, dtype, static_cast<uint8_t>(dynamic.size()));
-  }
-
-  static bool same_coordinates(const std::vector<KernelOperand::Coordinate>& a,
-                               const std::vector<KernelOperand::Coordinate>& b) {
-    return a.size() == b.size() &&
-           std::equal(a.begin(), a.end(), b.begin(),
-                      [](const KernelOperand::Coordinate& x, const KernelOperand::Coordinate& y) {
-                        return x.dim == y.dim && x.scale.same_as(y.scale) && x.offset.same_as(y.offset) &&
-                               x.dynamic == y.dynamic && x.dynamic_scale.same_as(y.dynamic_scale);
-                      });
-  }
-
   kir::Value load(ValueId value, const Coordinates& at) {
     std::vector<kir::Value> dynamic;
-    const uint32_t access = access_to(value, at, kir::Access::Kind::input, dynamic);
+    const uint32_t access = accesses_.to(value, at, kir::Access::Kind::input, dynamic);
     return builder_.load(access, dynamic);
   }
 
@@ -556,43 +394,30 @@ class Emitter {
       }
     }
     std::vector<kir::Value> dynamic;
-    const uint32_t access = access_to(target, at, kir::Access::Kind::output, dynamic);
+    const uint32_t access = accesses_.to(target, at, kir::Access::Kind::output, dynamic);
     builder_.store(access, computed, dynamic);
   }
 
-  /// Adds to a row of sums of the values at each point; the operand says where the whole sum is to lie.
+  /// Adds to a row of sums of the values at each point.
   void add_to_sums(ValueId value, kir::Value computed) {
-    KernelOperand operand;
-    operand.kind = KernelOperand::Kind::sums;
-    operand.value = value;
-    for (const Coordinate& coordinate : place_of(value)) {
-      operand.coordinates.push_back({coordinate.dim, coordinate.scale, coordinate.offset, -1, 1});
-    }
+    const uint32_t access = accesses_.add_sums(value, place_of(value));
     const Dtype type = kir::compute_type(graph_.spec(value).dtype);
-    const uint32_t access = add_access(std::move(operand), kir::Access::Kind::sums, type, 0);
     builder_.store(access, builder_.add(builder_.load(access), builder_.cast(computed, type)));
   }
 
   /// Keeps a value of the row in scratch memory for later passes.
   void keep(uint32_t& access, ValueId value, kir::Value computed) {
-    KernelOperand operand;
-    operand.kind = KernelOperand::Kind::scratch;
-    access = add_access(std::move(operand), kir::Access::Kind::scratch,
-                        kir::compute_type(graph_.spec(value).dtype), 0);
+    access = accesses_.add_scratch(kir::compute_type(graph_.spec(value).dtype));
     builder_.store(access, computed);
   }
 
   const FusionPlan& plan_;
   const Graph& graph_;
   const FusionGroup& group_;
-  const ValueId block_;
-  const ValueId made_;
+  const GroupStages stages_;
   LoweredKernel lowered_;
+  KernelAccesses accesses_;
   kir::Builder builder_;
-  std::vector<int> kernel_dim_;  // of each dimension of the group's space
-  bool rows_ = false;            // whether vectors run along a reduced dimension
-  std::unordered_map<ValueId, int> stage_;
-  int last_stage_ = 0;
   int stage_now_ = 0;
   bool in_element_block_ = false;
   std::unordered_map<ValueId, uint32_t> kept_;  // values kept in scratch, and the access
