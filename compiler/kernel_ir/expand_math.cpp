@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -67,13 +68,39 @@ std::vector<bool> same_in_row(const Kernel& kernel) {
   return same;
 }
 
-/// Whether a value is never positive, as the maximum of such has been subtracted: an element of a row less
-/// the greatest of its elements.
-bool is_not_positive(const Kernel& kernel, ValueId id) {
+/// Of `isfinite(m) ? m : 0` the value m; other values are themselves.
+ValueId without_infinity(const Kernel& kernel, ValueId id) {
+  const Instruction& choice = kernel.instructions[id];
+  if (choice.op != Opcode::select || choice.type != float32) return id;
+  const auto is_constant = [&](ValueId operand, float number) {
+    const Instruction& constant = kernel.instructions[operand];
+    return constant.op == Opcode::constant && scalar::from_bits<float>(constant.imm) == number;
+  };
+  const Instruction& is_less = kernel.instructions[choice.operands[0]];
+  if (is_less.op != Opcode::lt || !is_constant(choice.operands[2], 0)) return id;
+  const Instruction& size = kernel.instructions[is_less.operands[0]];
+  const bool tells = size.op == Opcode::abs && size.operands[0] == choice.operands[1] &&
+                     size.type == float32 && is_constant(is_less.operands[1], HUGE_VALF);
+  return tells ? choice.operands[1] : id;
+}
+
+/// What is known of a value from which the maximum of such has been subtracted.
+enum class Bound : uint8_t {
+  none,
+  finite,  ///< not positive, unless the maximum is infinite, which has not been subtracted then
+  always   ///< never positive
+};
+
+Bound bound_of(const Kernel& kernel, ValueId id) {
   const Instruction& difference = kernel.instructions[id];
-  if (difference.op != Opcode::sub) return false;
-  const Instruction& greatest = kernel.instructions[difference.operands[1]];
-  return greatest.op == Opcode::reduce_max && are_same(kernel, difference.operands[0], greatest.operands[0]);
+  if (difference.op != Opcode::sub) return Bound::none;
+  const ValueId subtracted = difference.operands[1];
+  const ValueId maximum = without_infinity(kernel, subtracted);
+  const Instruction& greatest = kernel.instructions[maximum];
+  if (greatest.op != Opcode::reduce_max || !are_same(kernel, difference.operands[0], greatest.operands[0])) {
+    return Bound::none;
+  }
+  return maximum == subtracted ? Bound::always : Bound::finite;
 }
 
 /// For each instruction, whether nothing but sums over a row uses it.
@@ -118,9 +145,10 @@ Kernel expand_all(const Kernel& kernel, MathForm form) {
     const Expression a = value(instruction.operands[0]);
     if (instruction.op == Opcode::erf) arguments[i] = a.value().id;
     const Expression b = instruction.operands.size() > 1 ? value(instruction.operands[1]) : a;
-    const bool not_positive =
-        instruction.op == Opcode::exp && is_not_positive(kernel, kernel.instructions[i].operands[0]);
-    return math::expand(instruction.op, a, b, {rounded[i], not_positive, only_summed[i]}, form).value();
+    const Bound bound =
+        instruction.op == Opcode::exp ? bound_of(kernel, kernel.instructions[i].operands[0]) : Bound::none;
+    const bool beside_1 = only_summed[i] && bound != Bound::none;
+    return math::expand(instruction.op, a, b, {rounded[i], bound == Bound::always, beside_1}, form).value();
   });
 }
 

@@ -70,11 +70,12 @@ Expression exp_by_table(Expression x, bool not_positive) {
   return exp_from(at_least(x, -104), not_positive);
 }
 
-Expression summed_exp_by_table(Expression x) {
-  const Expression limited = at_least(x, -104);
+Expression summed_exp_by_table(Expression x, bool not_positive) {
+  const Expression above = at_least(x, -104);
+  const Expression limited = not_positive ? above : at_most_by_bits(above, 89);
   const Place place = place_on_grid(fma(limited, std::numbers::log2e, exp_magic), exp_magic);
   // What ln 2 loses by its rounding grows with x, by less than e^x shrinks.
-  const Expression r = fma(place.rounded, -std::numbers::ln2, limited);
+  const Expression r = fma(place.rounded, -std::numbers::ln2, above);
   const Expression power = scalb(look_up(Table::exp2, place.bits), place.rounded);
   return power * fma(r, fma(r, 0.500011058, 1.00001475), 1);
 }

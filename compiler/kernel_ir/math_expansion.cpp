@@ -14,7 +14,7 @@ std::optional<Expression> expand_by_table(Opcode op, Expression x, Known known) 
   switch (op) {
     case Opcode::exp:
       if (known.rounded) return short_exp_by_table(x, known.not_positive);
-      if (known.not_positive && known.summed) return summed_exp_by_table(x);
+      if (known.beside_1) return summed_exp_by_table(x, known.not_positive);
       return exp_by_table(x, known.not_positive);
     case Opcode::sigmoid:
       if (known.rounded) return short_sigmoid_by_table(x);

@@ -14,7 +14,7 @@ namespace lazuli::kir::math {
 struct Known {
   bool rounded = false;       ///< its value only goes into values that are rounded to 16 bits
   bool not_positive = false;  ///< its operand is 0 or less, or no number
-  bool summed = false;        ///< it only goes into sums over a row
+  bool beside_1 = false;      ///< it only goes into sums of which one operand is 1 at least
 };
 
 /// The expansion of a math instruction (`b` is ignored by those with one operand).
@@ -61,9 +61,8 @@ Expression short_erf_plus_1(Expression x);
 
 // Those of float32 that look tables up (math_by_table.cpp).
 Expression exp_by_table(Expression x, bool not_positive);
-/// The same for x that is not above 0, where it is only added to others, one of which is 1: off by 2^-24 of
-/// that.
-Expression summed_exp_by_table(Expression x);
+/// The same where it is only added to others, one of which is 1 or more: off by 2^-24 of that.
+Expression summed_exp_by_table(Expression x, bool not_positive);
 Expression erf_by_table(Expression x);
 Expression short_erf_by_table(Expression x);
 Expression short_exp_by_table(Expression x, bool not_positive);

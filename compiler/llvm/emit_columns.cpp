@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include <llvm/IR/Constants.h>
 
@@ -47,10 +49,6 @@ constexpr int64_t few_rows = 32;
 /// How far ahead lines of each of them are asked for.
 constexpr int64_t bytes_ahead_of_few_rows = 4096;
 
-bool finds_position(Opcode op) {
-  return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax;
-}
-
 }  // namespace
 
 /// Whether some of a per-element block is the same for all points of the reduce dimensions and costs more
@@ -91,8 +89,17 @@ void KernelEmitter::plan_tiles() {
     bytes += element->getScalarSizeInBits() / 8;
     return element;
   };
+  std::vector<std::pair<ValueId, ValueId>> shared;  // extrema, and the positions they are found with
+  for (const Block& block : kernel_.blocks) {
+    for (ValueId id = block.begin; id < block.end; ++id) {
+      if (const auto position = position_with_extremum(block, id)) shared.emplace_back(id, *position);
+    }
+  }
+  const auto is_shared = [&](ValueId id) {
+    return std::any_of(shared.begin(), shared.end(), [&](const auto& pair) { return pair.first == id; });
+  };
   for (ValueId id = 0; id < count; ++id) {
-    if (!crosses_blocks_[id]) continue;
+    if (!crosses_blocks_[id] || is_shared(id)) continue;
     const Instruction& instruction = kernel_.instructions[id];
     const bool position = finds_position(instruction.op);
     const auto scalar_of = [&](Dtype type) {
@@ -109,6 +116,7 @@ void KernelEmitter::plan_tiles() {
       if (buffer.element != nullptr) buffer.memory = b_.stack(buffer.element, tile_, 64);
     }
   }
+  for (const auto& [extremum, position] : shared) tile_buffers_[extremum] = best_buffers_[position];
 }
 
 void KernelEmitter::emit_columns() {
@@ -154,6 +162,7 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
             [&](Value* i) {
               at_position(dim, i, [&] {
                 rows_ = {dim, level, abreast, nullptr};
+                number_rows(block, i);
                 go_over_tile(false);
                 rows_ = {};
                 return Carried();
@@ -169,6 +178,7 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
           [&](Value* i) {
             at_position(dim, i, [&] {
               emit_level(block, level);
+              if (innermost) number_rows(block, i);
               nest(n + 1);
               return Carried();
             });
@@ -188,6 +198,17 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
     rows_ = {};
   });
   b_.if_then(b_.ir.CreateNot(few), row_after_row);
+}
+
+/// Notes the numbers of the rows of a step, the first of which is `first`, where positions are found.
+void KernelEmitter::number_rows(const Block& block, Value* first) {
+  rows_.numbers.clear();
+  rows_.position = nullptr;
+  if (!finds_positions(block)) return;
+  for (int row = 0; row < rows_.count; ++row) {
+    Value* in_lane = b_.ir.CreateTrunc(b_.ir.CreateAdd(first, b_.i64(row)), position_type());
+    rows_.numbers.push_back(b_.splat(in_lane, schedule_.lanes));
+  }
 }
 
 /// Whether the rows along `dim`, `size` elements of each, lie one after the other in memory: one at a time,
@@ -226,24 +247,33 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
     for (int u = 0; u < width_.unroll; ++u) emitted.parts.push_back(tile_load(tile_buffers_[id], type, u));
     values_[id] = std::move(emitted);
   };
+  const auto is_made = [&](ValueId id) {
+    return schedule_.level[id] == schedule_.vector_level && made_here(id) &&
+           !is_reduce(kernel_.instructions[id].op);
+  };
+  const auto make = [&](ValueId id) {
+    emit_one(id);
+    const bool keep = crosses_blocks_[id] && (prologue || !block.per_element);
+    for (int u = 0; keep && u < width_.unroll; ++u) tile_store(tile_buffers_[id], part(id, u), u);
+  };
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    if (!is_made(id) && !is_reduce(kernel_.instructions[id].op)) continue;
+    for (const ValueId operand : kernel_.instructions[id].operands) {
+      if (crosses_blocks_[operand] && (operand < block.begin || !made_here(operand))) reload(operand);
+    }
+  }
+  // What is the same for all rows of a step is there before the first: LLVM takes what is asked for ahead for
+  // a change of memory, after which all would have to be loaded again.
+  const bool in_rows = block.per_element && !prologue;
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    if (is_made(id) && !(in_rows && schedule_.is_reduced[id])) make(id);
+  }
+  if (!in_rows) return;
   const auto emit_row = [&] {
     for (ValueId id = block.begin; id < block.end; ++id) {
-      const Instruction& instruction = kernel_.instructions[id];
-      const bool at_this_level = schedule_.level[id] == schedule_.vector_level;
-      const bool made = at_this_level && made_here(id) && !is_reduce(instruction.op);
-      if (made || is_reduce(instruction.op)) {
-        for (const ValueId operand : instruction.operands) {
-          const bool elsewhere = operand < block.begin || !made_here(operand);
-          if (crosses_blocks_[operand] && elsewhere) reload(operand);
-        }
-      }
-      if (!made) continue;
-      emit_one(id);
-      const bool keep = crosses_blocks_[id] && (prologue || !block.per_element);
-      for (int u = 0; keep && u < width_.unroll; ++u) tile_store(tile_buffers_[id], part(id, u), u);
+      if (is_made(id) && schedule_.is_reduced[id]) make(id);
     }
   };
-  if (!block.per_element || prologue) return emit_row();
   if (rows_.count == 0) {
     const Width width = width_;
     const Carried sums = b_.loop(
@@ -277,6 +307,7 @@ void KernelEmitter::emit_column_body(const Block& block, bool prologue) {
     }
     if (rows_.dim >= 0) prefetch_rows_ahead(block);
     emit_row();
+    if (!rows_.numbers.empty()) rows_.position = rows_.numbers[row];
     accumulators = accumulate(block, accumulators, width_.unroll);
   }
   pointers_ = pointers;
@@ -314,15 +345,9 @@ int KernelEmitter::buffers_of(const Block& block) const {
   int buffers = 0;
   for (ValueId id = block.begin; id < block.end; ++id) {
     const Opcode op = kernel_.instructions[id].op;
-    if (is_reduce(op)) buffers += finds_position(op) ? 2 : 1;
+    if (is_accumulated(block, id)) buffers += finds_position(op) ? 2 : 1;
   }
   return buffers;
-}
-
-bool KernelEmitter::finds_positions(const Block& block) const {
-  const auto begin = kernel_.instructions.begin();
-  return std::any_of(begin + block.begin, begin + block.end,
-                     [](const Instruction& instruction) { return finds_position(instruction.op); });
 }
 
 /// Vector instructions of a block at each element.
@@ -351,7 +376,7 @@ void KernelEmitter::start_accumulators(const Block& block, Value* size) {
   };
   for (ValueId id = block.begin; id < block.end; ++id) {
     const Instruction& instruction = kernel_.instructions[id];
-    if (!is_reduce(instruction.op)) continue;
+    if (!is_accumulated(block, id)) continue;
     llvm::Constant* first = identity(instruction.op, operand_type(instruction), lanes);
     if (finds_position(instruction.op)) {
       fill(best_buffers_[id], first);
@@ -366,7 +391,7 @@ void KernelEmitter::each_accumulator(const Block& block,
                                      llvm::function_ref<void(const TileBuffer&, llvm::Type*, int)> visit) {
   for (ValueId id = block.begin; id < block.end; ++id) {
     const Instruction& instruction = kernel_.instructions[id];
-    if (!is_reduce(instruction.op)) continue;
+    if (!is_accumulated(block, id)) continue;
     const bool position = finds_position(instruction.op);
     llvm::Type* type = b_.compute_type(operand_type(instruction), width_.lanes);
     for (int u = 0; u < width_.unroll; ++u) visit(position ? best_buffers_[id] : tile_buffers_[id], type, u);

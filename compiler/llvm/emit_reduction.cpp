@@ -14,13 +14,6 @@ using llvm::Value;
 
 namespace {
 
-bool finds_position(Opcode op) {
-  return op == Opcode::reduce_argmin || op == Opcode::reduce_argmax;
-}
-bool wants_least(Opcode op) {
-  return op == Opcode::reduce_min || op == Opcode::reduce_argmin;
-}
-
 Opcode combining_opcode(Opcode op) {
   switch (op) {
     case Opcode::reduce_sum:
@@ -72,17 +65,11 @@ Value* KernelEmitter::combine(Opcode op, Dtype type, Value* left, Value* right) 
   return emit_binary(b_, combining_opcode(op), type, left, right);
 }
 
-/// Where a lane counts its steps. In rows a step is a vector, so that 32 bits are enough; in columns it is a
-/// position, and longer ones are left to the interpreter (`CompiledKernel::Traits::most_reduced`).
-llvm::Type* KernelEmitter::position_type() const {
-  return llvm::Type::getInt32Ty(b_.context());
-}
-
 KernelEmitter::Carried KernelEmitter::initial_accumulators(const Block& block, int unroll) {
   Carried initial;
   for (ValueId id = block.begin; id < block.end; ++id) {
     const Instruction& instruction = kernel_.instructions[id];
-    if (!is_reduce(instruction.op)) continue;
+    if (!is_accumulated(block, id)) continue;
     const Dtype type = operand_type(instruction);
     initial.append(static_cast<size_t>(unroll), identity(instruction.op, type, schedule_.lanes));
     if (finds_position(instruction.op)) {
@@ -90,21 +77,19 @@ KernelEmitter::Carried KernelEmitter::initial_accumulators(const Block& block, i
                      b_.zero(VectorBuilder::widen(position_type(), schedule_.lanes)));
     }
   }
+  if (finds_positions(block)) {
+    initial.push_back(b_.zero(VectorBuilder::widen(position_type(), schedule_.lanes)));  // of the step
+  }
   return initial;
 }
 
-Value* KernelEmitter::beats(Opcode op, Dtype type, Value* candidate, Value* best) {
-  llvm::IRBuilder<>& ir = b_.ir;
-  const bool least = wants_least(op);
-  if (!is_floating(type)) {
-    const bool with_sign = is_signed(type);
-    const auto predicate = least ? (with_sign ? llvm::CmpInst::ICMP_SLT : llvm::CmpInst::ICMP_ULT)
-                                 : (with_sign ? llvm::CmpInst::ICMP_SGT : llvm::CmpInst::ICMP_UGT);
-    return ir.CreateICmp(predicate, candidate, best);
+/// Accumulators of a block with so many chains of each reduction; the step's position comes after them.
+size_t KernelEmitter::count_of_accumulators(const Block& block, int unroll) const {
+  size_t count = 0;
+  for (ValueId id = block.begin; id < block.end; ++id) {
+    if (is_accumulated(block, id)) count += finds_position(kernel_.instructions[id].op) ? 2 : 1;
   }
-  // "Less, or unordered, while the best is no NaN": a NaN wins, once.
-  Value* better = least ? ir.CreateFCmpULT(candidate, best) : ir.CreateFCmpUGT(candidate, best);
-  return ir.CreateAnd(better, ir.CreateFCmpORD(best, best));
+  return count * static_cast<size_t>(unroll);
 }
 
 /// What a sum adds up, where that is a product of the same step: both are done by one instruction, and the
@@ -129,26 +114,23 @@ KernelEmitter::Carried KernelEmitter::accumulate(const Block& block, const Carri
   Carried next = carried;
   const bool rows = schedule_.form == Schedule::Form::rows;
   Value* mask = rows && width_.tail != nullptr ? width_.tail->mask : nullptr;
+  const bool counts_steps = finds_positions(block) && rows_.position == nullptr;
+  Value* position = counts_steps ? carried[count_of_accumulators(block, total_unroll)] : rows_.position;
   size_t at = 0;
   for (ValueId id = block.begin; id < block.end; ++id) {
     const Instruction& instruction = kernel_.instructions[id];
-    if (!is_reduce(instruction.op)) continue;
+    if (!is_accumulated(block, id)) continue;
     const ValueId operand = instruction.operands[0];
     const Dtype type = operand_type(instruction);
     const auto unroll = static_cast<size_t>(total_unroll);
-    Value* position = nullptr;
-    if (finds_position(instruction.op)) {
-      position = index_[schedule_.loops[0]];  // the one reduce dimension
-      if (rows) position = ir.CreateUDiv(position, b_.i64(width_.lanes));
-      position = ir.CreateTrunc(position, position_type());
-    }
+    const bool finds = finds_position(instruction.op);
     const Instruction* product = product_to_add(block, instruction);
     b_.may_lose_nan = instruction.imm != 0;  // of a minimum or maximum
     for (size_t u = 0; u < static_cast<size_t>(width_.unroll); ++u) {
       const int which = static_cast<int>(u);
       Value* value = part(operand, which);
       Value*& best = next[at + u];
-      if (position == nullptr) {
+      if (!finds) {
         Value* combined =
             product != nullptr
                 ? b_.fma(part(product->operands[0], which), part(product->operands[1], which), best)
@@ -159,50 +141,17 @@ KernelEmitter::Carried KernelEmitter::accumulate(const Block& block, const Carri
       Value* wins = beats(instruction.op, type, value, best);
       if (mask != nullptr) wins = ir.CreateAnd(wins, mask);
       Value*& best_position = next[at + unroll + u];
-      Value* here = position;
-      if (rows) here = ir.CreateAdd(position, llvm::ConstantInt::get(position_type(), u));
       best = ir.CreateSelect(wins, value, best);
-      best_position = ir.CreateSelect(wins, b_.splat(here, width_.lanes), best_position);
+      best_position = ir.CreateSelect(wins, position, best_position);
     }
     b_.may_lose_nan = false;
-    at += finds_position(instruction.op) ? 2 * unroll : unroll;
+    at += finds ? 2 * unroll : unroll;
+  }
+  if (counts_steps) {
+    const int steps = rows ? width_.unroll : 1;
+    next[at] = ir.CreateAdd(position, llvm::ConstantInt::get(position->getType(), steps));
   }
   return next;
-}
-
-void KernelEmitter::finish_position(ValueId id, llvm::ArrayRef<Value*> bests,
-                                    llvm::ArrayRef<Value*> positions) {
-  llvm::IRBuilder<>& ir = b_.ir;
-  const Instruction& instruction = kernel_.instructions[id];
-  const Dtype type = operand_type(instruction);
-  const int lanes = schedule_.lanes;
-  llvm::Type* wide = VectorBuilder::widen(ir.getInt64Ty(), lanes);
-  const auto whole_position = [&](size_t u) {
-    Value* position = b_.times(ir.CreateZExt(positions[u], wide), lanes);
-    return ir.CreateAdd(position, b_.lane_numbers(ir.getInt64Ty(), lanes));
-  };
-  Value* best = bests[0];
-  Value* position = whole_position(0);
-  const auto merge = [&](Value* other, Value* other_position) {
-    Value* equal = is_floating(type) ? ir.CreateFCmpOEQ(other, best) : ir.CreateICmpEQ(other, best);
-    if (is_floating(type)) {
-      Value* both_nan = ir.CreateAnd(ir.CreateFCmpUNO(other, other), ir.CreateFCmpUNO(best, best));
-      equal = ir.CreateOr(equal, both_nan);
-    }
-    Value* wins = beats(instruction.op, type, other, best);
-    wins = ir.CreateOr(wins, ir.CreateAnd(equal, ir.CreateICmpSLT(other_position, position)));
-    best = ir.CreateSelect(wins, other, best);
-    position = ir.CreateSelect(wins, other_position, position);
-  };
-  for (size_t u = 1; u < bests.size(); ++u) merge(bests[u], whole_position(u));
-  for (int count = lanes / 2; count >= 1; count /= 2) {
-    Value* other = b_.slice(best, count, count);
-    Value* other_position = b_.slice(position, count, count);
-    best = b_.slice(best, 0, count);
-    position = b_.slice(position, 0, count);
-    merge(other, other_position);
-  }
-  set_scalar(id, position);
 }
 
 void KernelEmitter::finish_reductions(const Block& block, const Carried& carried, int total_unroll) {
@@ -210,14 +159,14 @@ void KernelEmitter::finish_reductions(const Block& block, const Carried& carried
   llvm::ArrayRef<Value*> rest(carried);
   for (ValueId id = block.begin; id < block.end; ++id) {
     const Instruction& instruction = kernel_.instructions[id];
-    if (!is_reduce(instruction.op)) continue;
+    if (!is_accumulated(block, id)) continue;
     const bool position = finds_position(instruction.op);
     llvm::ArrayRef<Value*> bests = rest.take_front(unroll);
     rest = rest.drop_front(unroll);
     llvm::ArrayRef<Value*> positions = position ? rest.take_front(unroll) : llvm::ArrayRef<Value*>();
     rest = rest.drop_front(positions.size());
     if (position) {
-      finish_position(id, bests, positions);
+      finish_position(block, id, bests, positions);
       continue;
     }
     const Dtype type = operand_type(instruction);

@@ -18,9 +18,9 @@ namespace lazuli {
 /// Emits one kernel into a function. The parts: loops and order (codegen.cpp), passes over rows
 /// (emit_rows.cpp), tiles of columns (emit_columns.cpp), inputs that lie the other way round
 /// (emit_transposed.cpp), rows of results that do not begin at lines (emit_joined.cpp), loads and stores
-/// (emit_access.cpp), reductions (emit_reduction.cpp), sums of distances from a mean (emit_distances.cpp),
-/// rows that are written late (emit_late.cpp) or some at a time (emit_grouped.cpp), rows of sums
-/// (emit_sums.cpp).
+/// (emit_access.cpp), reductions (emit_reduction.cpp), positions of extrema (emit_positions.cpp), sums of
+/// distances from a mean (emit_distances.cpp), rows that are written late (emit_late.cpp) or some at a time
+/// (emit_grouped.cpp), rows of sums (emit_sums.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -97,11 +97,11 @@ class KernelEmitter {
   void emit_column_block(size_t block, Value* begin, Value* end);
   void emit_column_body(const kir::Block& block, bool prologue);
   bool has_prologue(const kir::Block& block) const;
+  void number_rows(const kir::Block& block, Value* first);
   Value* rows_follow_each_other(const kir::Block& block, int dim, Value* size);
   void start_accumulators(const kir::Block& block, Value* size);
   void prefetch_rows_ahead(const kir::Block& block);
   int buffers_of(const kir::Block& block) const;
-  bool finds_positions(const kir::Block& block) const;
   int work_of(const kir::Block& block) const;
   void each_accumulator(const kir::Block& block,
                         llvm::function_ref<void(const TileBuffer&, llvm::Type*, int)> visit);
@@ -232,10 +232,19 @@ class KernelEmitter {
   /// Two values put together as a reduction does.
   Value* combine(kir::Opcode op, Dtype type, Value* left, Value* right);
   llvm::Constant* identity(kir::Opcode op, Dtype type, int lanes) const;
+  size_t count_of_accumulators(const kir::Block& block, int unroll) const;
+
+  // emit_positions.cpp
+  static bool finds_position(kir::Opcode op);
+  static bool wants_least(kir::Opcode op);
+  bool finds_positions(const kir::Block& block) const;
+  std::optional<kir::ValueId> position_with_extremum(const kir::Block& block, kir::ValueId id) const;
+  bool is_accumulated(const kir::Block& block, kir::ValueId id) const;
+  llvm::Type* position_type() const;
   /// Whether candidate beats the best so far; later positions lose ties.
   Value* beats(kir::Opcode op, Dtype type, Value* candidate, Value* best);
-  void finish_position(kir::ValueId id, llvm::ArrayRef<Value*> bests, llvm::ArrayRef<Value*> positions);
-  llvm::Type* position_type() const;
+  void finish_position(const kir::Block& block, kir::ValueId id, llvm::ArrayRef<Value*> bests,
+                       llvm::ArrayRef<Value*> positions);
 
   const kir::Kernel& kernel_;
   const Target& target_;
@@ -262,8 +271,11 @@ class KernelEmitter {
     int dim = -1;
     int level = 0;
     int count = 1;
-    Value* ahead =
-        nullptr;  ///< bytes, from a step to what it asks for; null: rows that take these ones' place
+    /// Bytes, from a step to what it asks for; null: rows that take these ones' place.
+    Value* ahead = nullptr;
+    /// Of each row of a step, where positions are found: its number, in all lanes.
+    llvm::SmallVector<Value*, 8> numbers = {};
+    Value* position = nullptr;  ///< of these, that of the row at hand
   };
   Rows rows_;
   Value* tile_begin_ = nullptr;

@@ -26,6 +26,8 @@ constexpr int64_t least_elements = 1 << 18;
 /// are taken from the average of a few. What is lost when the one sum is taken from the other is then little
 /// more than what adding loses anyway.
 constexpr int64_t part_size = 128;
+/// Where there are more than two of these: what is done once for a part is less beside it.
+constexpr int64_t long_part_size = 256;
 constexpr int64_t most_in_part = 1024;
 constexpr size_t samples = 4;
 
@@ -51,7 +53,8 @@ class VarianceSplitter {
     split.partial_dtypes = {type, type};
     const auto dim = static_cast<size_t>(split_dim_);
     const int64_t inner = reduced_ / extents_[dim];
-    const int64_t size = std::max<int64_t>(part_size / inner, 1);
+    const int64_t wanted = reduced_ > 2 * long_part_size ? long_part_size : part_size;
+    const int64_t size = std::max<int64_t>(wanted / inner, 1);
     split.parts = extents_[dim] / size;
     split.counts.assign(static_cast<size_t>(split.parts), size * inner);
     split.first = make_first(split.parts, size);

@@ -380,6 +380,22 @@ TEST(ExpandMath, ExponentialsThatAreOnlySummedAreShorter) {
   EXPECT_LT(size("") + 1, size("  store.float32 a2, %4\n"));  // the store is one more
 }
 
+TEST(ExpandMath, ExponentialsAreShorterTooWhereOnlyFiniteMaximaAreSubtracted) {
+  const auto size = [](const std::string& limit, const std::string& otherwise) {
+    const std::string text =
+        "kernel parallel reduce\na0 input float32 any unit\na1 output float32 unit zero\n"
+        "block\n  %0 = load.float32 a0\n  %1 = reduce_max.float32 %0\npoint_block\n"
+        "  %2 = constant.float32 " +
+        limit + "\n  %3 = abs.float32 %1\n  %4 = lt.bool %3, %2\n  %5 = constant.float32 " + otherwise +
+        "\n  %6 = select.float32 %4, %1, %5\nblock\n  %7 = load.float32 a0\n  %8 = sub.float32 %7, %6\n"
+        "  %9 = exp.float32 %8\n  %10 = reduce_sum.float32 %9\npoint_block\n  store.float32 a1, %10\n";
+    return expand_math(parse(text), MathForm::tables).instructions.size();
+  };
+  const size_t shorter = size("0x7f800000", "0x0");
+  EXPECT_LT(shorter, size("0x42c80000", "0x0"));         // of which some are not subtracted
+  EXPECT_LT(shorter, size("0x7f800000", "0xc2c80000"));  // -100 instead of an infinity
+}
+
 TEST(ExpandMath, RemovesDeadCode) {
   Kernel kernel = flat_kernel({float32}, float32);
   Builder b(kernel);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <complex>
 #include <cstdint>
 #include <iterator>
@@ -312,13 +313,16 @@ TEST(Llvm, ColumnSumsAndPositions) {
 a0 input float32 any any unit
 a1 output float32 any zero unit
 a2 output int64 any zero unit
+a3 output float32 any zero unit
 block
   %0 = load.float32 a0
   %1 = reduce_sum.float32 %0
-  %2 = reduce_argmax.int64 %0
+  %2 = reduce_max.float32 %0
+  %3 = reduce_argmax.int64 %0
 point_block
   store.float32 a1, %1
-  store.int64 a2, %2)");
+  store.int64 a2, %3
+  store.float32 a3, %2)");
   // Few rows are taken all at once, more of them some at a time; more columns than a tile has.
   const int64_t outer = 2;
   for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>(9, 1),
@@ -335,9 +339,11 @@ point_block
     for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i * 7919 % 13);
     std::vector<float> sums(outer * columns);
     std::vector<int64_t> positions(outer * columns);
+    std::vector<float> greatest(outer * columns);
     kernel.run({outer, rows, columns}, {{a.data(), {rows * columns, columns, 1}},
                                         {sums.data(), {columns, 0, 1}},
-                                        {positions.data(), {columns, 0, 1}}});
+                                        {positions.data(), {columns, 0, 1}},
+                                        {greatest.data(), {columns, 0, 1}}});
     for (int64_t p = 0; p < outer * columns; ++p) {
       const auto at = [&, rows = rows, columns = columns](int64_t r) {
         return a[p / columns * rows * columns + r * columns + p % columns];
@@ -350,6 +356,7 @@ point_block
       }
       ASSERT_EQ(sums[p], sum) << rows << " x " << columns;
       ASSERT_EQ(positions[p], best);
+      ASSERT_EQ(greatest[p], rows > 0 ? at(best) : -inf);
     }
   }
 }
@@ -423,19 +430,35 @@ TEST(Llvm, RowPositionsOfTiesAndNan) {
 a0 input float32 any unit
 a1 output int64 unit zero
 a2 output int64 unit zero
+a3 output float32 unit zero
+a4 output float32 unit zero
 block
   %0 = load.float32 a0
   %1 = reduce_argmin.int64 %0
   %2 = reduce_argmax.int64 %0
+  %3 = reduce_min.float32 %0
+  %4 = reduce_max.float32 %0
 point_block
   store.int64 a1, %1
-  store.int64 a2, %2)");
+  store.int64 a2, %2
+  store.float32 a3, %3
+  store.float32 a4, %4)");
   const auto check = [&](const std::vector<float>& row, int64_t least, int64_t greatest) {
     int64_t results[2] = {-1, -1};
-    kernel.run({1, static_cast<int64_t>(row.size())},
-               {{row.data(), {0, 1}}, {&results[0], {1, 0}}, {&results[1], {1, 0}}});
+    float extrema[2] = {-1, -1};
+    kernel.run({1, static_cast<int64_t>(row.size())}, {{row.data(), {0, 1}},
+                                                       {&results[0], {1, 0}},
+                                                       {&results[1], {1, 0}},
+                                                       {&extrema[0], {1, 0}},
+                                                       {&extrema[1], {1, 0}}});
     EXPECT_EQ(results[0], least);
     EXPECT_EQ(results[1], greatest);
+    const auto expect_element = [&](float extremum, int64_t at) {
+      const float element = row[static_cast<size_t>(at)];
+      EXPECT_TRUE(extremum == element || (std::isnan(extremum) && std::isnan(element))) << extremum;
+    };
+    expect_element(extrema[0], least);
+    expect_element(extrema[1], greatest);
   };
   for (size_t n : {1, 3, 8, 33, 100, 257}) {
     check(std::vector<float>(n, 2.0F), 0, 0);

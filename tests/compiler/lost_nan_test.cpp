@@ -126,5 +126,30 @@ TEST(LostNan, SumsOfExponentialsAreAccurate) {
   }
 }
 
+TEST(LostNan, LogarithmsOfSumsKeepWhatIsNotFinite) {
+  const test::JitModeScope jit(JitMode::sync);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float not_a_number = std::numeric_limits<float>::quiet_NaN();
+  const float largest = std::numeric_limits<float>::max();
+  // Each row as it is found alone, in any order of rows and for rows of any length.
+  for (const int columns : {1, 15, 64, 100, 1000}) {
+    const array rows = random::normal({9, columns}, float32, 0.0f, 3.0f, random::key(3));
+    const array last = arange(columns) == columns - 1;
+    const auto with = [&](int row, float value) {
+      return where(last, array(value), slice(rows, {row, 0}, {row + 1, columns}));
+    };
+    const array x = concatenate({with(0, infinity), with(1, 1), with(2, -infinity), with(3, not_a_number),
+                                 full({1, columns}, -infinity), with(5, largest), with(6, -largest),
+                                 maximum(with(7, infinity), 200.0f), with(8, 2)},
+                                0);
+    auto function =
+        compile([](const std::vector<array>& in) { return std::vector<array>{logsumexp(in[0], -1)}; });
+    array found = function({x})[0];
+    const array exact = astype(logsumexp(astype(x, float64), -1), float32);
+    const array near = isclose(found, exact, 1e-5, 1e-5, true);
+    EXPECT_TRUE(all(near).item<bool>()) << columns << ": " << found << " and " << exact;
+  }
+}
+
 }  // namespace
 }  // namespace lazuli

@@ -244,7 +244,7 @@ point_block
   ASSERT_TRUE(split);
   ASSERT_TRUE(split->rest);
   for (const auto* half : {&split->first, &*split->rest, &split->second}) kir::verify(half->kernel);
-  EXPECT_EQ(split->counts, (std::vector<int64_t>{128, 128, 128, 128, 128, 128, 128, 104}));
+  EXPECT_EQ(split->counts, (std::vector<int64_t>{256, 256, 256, 232}));
   // A mean that is used as the second pass's elements, or other elements there, is another thing.
   kir::Kernel other = kernel;
   other.instructions[4].op = kir::Opcode::load;
