@@ -130,6 +130,49 @@ struct CodeDot {
 inline constexpr int64_t max_code_rows = 4;
 inline constexpr int64_t code_tile = 128;
 
+/// The same by byte dot products, for codes that are whole numbers (or E2M1, in 4 bits) and activations that
+/// are, of 16 bits, 256 times one signed byte plus another.
+struct CodeBytesDot {
+  int bits = 4;
+  bool is_float = false;
+  int group_size = 32;  ///< 16, 32, 64 or 128
+  int64_t k = 0;        ///< a multiple of `group_size`
+  /// See `CodeBytes`; strides count elements.
+  const int8_t* x = nullptr;
+  int64_t x_row_stride = 0;
+  const float* steps = nullptr;
+  const int32_t* starts = nullptr;
+  int64_t lanes_row_stride = 0;  ///< of steps and starts
+  const float* sums = nullptr;   ///< of each group's activations, where there are biases
+  int64_t sums_row_stride = 0;
+  int64_t x_rows = 0;  ///< 1 to `max_code_rows`
+  const uint8_t* codes = nullptr;
+  int64_t codes_row_stride = 0;
+  const float* scales = nullptr;  ///< 16 elements beyond the end can be read
+  const float* biases = nullptr;  ///< or null; rows lie as those of scales
+  int64_t scales_row_stride = 0;
+  int64_t w_rows = 0;
+  float* out = nullptr;
+  int64_t out_x_stride = 0;
+  int64_t out_w_stride = 0;
+  int64_t ahead = 0;  ///< as that of CodeDot
+};
+
+/// A row of activations for `CodeBytesDot`, in tiles that meet 64 bytes of codes. False where an activation
+/// is not finite, or all of a group's are too small.
+struct CodeBytes {
+  int bits = 4;
+  bool is_float = false;
+  int group_size = 32;
+  int64_t k = 0;
+  const float* x = nullptr;
+  /// For each tile and place of codes in a byte (the last tile filled up with zeros): 64 upper bytes, then 64
+  /// lower ones.
+  int8_t* bytes = nullptr;
+  float* steps = nullptr;     ///< what the unit is, for each of a tile's 16 words of codes
+  int32_t* starts = nullptr;  ///< what makes up for E2M1 as numbers from zero on, for each of them
+};
+
 /// Attention's products with quantized keys and values, as codes of 4 or 8 bits in MLX's layout. Of `keys`
 /// rows of codes, each of `groups` groups, row j has scales[g * scales_stride + j] and biases likewise, of
 /// which 16 can be read from every multiple of 16 on.
@@ -323,6 +366,8 @@ struct Kernels {
   /// Null where there is no way that is faster than widening codes first.
   void (*code_dot)(const CodeDot&) = nullptr;
   /// Null, all of them, where there are no byte dot products.
+  void (*code_bytes_dot)(const CodeBytesDot&) = nullptr;
+  bool (*code_bytes)(const CodeBytes&) = nullptr;
   void (*score_codes)(const CodeScores&) = nullptr;
   bool (*code_weights)(const CodeWeights&) = nullptr;
   void (*sum_codes)(const CodeSums&) = nullptr;

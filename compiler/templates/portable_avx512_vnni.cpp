@@ -19,12 +19,16 @@ namespace {
 #include <lazuli/compiler/templates/portable_vectors.inl>
 //
 #include <lazuli/compiler/templates/portable_attention_codes.inl>
+//
+#include <lazuli/compiler/templates/portable_code_bytes.inl>
 
 #include <lazuli/compiler/templates/end_isa.inl>
 
 }  // namespace
 
 void use_avx512_vnni_kernels(Kernels& table) {
+  table.code_bytes_dot = code_bytes_dot;
+  table.code_bytes = code_bytes;
   table.score_codes = score_codes;
   table.code_weights = code_weights;
   table.sum_codes = sum_codes;

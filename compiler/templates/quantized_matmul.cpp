@@ -10,6 +10,7 @@
 #include <lazuli/compiler/templates/made_rows.h>
 #include <lazuli/compiler/templates/matmul_result.h>
 #include <lazuli/compiler/templates/packing.h>
+#include <lazuli/compiler/templates/quantized_bytes.h>
 #include <lazuli/compiler/templates/quantized_codes.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/thread_pool.h>
@@ -301,7 +302,9 @@ void quantized_matmul(const QuantizedMatmulProblem& problem) {
     result.row_stride = n;
   }
   const FloatRows x = float_rows(problem, k, memory);
-  if (problem.transpose && has_code_dot(w)) {
+  if (problem.transpose && multiply_code_bytes(problem, x.data, x.row_stride, result)) {
+    // done
+  } else if (problem.transpose && has_code_dot(w)) {
     few_rows_of_codes(problem, x, result);
   } else if (problem.transpose) {
     few_rows_transposed(problem, x, result);

@@ -135,9 +135,10 @@ struct Rows {
   }
 };
 
-void expect_near(double got, double want, double size, int64_t k, Dtype dtype, const std::string& where) {
+void expect_near(double got, double want, double size, int64_t k, Dtype dtype, const std::string& where,
+                 double rounding = 0) {
   const double tolerance =
-      epsilon(dtype) * std::abs(want) + 0x1p-23 * size * (4 + std::sqrt(static_cast<double>(k)));
+      epsilon(dtype) * std::abs(want) + 0x1p-23 * size * (4 + std::sqrt(static_cast<double>(k))) + rounding;
   EXPECT_LE(std::abs(got - want), tolerance) << where << ": " << got << " instead of " << want;
 }
 
@@ -145,6 +146,21 @@ std::string describe(int64_t m, const Weights& w, Dtype dtype) {
   return "m " + std::to_string(m) + ", " + std::to_string(w.rows) + " x " + std::to_string(w.columns) +
          ", bits " + std::to_string(w.bits) + ", groups of " + std::to_string(w.group_size) + ", scales " +
          std::string(dtype_name(w.scale_dtype)) + ", x " + std::string(dtype_name(dtype));
+}
+
+/// How far products of codes may be off because activations of 16 bits are whole numbers of 16 bits, in units
+/// of a group's largest.
+double rounding_of_activations(const Rows& x, int64_t i, const Weights& w, int64_t j) {
+  double sum = 0;
+  for (int64_t p = 0; p < w.columns; p += w.group_size) {
+    double largest = 0, codes = 0;
+    for (int64_t q = p; q < p + w.group_size; ++q) {
+      largest = std::max(largest, std::abs(x.at(i, q)));
+      codes += w.q[j * w.columns + q];
+    }
+    sum += largest / (2 * code_weight_levels) * codes * std::abs(w.scale(j, p / w.group_size));
+  }
+  return sum;
 }
 
 class TemplateQuantizedTest : public test::JitTiersTest {};
@@ -175,8 +191,10 @@ void check_direct(int64_t m, const Weights& w, Dtype dtype, bool transpose) {
         sum += term;
         size += std::abs(term);
       }
+      const bool is_rounded = transpose && dtype != float32;
       expect_near(read_real(out.data(), dtype, i * (n + 1) + j), sum, size, k, dtype,
-                  std::to_string(i) + ", " + std::to_string(j));
+                  std::to_string(i) + ", " + std::to_string(j),
+                  is_rounded ? rounding_of_activations(x, i, w, j) : 0);
     }
     EXPECT_EQ(read_real(out.data(), dtype, i * (n + 1) + n), 0) << "wrote behind row " << i;
   }
@@ -211,6 +229,51 @@ TEST_P(TemplateQuantizedTest, DirectShapesAndDtypes) {
         check_direct(m, Weights(64, 96, 3, 32, float32), dtype, transpose);
       }
       check_direct(100, Weights(130, 640, 6, 128, float16), dtype, transpose);
+    }
+  }
+}
+
+TEST_P(TemplateQuantizedTest, DirectBySixteenBitActivations) {
+  for (const int bits : {4, 8}) {
+    for (const int group : all_groups) {
+      // The last tile of codes is not whole for some.
+      for (const int64_t groups : {1, 2, 5, 17}) {
+        const Weights w(21, groups * group, bits, group, groups == 2 ? float32 : bfloat16);
+        for (const int64_t m : {1, 2, 3, 4, 6, 8}) check_direct(m, w, m % 2 == 0 ? float16 : bfloat16, true);
+      }
+    }
+  }
+}
+
+TEST_P(TemplateQuantizedTest, DirectOddActivations) {
+  const Weights w(5, 192, 4, 64, float32);
+  for (const float odd :
+       {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(), 0x1p-126f, 0.0f}) {
+    // In one group, which has nothing else.
+    std::vector<bfloat16_t> x(192, bfloat16_t(1.0f));
+    std::fill(x.begin() + 64, x.begin() + 128, bfloat16_t(0.0f));
+    x[70] = bfloat16_t(odd);
+    std::vector<bfloat16_t> out(5);
+    QuantizedMatmulProblem problem;
+    problem.m = 1;
+    problem.x = reinterpret_cast<const std::byte*>(x.data());
+    problem.dtype = bfloat16;
+    problem.x_row_stride = 192;
+    problem.w = w.view();
+    problem.out = reinterpret_cast<std::byte*>(out.data());
+    problem.out_row_stride = 5;
+    quantized_matmul(problem);
+    for (int64_t j = 0; j < 5; ++j) {
+      double sum = 0;
+      for (int64_t p = 0; p < 192; ++p) sum += static_cast<float>(x[p]) * w.at(j, p);
+      const float got = out[j];
+      if (std::isnan(sum)) {
+        EXPECT_TRUE(std::isnan(got));
+      } else if (std::isinf(sum)) {
+        EXPECT_FALSE(std::isfinite(got));
+      } else {
+        EXPECT_NEAR(got, sum, 1e-2 * (1 + std::abs(sum)));
+      }
     }
   }
 }

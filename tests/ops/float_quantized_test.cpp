@@ -321,6 +321,11 @@ TEST(FloatQuantized, ProductsOfAllShapes) {
           SCOPED_TRACE(mode.name + " " + std::to_string(m) + " " + std::to_string(n) + " " +
                        std::to_string(k));
           expect_array(product(x), {m, n}, float32, doubles(expected), 1e-5);
+          for (const Dtype dtype : {float16, bfloat16}) {
+            const array rounded = astype(x, dtype);
+            expect_array(product(rounded), {m, n}, dtype,
+                         doubles(matmul(astype(rounded, float64), transpose(plain))), 4 * rounding_of(dtype));
+          }
           if (m == 2) expect_array(product(astype(x, float64)), {m, n}, float64, doubles(expected), 1e-12);
         }
         // Each of a stack with its own rows, and all with the same.
@@ -358,6 +363,8 @@ TEST(FloatQuantized, ProductsWithOddNumbers) {
     const double bad = mode.name == "nvfp4" ? not_a_number : infinity;
     expect_array(product(parts[0], with(parts[1], 255), x), {6}, float32, {384, 384, 384, 384, bad, 384},
                  1e-6, mode.name);
+    expect_array(product(parts[0], with(parts[1], 255), astype(x, bfloat16)), {6}, bfloat16,
+                 {384, 384, 384, 384, bad, 384}, 1e-2, mode.name);
     const array y = slice_update(x, array({infinity}, {1, 1}), {1, 7}, {2, 8});
     expect_array(product(parts[0], parts[1], y), {6}, float32, std::vector<double>(6, infinity), 0,
                  mode.name);
