@@ -66,8 +66,8 @@ class PlacesProduct {
     output.c = taps_.covers_all ? out : nullptr;
     output.c_row_stride = problem_.features;
     output.store = &store_block;
-    gemm<T>(gemm_kernel<T>(), places, group_features_, depth, GemmLanes<T>::in_memory(pack_a), pack_b,
-            output);
+    gemm<T>(gemm_kernel_for<T>(group_features_), places, group_features_, depth,
+            GemmLanes<T>::in_memory(pack_a), pack_b, output);
   }
 
  private:

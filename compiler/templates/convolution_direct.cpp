@@ -51,7 +51,7 @@ class DirectConvolution {
         channels_(problem.channels / problem.groups),
         features_(problem.features / problem.groups),
         tap_kernel_(shared_tap_kernel<T>(problem, taps)),
-        kernel_(gemm_kernel_in_place<T>(features_)),
+        kernel_(gemm_kernel_for<T>(features_)),
         width_(tap_kernel_ != nullptr ? tap_kernel_->columns : kernel_.columns),
         tile_rows_(tap_kernel_ != nullptr ? tap_kernel_->rows : kernel_.rows),
         depths_(taps.tap_count() * channels_),

@@ -129,8 +129,8 @@ void group_product(const ConvolutionProblem& problem, const InputPlaces& places,
   GemmOutput<T> out;
   out.c = weights + group * features * columns;
   out.c_row_stride = columns;
-  gemm<T>(gemm_kernel<T>(), features, columns, place_count(problem), GemmLanes<T>::in_memory(pack_a), pack_b,
-          out);
+  gemm<T>(gemm_kernel_for<T>(columns), features, columns, place_count(problem),
+          GemmLanes<T>::in_memory(pack_a), pack_b, out);
 }
 
 template <typename T>

@@ -48,7 +48,7 @@ class WeightSums {
         result_(result),
         channels_(problem.channels / problem.groups),
         features_(problem.features / problem.groups),
-        kernel_(gemm_kernel_in_place<T>(features_)),
+        kernel_(gemm_kernel_for<T>(features_)),
         panels_(ceil_div(features_, kernel_.columns)),
         taps_abreast_(follow_on(problem) && channels_ < fewest_tiles_a_tap * kernel_.rows ? problem.kernel[2]
                                                                                           : 1),

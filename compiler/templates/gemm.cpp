@@ -14,7 +14,8 @@ namespace {
 
 /// How the loops are cut. A task computes a block of the result, `task_rows` × `task_columns`; it packs its
 /// part of b for `kc` depths at a time into the L2 cache, while a is packed beforehand, once for all tasks.
-/// Within a task, `mc` rows of a share the L2 cache with that part of b, and one panel of b stays in L1.
+/// Within a task, `mc` rows of a share the L2 cache with that part of b, and one panel of b stays in L1; with
+/// wide tiles, a few panels of b are in L2 at a time, and the rows of a tile in L1.
 struct Blocking {
   int64_t kc = 0;
   int64_t mc = 0;
@@ -22,6 +23,11 @@ struct Blocking {
   int64_t task_rows = 0;
   int64_t task_columns = 0;
 };
+
+template <typename T>
+bool is_wide(const GemmKernel<T>& kernel) {
+  return kernel.columns > gemm_kernel<T>().columns;
+}
 
 /// The smallest even cut of `extent` into parts of at most `limit`, rounded up to `unit`.
 int64_t even_cut(int64_t extent, int64_t limit, int64_t unit) {
@@ -47,16 +53,17 @@ Blocking block(int64_t m, int64_t n, int64_t k, const GemmKernel<T>& kernel) {
   result.task_columns = even_cut(n, caches.l2 / 2 / (result.kc * size), kernel.columns);
   // Four tasks a thread even out what threads differ by; narrow tasks pack b less often than short ones.
   const int64_t wanted = threads > 1 ? 4 * threads : 1;
+  const int64_t fewest_columns = round_up(4 * gemm_kernel<T>().columns, kernel.columns);
+  const int64_t fewest_rows = round_up(8 * gemm_kernel<T>().rows, kernel.rows);
   int64_t row_tasks = ceil_div(result.outer_rows, result.task_rows);
   if (row_tasks * ceil_div(n, result.task_columns) < wanted) {
-    result.task_columns =
-        std::min(result.task_columns,
-                 std::max(even_cut(n, n * row_tasks / wanted, kernel.columns), 4 * kernel.columns));
+    result.task_columns = std::min(
+        result.task_columns, std::max(even_cut(n, n * row_tasks / wanted, kernel.columns), fewest_columns));
     const int64_t column_tasks = ceil_div(n, result.task_columns);
     if (row_tasks * column_tasks < wanted) {
       result.task_rows =
           std::max(even_cut(result.outer_rows, result.outer_rows * column_tasks / wanted, kernel.rows),
-                   std::min(result.outer_rows, 8 * kernel.rows));
+                   std::min(result.outer_rows, fewest_rows));
     }
   }
   return result;
@@ -154,7 +161,8 @@ struct Task {
   int64_t c_row_stride = 0;
 };
 
-/// `finish(row, rows)` is called for rows of the task when nothing is left to be added to them.
+/// `finish(row, rows, column, columns)` is called for parts of the task when nothing is left to be added to
+/// them.
 template <typename T, typename Finish>
 void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKernel<T>& kernel,
               const PackedRows<T>& packed_a, PackPanels<T> pack_b, T* packed_b, Finish&& finish) {
@@ -164,41 +172,49 @@ void run_task(const Task<T>& task, int64_t k, const Blocking& cut, const GemmKer
   tile.b_k_stride = kernel.columns;
   tile.c_row_stride = task.c_row_stride;
   int64_t k_first = 0;
-  const auto run_panels = [&](int64_t column, int64_t columns, const T* panels, int64_t row,
-                              int64_t row_end) {
-    for (int64_t j = 0; j < columns; j += kernel.columns) {
+  // Panels of wide tiles stream from the L2 cache anyway: there a tile's rows meet all panels while they are
+  // in the L1 cache, and pass only once.
+  const bool rows_outermost = is_wide(kernel);
+  const auto run_panels = [&](int64_t column, int64_t columns, const T* panels, int64_t row, int64_t rows) {
+    const auto run_tile = [&](int64_t i, int64_t j) {
       tile.b = panels + j * tile.k;
       tile.columns = std::min(kernel.columns, columns - j);
-      for (int64_t i = row; i < row_end; i += kernel.rows) {
-        tile.a = packed_a.panel((task.row + i) / kernel.rows, k_first);
-        tile.rows = std::min(kernel.rows, task.rows - i);
-        tile.c = task.c + i * task.c_row_stride + column + j;
-        kernel.run(tile);
+      tile.a = packed_a.panel((task.row + i) / kernel.rows, k_first);
+      tile.rows = std::min(kernel.rows, task.rows - i);
+      tile.c = task.c + i * task.c_row_stride + column + j;
+      kernel.run(tile);
+    };
+    if (rows_outermost) {
+      for (int64_t i = row; i < row + rows; i += kernel.rows) {
+        for (int64_t j = 0; j < columns; j += kernel.columns) run_tile(i, j);
+      }
+    } else {
+      for (int64_t j = 0; j < columns; j += kernel.columns) {
+        for (int64_t i = row; i < row + rows; i += kernel.rows) run_tile(i, j);
       }
     }
+    if (k_first + tile.k == k) finish(row, rows, column, columns);
   };
+  const int64_t columns_at_once = gemm_panels_at_once * kernel.columns;
+  constexpr int64_t wide_rows_at_once = 96;
   for (; k_first < k; k_first += cut.kc) {
     tile.k = std::min(cut.kc, k - k_first);
     tile.accumulate = k_first > 0;
-    const int64_t columns_at_once = gemm_panels_at_once * kernel.columns;
-    if (task.rows <= cut.mc) {
-      // All rows are multiplied by panels as they come: these are in the nearest caches then.
-      for (int64_t j = 0; j < task.columns; j += columns_at_once) {
-        const int64_t columns = std::min(columns_at_once, task.columns - j);
-        pack_b(task.column + j, columns, k_first, tile.k, kernel.columns, packed_b);
-        run_panels(j, columns, packed_b, 0, task.rows);
+    const bool as_they_come = rows_outermost || task.rows <= cut.mc;
+    // Panels that are used as they come are in the nearest caches then, and so is the memory that they are
+    // written to.
+    const int64_t columns_together = as_they_come ? columns_at_once : task.columns;
+    const int64_t rows_together =
+        rows_outermost ? std::max(wide_rows_at_once / kernel.rows, int64_t{1}) * kernel.rows : cut.mc;
+    for (int64_t column = 0; column < task.columns; column += columns_together) {
+      const int64_t columns = std::min(columns_together, task.columns - column);
+      for (int64_t j = 0; j < columns; j += columns_at_once) {
+        pack_b(task.column + column + j, std::min(columns_at_once, columns - j), k_first, tile.k,
+               kernel.columns, packed_b + j * tile.k);
       }
-      if (k_first + tile.k == k) finish(0, task.rows);
-      continue;
-    }
-    for (int64_t j = 0; j < task.columns; j += columns_at_once) {
-      pack_b(task.column + j, std::min(columns_at_once, task.columns - j), k_first, tile.k, kernel.columns,
-             packed_b + j * tile.k);
-    }
-    for (int64_t block_row = 0; block_row < task.rows; block_row += cut.mc) {
-      const int64_t block_end = std::min(block_row + cut.mc, task.rows);
-      run_panels(0, task.columns, packed_b, block_row, block_end);
-      if (k_first + tile.k == k) finish(block_row, block_end - block_row);
+      for (int64_t row = 0; row < task.rows; row += rows_together) {
+        run_panels(column, columns, packed_b, row, std::min(rows_together, task.rows - row));
+      }
     }
   }
 }
@@ -219,7 +235,7 @@ void gemm_tall(const GemmKernel<T>& of_panels, int64_t m, int64_t n, int64_t k, 
   constexpr int64_t most_columns_in_place = 256;
   const bool in_place =
       a.are_there() && a.rows().data != nullptr && a.rows().depth_stride == 1 && n <= most_columns_in_place;
-  const GemmKernel<T>& kernel = in_place ? gemm_kernel_in_place<T>(n) : of_panels;
+  const GemmKernel<T>& kernel = in_place ? gemm_kernel_for<T>(n) : of_panels;
   // Panels of b: `kc` depths after `kc` depths, as those of a.
   PackedRows<T> packed_b(n, k, cut.kc, kernel.columns);
   packed_b.pack(0, n, GemmLanes<T>::in_memory(pack_b));
@@ -292,7 +308,7 @@ template <typename T>
 void gemm_deep(int64_t m, int64_t n, int64_t k, const T* columns_of_a, int64_t depth_stride,
                PackPanels<T> pack_b, T* c) {
   constexpr int64_t depths = 256;
-  const GemmKernel<T>& kernel = gemm_kernel_in_place<T>(n);
+  const GemmKernel<T>& kernel = gemm_kernel_for<T>(n);
   const Scratch memory(static_cast<size_t>(depths * kernel.columns) * sizeof(T));
   GemmTile<T> tile;
   tile.a_row_stride = 1;
@@ -394,15 +410,15 @@ void gemm(const GemmKernel<T>& kernel, int64_t m, int64_t n, int64_t k, const Ge
         task.c = packed_b + round_up(static_cast<int64_t>(panel_elements), 64);
         task.c_row_stride = padded;
       }
-      const auto finish = [&](int64_t row, int64_t count) {
+      const auto finish = [&](int64_t row, int64_t count, int64_t column, int64_t columns) {
         if (out.c != nullptr) return;
-        (*out.store)(task.c + row * task.c_row_stride, task.c_row_stride, outer + task.row + row, count,
-                     task.column, task.columns);
+        (*out.store)(task.c + row * task.c_row_stride + column, task.c_row_stride, outer + task.row + row,
+                     count, task.column + column, columns);
       };
       if (k == 0) {
         for (int64_t i = 0; i < task.rows; ++i)
           std::fill_n(task.c + i * task.c_row_stride, task.columns, T{0});
-        finish(0, task.rows);
+        finish(0, task.rows, 0, task.columns);
       }
       run_task(task, k, cut, kernel, packed_a, pack_b, packed_b, finish);
     });

@@ -23,17 +23,31 @@ const GemmKernel<T>& gemm_kernel() {
   }
 }
 
-/// The tile by which left operands that are read where they lie are multiplied by so many columns: a wide
-/// one, if most of it is used.
+/// Columns that `kernel` computes where so many are wanted: the last ones in half its width or a quarter of
+/// it, but not less than a vector's.
 template <typename T>
-const GemmKernel<T>& gemm_kernel_in_place(int64_t columns) {
+int64_t computed_columns(const GemmKernel<T>& kernel, int64_t columns) {
+  constexpr int64_t vector = 64 / sizeof(T);
+  const int64_t rest = columns % kernel.columns;
+  int64_t last = rest == 0 ? 0 : kernel.columns;
+  while (last > vector && rest <= last / 2) last /= 2;
+  return columns - rest + last;
+}
+
+/// The tile by which so many columns are computed: a wide one, unless much of what that computes would be
+/// columns that are not there.
+template <typename T>
+const GemmKernel<T>& gemm_kernel_for(int64_t columns) {
   const GemmKernel<T>* wide = nullptr;
   if constexpr (std::is_same_v<T, float>) {
     wide = &kernels().wide_gemm_float;
   } else {
     wide = &kernels().wide_gemm_double;
   }
-  return 4 * columns > 3 * wide->columns ? *wide : gemm_kernel<T>();
+  const GemmKernel<T>& narrow = gemm_kernel<T>();
+  if (columns <= narrow.columns) return narrow;
+  const int64_t more = computed_columns(*wide, columns) - computed_columns(narrow, columns);
+  return 16 * more <= columns ? *wide : narrow;
 }
 
 /// Writes the panels of lanes [first, first + count) and depths [k_first, k_first + k_count), one panel for

@@ -61,9 +61,10 @@ void portable_tile(const GemmKernel<T>& kernel, const GemmTile<T>& whole) {
 }
 
 template <typename T>
-GemmForm form_of(const GemmTile<T>& tile, int64_t most_rows) {
+GemmForm form_of(const GemmTile<T>& tile, const TileSize& size) {
   if (tile.a_row_stride == 1) {
-    const bool packed = tile.a_k_stride == most_rows && tile.b_columns == 0 && tile.runs == 1;
+    const bool packed = tile.a_k_stride == size.rows && tile.b_k_stride == size.columns() &&
+                        tile.b_columns == 0 && tile.runs == 1;
     return packed ? GemmForm::panels : GemmForm::rows;
   }
   if (tile.a_k_stride != 1) return GemmForm::strided;
@@ -74,8 +75,8 @@ template <typename T, bool wide>
 void gemm_tile(const GemmTile<T>& tile) {
   constexpr bool is_double = sizeof(T) == sizeof(double);
   constexpr Dtype operands = is_double ? float64 : float32;
-  static const int64_t rows = tile_size(host_target(), operands, wide).rows;
-  const GemmShape shape{operands, form_of(tile, rows), wide};
+  static const TileSize size = tile_size(host_target(), operands, wide);
+  const GemmShape shape{operands, form_of(tile, size), wide};
   const auto form = static_cast<size_t>(shape.form);
   Slots& slots = Slots::instance();
   Slot<GemmTile<T>>* slot = nullptr;

@@ -85,6 +85,10 @@ class GemmEmitter : private TileEmitter {
     return shape_.form == GemmForm::depths || shape_.form == GemmForm::depths_ahead;
   }
 
+  bool distance_is_known() const { return depths_follow() || is_packed(); }
+  int64_t a_depth_bytes() const { return is_packed() ? size_.rows * bytes_ : bytes_; }
+  int64_t b_depth_bytes() const { return size_.columns() * bytes_; }  ///< of a panel
+
   void load_arguments() {
     k_ = b_.integer(offsetof(Fields, k));
     a_ = b_.pointer(offsetof(Fields, a));
@@ -93,17 +97,14 @@ class GemmEmitter : private TileEmitter {
     columns_ = b_.integer(offsetof(Fields, columns));
     accumulate_ = b_.ir.CreateICmpNE(b_.integer(offsetof(Fields, accumulate)), b_.i64(0));
     c_row_bytes_ = b_.times(b_.integer(offsetof(Fields, c_row_stride)), bytes_);
+    runs_ = is_packed() ? b_.i64(1) : b_.integer(offsetof(Fields, runs));
+    runs_ = b_.ir.CreateSelect(b_.ir.CreateICmpSGT(k_, b_.i64(0)), runs_, b_.i64(0));
+    if (is_packed()) return;
     b_step_ = b_.times(b_.integer(offsetof(Fields, b_k_stride)), bytes_);
-    if (is_packed()) {
-      a_step_ = b_.i64(size_.rows * bytes_);
-      return;
-    }
     a_row_bytes_ = shape_.form == GemmForm::rows
                        ? b_.i64(bytes_)
                        : b_.times(b_.integer(offsetof(Fields, a_row_stride)), bytes_);
     a_step_ = b_.times(b_.integer(offsetof(Fields, a_k_stride)), bytes_);
-    runs_ = b_.integer(offsetof(Fields, runs));
-    runs_ = b_.ir.CreateSelect(b_.ir.CreateICmpSGT(k_, b_.i64(0)), runs_, b_.i64(0));
     a_run_bytes_ = b_.times(b_.integer(offsetof(Fields, a_run_stride)), bytes_);
     b_run_bytes_ = b_.times(b_.integer(offsetof(Fields, b_run_stride)), bytes_);
     ahead_ = b_.pointer(offsetof(Fields, ahead));
@@ -140,38 +141,22 @@ class GemmEmitter : private TileEmitter {
       state.values.push_back(
           i == 0 ? a_ : b_.offset_bytes(a_, b_.ir.CreateMul(b_.i64(i * rows_a_pointer), a_row_bytes_)));
     }
-    if (is_packed()) {
-      emit_depths(state, rows, tails);
-    } else {
-      // Pointers begin anew with each run.
-      state.values = b_.loop(
-          b_.i64(0), runs_, 1, state.values,
-          [&](Value*, const VectorBuilder::Carried& values) {
-            State run = state;
-            run.values = values;
-            emit_unrolled_depths(run, rows, tails);
-            for (size_t i = state.b; i < values.size(); ++i) run.values[i] = values[i];
-            advance(run, a_run_bytes_);
-            Value*& b = run.values[run.b];
-            b = b_.offset_bytes(b, b_run_bytes_);
-            return run.values;
-          },
-          "runs");
-    }
-    store(rows, vectors, state.values);
-  }
-
-  void emit_depths(State& state, int rows, const Tails& tails) {
+    // Pointers begin anew with each run; panels are one.
     state.values = b_.loop(
-        b_.i64(0), k_, 1, state.values,
+        b_.i64(0), runs_, 1, state.values,
         [&](Value*, const VectorBuilder::Carried& values) {
-          State next = state;
-          next.values = values;
-          emit_depth(next, 0, rows, tails);
-          advance(next, a_step_);
-          return next.values;
+          State run = state;
+          run.values = values;
+          emit_unrolled_depths(run, rows, tails);
+          for (size_t i = state.b; i < values.size(); ++i) run.values[i] = values[i];
+          if (is_packed()) return run.values;
+          advance(run, a_run_bytes_);
+          Value*& b = run.values[run.b];
+          b = b_.offset_bytes(b, b_run_bytes_);
+          return run.values;
         },
-        "depth");
+        "runs");
+    store(rows, vectors, state.values);
   }
 
   void emit_unrolled_depths(State& state, int rows, const Tails& tails) {
@@ -183,25 +168,29 @@ class GemmEmitter : private TileEmitter {
                                         State next = state;
                                         next.values = values;
                                         emit_depth(next, i, rows, tails);
-                                        if (!depths_follow()) advance(next, a_step_);
-                                        if (depths_follow() && i + 1 == unrolled_depths)
-                                          advance(next, b_.i64(unrolled_depths * bytes_));
+                                        advance_depth(next, i);
                                         values = next.values;
                                       });
   }
 
-  /// The products at a depth: where depths of a follow each other, the one so many behind where its pointers
-  /// are.
+  /// From one depth to the next. Where it is known how far depths are apart, pointers move once for all that
+  /// are unrolled.
+  void advance_depth(State& state, int i) {
+    Value*& b = state.values[state.b];
+    if (!is_packed()) b = b_.offset_bytes(b, b_step_);
+    if (!distance_is_known()) return advance(state, a_step_);
+    if (i + 1 < unrolled_depths) return;
+    advance(state, b_.i64(unrolled_depths * a_depth_bytes()));
+    if (is_packed()) b = b_.offset_bytes(b, unrolled_depths * b_depth_bytes());
+  }
+
+  /// The products at a depth, the one so many behind where pointers are.
   void emit_depth(State& state, int behind, int rows, const Tails& tails) {
     const int vectors = vectors_;
-    Value*& b = state.values[state.b];
+    Value* b = state.values[state.b];
     if (is_packed()) {
-      // Panels are streams, but the hardware's prefetching ends with each page.
-      for (int v = 0; v < vectors; ++v) {
-        b_.prefetch_read(b_.offset_bytes(b, (prefetched_depths * vectors + v) * size_.lanes * bytes_));
-      }
-      b_.prefetch_read(
-          b_.offset_bytes(state.values[state.pointers], prefetched_depths * size_.rows * bytes_));
+      fetch_panels(state, behind);
+      b = b_.offset_bytes(b, behind * b_depth_bytes());
     }
     Values columns;
     for (int v = 0; v < vectors; ++v) {
@@ -217,7 +206,21 @@ class GemmEmitter : private TileEmitter {
         sum = multiply_add(x, columns[static_cast<size_t>(v)], sum);
       }
     }
-    b = b_.offset_bytes(b, b_step_);
+  }
+
+  /// Panels are streams, but the hardware's prefetching ends with each page.
+  void fetch_panels(const State& state, int behind) {
+    constexpr int64_t line = 64;
+    for (int v = 0; v < vectors_; ++v) {
+      b_.prefetch_read(b_.offset_bytes(state.values[state.b], (prefetched_depths + behind) * b_depth_bytes() +
+                                                                  int64_t{v} * size_.lanes * bytes_));
+    }
+    // Lines of a that begin within this depth.
+    const int64_t end = (behind + 1) * a_depth_bytes();
+    for (int64_t at = (behind * a_depth_bytes() + line - 1) / line * line; at < end; at += line) {
+      b_.prefetch_read(
+          b_.offset_bytes(state.values[state.pointers], prefetched_depths * a_depth_bytes() + at));
+    }
   }
 
   void advance(State& state, Value* bytes) {
@@ -228,7 +231,8 @@ class GemmEmitter : private TileEmitter {
   }
   Value* a_element(const State& state, int row, int behind) {
     if (is_packed() || shape_.form == GemmForm::rows) {
-      return b_.offset_bytes(state.values[state.pointers], int64_t{row} * bytes_);
+      const int64_t depth = is_packed() ? behind * a_depth_bytes() : 0;
+      return b_.offset_bytes(state.values[state.pointers], depth + int64_t{row} * bytes_);
     }
     Value* base = state.values[state.pointers + static_cast<size_t>(row / rows_a_pointer)];
     const int rest = row % rows_a_pointer;

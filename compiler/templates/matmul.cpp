@@ -268,7 +268,7 @@ void product_of_panels(const Product& product, const GemmKernel<T>& kernel, int6
 
 template <typename T>
 void packed_product(const Product& product) {
-  product_of_panels<T>(product, gemm_kernel<T>(), product.k, pack_panels<T>);
+  product_of_panels<T>(product, gemm_kernel_for<T>(product.n), product.k, pack_panels<T>);
 }
 
 template <typename T>
@@ -287,8 +287,8 @@ void complex_product(const Product& product) {
       pack_complex_right(b, lane, lanes, k_first, k_count, width, panel);
     });
   };
-  multiply_panels<T>(product, gemm_kernel<T>(), product.n * 2, product.k * 2, GemmLanes<T>::in_memory(pack_a),
-                     pack_b);
+  multiply_panels<T>(product, gemm_kernel_for<T>(product.n * 2), product.n * 2, product.k * 2,
+                     GemmLanes<T>::in_memory(pack_a), pack_b);
 }
 
 /// Two bfloat16 operands by dot products of pairs.
@@ -330,7 +330,7 @@ void made_rows_by_few_columns(const Product& product) {
 template <typename T>
 bool makes_rows_first(const Product& product) {
   return product.m <= max_vector_rows || product.m * product.n * product.k <= small_work ||
-         gemm_cuts_depths(gemm_kernel<T>(), product.m, product.n, product.k);
+         gemm_cuts_depths(gemm_kernel_for<T>(product.n), product.m, product.n, product.k);
 }
 
 template <typename T>

@@ -256,6 +256,9 @@ void copy_lanes(const float* src, int64_t k_stride, int64_t count, int64_t k_cou
     done = whole * width;
   };
   switch (width) {
+    case 64:
+      copy(copy_whole_lanes<64>);
+      break;
     case 32:
       copy(copy_whole_lanes<32>);
       break;

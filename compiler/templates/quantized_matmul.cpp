@@ -257,7 +257,7 @@ void many_rows(const QuantizedMatmulProblem& problem, int64_t n, int64_t k, cons
   const GemmOutput<float> out{result.in_place<float>(), result.in_place_row_stride(), &store_block};
   const LanesView x{problem.x, problem.dtype, problem.x_row_stride, 1};
   with_float_lanes(x, source_of(problem, k), [&](const GemmLanes<float>& lanes) {
-    gemm<float>(kernels().gemm_float, problem.m, n, k, lanes, pack_b, out);
+    gemm<float>(gemm_kernel_for<float>(n), problem.m, n, k, lanes, pack_b, out);
   });
 }
 

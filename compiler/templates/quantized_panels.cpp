@@ -251,7 +251,8 @@ void float_gemm(const Weights& weights, const Input& input, const MatmulResult& 
   const GemmOutput<float> out{result.in_place<float>(), result.in_place_row_stride(), &store_block};
   const LanesView x{input.x, input.dtype, input.row_stride, 1};
   with_float_lanes(x, input.source, [&](const GemmLanes<float>& lanes) {
-    gemm<float>(table.gemm_float, input.rows, weights.info.rows, weights.info.columns, lanes, pack_b, out);
+    gemm<float>(gemm_kernel_for<float>(weights.info.rows), input.rows, weights.info.rows,
+                weights.info.columns, lanes, pack_b, out);
   });
 }
 
