@@ -1,6 +1,8 @@
 // Products with what surrounds them in a model, against the bare product: bias, activation, gate, residual,
 // conversion and norm should cost next to nothing.
 
+#include <cmath>
+
 #include <lazuli/lazuli.h>
 
 #include "kernels.h"
@@ -77,8 +79,14 @@ void measure(Table& table, const Product& product) {
   }
 }
 
+/// As large as a model's, so that a product of normal activations is about as large as they are. Products far
+/// from that have sigmoids below the smallest normal number, over which processors take a hundred cycles.
+array weights(int rows, int columns, int depth, Dtype dtype) {
+  return astype(random::normal({rows, columns}) * (1 / std::sqrt(static_cast<float>(depth))), dtype);
+}
+
 Product dense(int rows, int columns, int depth, Dtype dtype) {
-  const array w = astype(random::normal({depth, columns}), dtype);
+  const array w = weights(depth, columns, depth, dtype);
   eval(w);
   return {std::to_string(rows) + " x " + std::to_string(columns) + " x " + std::to_string(depth) + ' ' +
               std::string(dtype_name(dtype)),
@@ -90,7 +98,7 @@ Product dense(int rows, int columns, int depth, Dtype dtype) {
 }
 
 Product quantized(int rows, int columns, int depth) {
-  const Arrays parts = quantize(random::normal({columns, depth}), 64, 4);
+  const Arrays parts = quantize(weights(columns, depth, depth, float32), 64, 4);
   const array packed = pack_quantized(parts[0], parts[1], parts[2], 64, 4);
   eval(packed);
   return {std::to_string(rows) + " x " + std::to_string(columns) + " x " + std::to_string(depth) + " 4 bits",

@@ -279,8 +279,8 @@ struct Kernels {
   const char* name = "";
   GemmKernel<float> gemm_float;
   GemmKernel<double> gemm_double;
-  /// The same with more columns and fewer rows, for left operands of which one stride, of rows or of depths, is
-  /// 1: packed ones and those that are read where they lie.
+  /// The same with more columns and fewer rows, for left operands of which one stride, of rows or of depths,
+  /// is 1: packed ones and those that are read where they lie.
   GemmKernel<float> wide_gemm_float;
   GemmKernel<double> wide_gemm_double;
   std::array<void (*)(const DotRows<float>&), storage_count> dot_rows{};
