@@ -67,9 +67,17 @@ constexpr llvm::StringLiteral unneeded[] = {
     "Register Allocation Pass Scoring",
 };
 
+// Of kernels whose addresses are simple, blocks share nothing that isn't the same value in LLVM IR already,
+// and what little is done with scalars is not worth looking over.
 constexpr llvm::StringLiteral for_addresses[] = {
     "Canonicalize Freeze Instructions in Loops",
     "Loop Strength Reduction",
+    "Constant Hoisting",
+    "Machine Common Subexpression Elimination",
+    "Early If-Conversion",
+    "Machine InstCombiner",
+    "X86 cmov Conversion",
+    "Merge disjoint stack slots",
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <lazuli/compiler/llvm/code_passes.h>
 #include <lazuli/compiler/llvm/emitter.h>
 #include <lazuli/compiler/llvm/instructions.h>
+#include <lazuli/compiler/llvm/loaded_constants.h>
 #include <lazuli/compiler/llvm/machine.h>
 #include <lazuli/compiler/llvm/move_bits.h>
 
@@ -32,6 +33,7 @@ void generate_kernel(llvm::Module& module, const Target& target, const kir::Kern
   KernelEmitter emitter(*function, target, moved, options);
   emitter.emit();
   if (emitter.addresses_are_simple()) keep_addresses(module);
+  mark_for_loaded_constants(module);
   module.setModuleIdentifier(emitter.describe());
 }
 

@@ -17,6 +17,7 @@
 #include <llvm/Transforms/Utils/Cloning.h>
 
 #include <lazuli/compiler/llvm/code_passes.h>
+#include <lazuli/compiler/llvm/loaded_constants.h>
 
 namespace lazuli {
 
@@ -92,6 +93,7 @@ void MachineCompiler::optimize(llvm::Module& module) const {
   for (llvm::Function& function : module) {
     if (!function.isDeclaration()) passes.run(function, functions);
   }
+  load_constants(module);
 }
 
 namespace {
