@@ -1,15 +1,18 @@
+#include <algorithm>
+
 #include <lazuli/compiler/kernel_ir/instruction_table.h>
 #include <lazuli/compiler/llvm/emitter.h>
 
 namespace lazuli {
 
+using kir::Block;
 using kir::ValueId;
 using llvm::Value;
 
-// The last pass over a row, which writes it, runs within a pass over the next row that is busy with
-// arithmetic, or reads it first: memory is read and written all the time instead of one after the other, and
-// neither waits for it. What the pass needs of its row goes along to the next one: where it lies, and what
-// was found for the row as a whole.
+// The last pass over a row, which writes it or adds it up, runs within a pass over the next row that is busy
+// with arithmetic, or reads it first: memory is read and written all the time instead of one after the other,
+// and neither waits for it. What the pass needs of its row goes along to the next one: where it lies, and
+// what was found for the row as a whole.
 
 /// Walks the outer points; the last pass over the last of them comes after the others.
 void KernelEmitter::emit_late_outer() {
@@ -35,6 +38,7 @@ void KernelEmitter::emit_late_outer() {
         take_over(state);
         has_row_before_ = b_.ir.CreateICmpSGT(row, begin);
         for (size_t n = 0; n < kernel_.blocks.size(); ++n) {
+          if (late.adds_up && n > late.block) break;
           emit_level(kernel_.blocks[n], 1);
           if (kernel_.blocks[n].per_element && n != late.block) emit_row_block(n);
         }
@@ -50,8 +54,45 @@ void KernelEmitter::emit_late_outer() {
     pointers_ = late_pointers_;
     swap_late_values();
     emit_row_block(late.block);
+    if (late.adds_up) emit_after_late_pass();
   });
   pointers_ = saved;
+}
+
+/// What follows the last pass over a row, where that adds up.
+void KernelEmitter::emit_after_late_pass() {
+  for (size_t n = schedule_.late->block + 1; n < kernel_.blocks.size(); ++n) emit_level(kernel_.blocks[n], 1);
+}
+
+/// One step of the sums over the row before, which begin at `at` among what is carried. (Where there is none,
+/// the first row takes its place, and nothing is made of the sums.)
+void KernelEmitter::accumulate_late(Carried& carried, size_t at, int total_unroll) {
+  const Block& block = kernel_.blocks[schedule_.late->block];
+  const std::vector<Value*> here = pointers_;
+  pointers_ = late_pointers_;
+  swap_late_values();
+  const auto begin = carried.begin() + static_cast<std::ptrdiff_t>(at);
+  const Carried next = at_position(schedule_.vector_dim, index_[schedule_.vector_dim], [&] {
+    ask_ahead(schedule_.late->block, Nearness::second_cache);
+    emit_level(block, schedule_.vector_level);
+    return accumulate(block, Carried(begin, carried.end()), total_unroll);
+  });
+  std::copy(next.begin(), next.end(), begin);
+  swap_late_values();
+  pointers_ = here;
+}
+
+/// Puts the sums over the row before together, and does what follows them.
+void KernelEmitter::finish_late_sums(const Carried& carried, size_t at, int unroll) {
+  const std::vector<Value*> here = pointers_;
+  pointers_ = late_pointers_;
+  swap_late_values();
+  const auto begin = carried.begin() + static_cast<std::ptrdiff_t>(at);
+  finish_reductions(kernel_.blocks[schedule_.late->block], Carried(begin, carried.end()), unroll);
+  b_.if_then(
+      has_row_before_, [&] { emit_after_late_pass(); }, "after_late");
+  swap_late_values();
+  pointers_ = here;
 }
 
 /// One step of the last pass over the row before, if there is one.

@@ -15,6 +15,8 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
   const Block& block = kernel_.blocks[number_of_block];
   const int unroll = schedule_.unroll[number_of_block];
   const bool distances = schedule_.makes_distances(number_of_block);
+  const auto& late = schedule_.late;
+  const bool late_sums = late && late->adds_up && late->within == number_of_block;
   size_t own = 0;  // accumulators
   const std::function<Carried(size_t, const Carried&)> nest = [&](size_t n, const Carried& carried) {
     const int dim = schedule_.loops[n];
@@ -26,6 +28,7 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
         const auto add_up = [&] {
           Carried next = accumulate(block, state, unroll);
           if (distances) accumulate_distances(next, own, unroll);
+          if (late_sums) accumulate_late(next, own, unroll);
           return next;
         };
         return emit_row_step(number_of_block, level, add_up);
@@ -44,12 +47,14 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
   const auto go_over = [&] {
     width_ = {schedule_.lanes, unroll, nullptr};
     Carried initial = initial_accumulators(block, unroll);
-    width_ = {};
     own = initial.size();
+    if (late_sums) initial.append(initial_accumulators(kernel_.blocks[late->block], unroll));
+    width_ = {};
     if (distances) start_distances(initial, unroll);
     const Carried result = nest(0, initial);
     finish_reductions(block, result, unroll);
     if (distances) keep_distances(result, own, unroll);
+    if (late_sums) finish_late_sums(result, own, unroll);
   };
   const bool made_before = schedule_.distances && schedule_.distances->block == number_of_block;
   made_before ? finish_distances(go_over) : go_over();
@@ -73,7 +78,8 @@ KernelEmitter::Carried KernelEmitter::emit_row_step(size_t number_of_block, int 
   Carried next;
   emit_level(before, level);
   if (sums_are_known) next = add_up();
-  if (schedule_.late && schedule_.late->within == number_of_block) emit_late_step();
+  const auto& late = schedule_.late;
+  if (late && !late->adds_up && late->within == number_of_block) emit_late_step();
   emit_level(after, level);
   return sums_are_known ? next : add_up();
 }

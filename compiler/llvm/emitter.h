@@ -202,6 +202,9 @@ class KernelEmitter {
 
   // emit_late.cpp
   void emit_late_outer();
+  void emit_after_late_pass();
+  void accumulate_late(Carried& carried, size_t at, int total_unroll);
+  void finish_late_sums(const Carried& carried, size_t at, int unroll);
   void emit_late_step();
   void swap_late_values();
 

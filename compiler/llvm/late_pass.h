@@ -14,4 +14,8 @@ std::optional<Schedule::Late> find_late_pass(const kir::Kernel& kernel, const Sc
 std::vector<kir::ValueId> values_of_a_row(const kir::Kernel& kernel, const Schedule& schedule,
                                           const kir::Block& pass);
 
+/// The same of two passes of which the `last` only adds up what the `first` has read before.
+std::optional<Schedule::Late> find_late_sums(const kir::Kernel& kernel, const Schedule& schedule,
+                                             size_t first, size_t last);
+
 }  // namespace lazuli

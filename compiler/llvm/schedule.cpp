@@ -264,6 +264,7 @@ class Scheduler {
   /// Memory has little to do while a pass is busy: the row before is written meanwhile. Where rows are asked
   /// for in advance, and none is busy, it is written within the pass that reads the next row, as in adding.
   void choose_late_pass() {
+    if (choose_late_sums()) return;
     if (!busy_ && (!fetches_late() || passes_.size() < 2 || schedule_.grouped)) return;
     const size_t within = busy_.value_or(passes_.empty() ? 0 : passes_[0]);
     schedule_.late = find_late_pass(kernel_, schedule_, within);
@@ -271,6 +272,17 @@ class Scheduler {
     int& unroll = schedule_.unroll[within];
     unroll = std::max(unroll, least_unroll(kernel_.blocks[schedule_.late->block]));
     schedule_.unroll[schedule_.late->block] = unroll;
+  }
+
+  /// Sums that only need a row's extremum are made while the next row is read, however busy they are: the two
+  /// passes together read all the time, as one would.
+  bool choose_late_sums() {
+    if (!fetches_late() || passes_.size() != 2 || schedule_.grouped) return false;
+    schedule_.late = find_late_sums(kernel_, schedule_, passes_[0], passes_[1]);
+    if (!schedule_.late) return false;
+    busy_.reset();
+    schedule_.unroll[passes_[0]] = schedule_.unroll[passes_[1]];
+    return true;
   }
 
   /// The pass that reads a row first waits for memory, others run in the caches: the next one (or, of what

@@ -65,11 +65,13 @@ struct Schedule {
   std::optional<Distances> distances;
   bool makes_distances(size_t block) const { return distances && distances->made_in == block; }
 
-  /// The last pass over a row, which writes it, where that runs within a pass over the next row.
+  /// The last pass over a row, which writes it or adds it up, where that runs within a pass over the next
+  /// row.
   struct Late {
     size_t block = 0;
     size_t within = 0;  ///< the block of the pass it runs within, a step with each of its steps
-    std::vector<kir::ValueId> values;  ///< that are the same for a row, and used in its steps
+    std::vector<kir::ValueId> values;  ///< that are the same for a row, and used in its steps or after them
+    bool adds_up = false;              ///< instead of writing
   };
   std::optional<Late> late;
 

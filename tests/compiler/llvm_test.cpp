@@ -476,6 +476,53 @@ point_block
   }
 }
 
+TEST(Llvm, SumsThatWaitForARowsMaximum) {
+  // Such sums may be made while the next row is read. With the number of the row, too.
+  for (const bool numbered : {false, true}) {
+    const std::string number = "  %9 = index.int64 0\n  %10 = cast.float32 %9\n  %11 = add.float32 %8, %10\n";
+    const Compiled kernel(R"(kernel parallel reduce
+a0 input float32 any unit
+a1 input float32 any unit
+a2 input float32 unit zero
+a3 output float32 unit zero
+block
+  %0 = load.float32 a0
+  %1 = reduce_max.float32 %0
+block
+  %2 = load.float32 a0
+  %3 = sub.float32 %2, %1
+  %4 = load.float32 a1
+  %5 = mul.float32 %3, %4
+  %6 = reduce_sum.float32 %5
+point_block
+  %7 = load.float32 a2
+  %8 = fma.float32 %7, %1, %6
+)" + (numbered ? number + "  store.float32 a3, %11" : "  store.float32 a3, %8"));
+    for (const int64_t rows : {0, 1, 2, 5}) {
+      for (const int64_t columns : {1, 15, 16, 100, 1000}) {
+        std::vector<float> a(rows * columns + 1), b(a.size()), scale(rows + 1), results(rows + 1, -1.0F);
+        for (size_t i = 0; i < a.size(); ++i) {
+          a[i] = static_cast<float>(i * 7919 % 29);
+          b[i] = static_cast<float>(i * 31 % 7);
+        }
+        for (size_t i = 0; i < scale.size(); ++i) scale[i] = static_cast<float>(i + 2);
+        kernel.run({rows, columns}, {{a.data(), {columns, 1}},
+                                     {b.data(), {columns, 1}},
+                                     {scale.data(), {1, 0}},
+                                     {results.data(), {1, 0}}});
+        for (int64_t r = 0; r < rows; ++r) {
+          const float* row = a.data() + r * columns;
+          const float greatest = *std::max_element(row, row + columns);
+          float expected = scale[r] * greatest + (numbered ? static_cast<float>(r) : 0.0F);
+          for (int64_t c = 0; c < columns; ++c) expected += (row[c] - greatest) * b[r * columns + c];
+          ASSERT_EQ(results[r], expected) << rows << " x " << columns;
+        }
+        ASSERT_EQ(results[rows], -1.0F);
+      }
+    }
+  }
+}
+
 // ---- Other machines ----
 
 TEST(Llvm, CodeForOtherMachinesLinks) {
