@@ -144,7 +144,7 @@ class NextProduct {
 /// be between them, since a tiny product takes no longer than what prepares it.
 template <typename T>
 void batch_in_place(const MatmulProblem& problem, int64_t begin, int64_t end) {
-  const GemmKernel<T>& kernel = gemm_kernel<T>();
+  const GemmKernel<T>& kernel = gemm_kernel_for<T>(problem.n);
   GemmTile<T> tile;
   tile.k = problem.k;
   tile.a_row_stride = problem.a.row_stride;
