@@ -144,11 +144,26 @@ Value* KernelEmitter::load_strided(const Place& place, llvm::Type* element, int 
   return vector;
 }
 
-/// Lane by lane, each `shift` bytes on.
+/// Lane by lane, or by one instruction where lanes go their own ways and the target is better at that; each
+/// `shift` bytes on. Of two parts one goes lane by lane then, too, which keeps more loads from memory under
+/// way.
 Value* KernelEmitter::gather_lanes(const Place& place, llvm::Type* element, int part, int64_t shift) {
   llvm::IRBuilder<>& ir = b_.ir;
   const int lanes = width_.lanes;
   const llvm::Align alignment(element->getScalarSizeInBits() / 8);
+  if (target_.gathers && part % 2 == 0 && !place.lane_offsets.empty() && alignment.value() >= 4) {
+    Value* offsets = place.lane_offsets[static_cast<size_t>(part)];
+    if (place.lane_stride != nullptr) {
+      llvm::SmallVector<llvm::Constant*, 64> positions;
+      for (int n = 0; n < lanes; ++n) positions.push_back(b_.i64(int64_t{part} * lanes + n));
+      Value* along = ir.CreateMul(b_.splat(place.lane_stride, lanes), llvm::ConstantVector::get(positions));
+      offsets = ir.CreateAdd(offsets, along);
+    }
+    Value* pointers = ir.CreateGEP(ir.getInt8Ty(), b_.offset_bytes(place.base, shift), offsets);
+    llvm::Type* type = VectorBuilder::widen(element, lanes);
+    Value* mask = width_.tail != nullptr ? width_.tail->mask : nullptr;
+    return ir.CreateMaskedGather(type, pointers, alignment, mask, llvm::Constant::getNullValue(type));
+  }
   Value* gathered = llvm::PoisonValue::get(VectorBuilder::widen(element, lanes));
   for (int n = 0; n < lanes; ++n) {
     Value* pointer = b_.offset_bytes(lane_pointer(place, part, n), shift);

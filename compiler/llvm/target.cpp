@@ -21,12 +21,13 @@
 namespace lazuli {
 namespace {
 
-/// Fills in what follows from single features, which `has` tells.
-/// Measured on these (docs/performance.md); on Zen 4 asking for all lines made reading slower.
-bool fetches_late(const std::string& cpu) {
+/// Those on which was measured (docs/performance.md) that their own fetching falls behind, and that gathering
+/// by one instruction pays. On Zen 4 asking for all lines made reading slower.
+bool is_late_xeon(const std::string& cpu) {
   return cpu == "sapphirerapids" || cpu == "emeraldrapids" || cpu == "graniterapids";
 }
 
+/// Fills in what follows from single features, which `has` tells.
 template <typename Has>
 void derive(Target& target, const Has& has) {
   const bool avx512 = has("avx512f") && has("avx512bw") && has("avx512vl") && has("avx512dq");
@@ -39,7 +40,8 @@ void derive(Target& target, const Has& has) {
   target.vector_registers = avx512 ? 32 : 16;
   target.vnni = avx512 ? has("avx512vnni") : has("avxvnni");
   target.bf16 = avx512 && has("avx512bf16");
-  target.bytes_ahead = fetches_late(target.cpu) ? 8 << 10 : 0;
+  target.bytes_ahead = is_late_xeon(target.cpu) ? 8 << 10 : 0;
+  target.gathers = avx512 && is_late_xeon(target.cpu);
   if (target.triple.starts_with("aarch64")) {
     target.vector_registers = 32;
     target.fma = true;

@@ -28,6 +28,9 @@ struct Target {
   /// as there is arithmetic between two lines; 0 where it does not, and asking only takes places for misses.
   int64_t bytes_ahead = 0;
 
+  /// Words at places of their own are read faster by one instruction for all lanes than lane by lane.
+  bool gathers = false;
+
   int vector_bytes() const { return vector_bits / 8; }
   /// Tables of math functions fit into two registers of AVX-512, which permutes them by one instruction.
   kir::MathForm math_form() const { return avx512 ? kir::MathForm::tables : kir::MathForm::polynomials; }

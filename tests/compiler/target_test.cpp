@@ -28,6 +28,8 @@ TEST(Target, LevelsOfTheArchitectureAreDescribed) {
   EXPECT_TRUE(v4.masks);
   EXPECT_FALSE(v4.vnni || v4.bf16);
   EXPECT_TRUE(target_for("x86-64-v4", "+avx512bf16").bf16);
+  EXPECT_TRUE(target_for("sapphirerapids").gathers);
+  EXPECT_FALSE(target_for("znver4").gathers);
   EXPECT_NE(v3.key, v4.key);
 }
 #endif
