@@ -22,9 +22,11 @@ constexpr int64_t most_columns = 2048;
 constexpr int64_t recurrence_columns = 1024;
 /// Bytes of a row that threads share columns of, at least, for each of them.
 constexpr int64_t least_bytes_abreast = 1024;
-/// Bytes of a part, where threads share one row or a few columns: they stay in a core's cache between two
-/// readings.
-constexpr int64_t part_bytes = 512 << 10;
+/// Bytes of a part, where threads share one row or a few columns: two of them stay in a core's cache between
+/// two readings.
+constexpr int64_t part_bytes = 256 << 10;
+/// And of the stretches of one part and the next that take turns: both are in the first-level cache.
+constexpr int64_t stretch_bytes = 4096;
 /// Work that is not worth a second thread.
 constexpr int64_t least_bytes_a_thread = 64 << 10;
 /// How many rows before it is read a part of a row is fetched, where these parts do not follow each other: no
@@ -73,7 +75,7 @@ class Scan {
       std::vector<A> carry(static_cast<size_t>(columns_));
       for (int64_t line = part * lines_a_part; line < std::min(lines, (part + 1) * lines_a_part); ++line) {
         std::fill(carry.begin(), carry.end(), identity_);
-        walk(line, 0, problem_.length, carry.data());
+        walk(line, 0, problem_.length, carry.data(), walk_);
       }
     });
   }
@@ -93,8 +95,9 @@ class Scan {
   const T* in() const { return reinterpret_cast<const T*>(problem_.in); }
   T* out() const { return reinterpret_cast<T*>(problem_.out); }
 
-  /// Threads take parts of a line in order. Each combines its part, waits for what the parts before it come
-  /// to, says what they come to with its own, and walks its part, which is in its cache by then.
+  /// Threads take parts of a line in order. Each waits for what the parts before its own come to, says what
+  /// they come to with it, and walks its part, which is in its cache by then: while it walked the one before,
+  /// it fetched and combined this one.
   void run_in_parts(int64_t line, int64_t part_length) const {
     const int64_t parts = ceil_div(problem_.length, part_length);
     const auto columns = static_cast<size_t>(columns_of(line));
@@ -102,21 +105,42 @@ class Scan {
     std::atomic<int64_t> next{0};
     std::atomic<int64_t> known{0};
     parallel_for(std::min<int64_t>(num_threads(), parts), [&](int64_t) {
-      std::vector<A> own(columns);
+      std::vector<A> own(columns, identity_);
       std::vector<A> carry(columns);
-      for (int64_t part = next++; part < parts; part = next++) {
-        const int64_t begin = part * part_length;
-        const int64_t end = std::min(begin + part_length, problem_.length);
-        std::fill(own.begin(), own.end(), identity_);
-        if (part + 1 < parts) total(line, begin, end, own.data());
+      int64_t part = next++;
+      if (part + 1 < parts) total(line, part * part_length, (part + 1) * part_length, own.data());
+      while (part < parts) {
         for (int spins = 0; known.load(std::memory_order_acquire) < part; ++spins) {
           if (spins > 1000) std::this_thread::yield();
         }
         loops_.pass_on(carries.data(), own.data(), carry.data(), columns_of(line));
         known.store(part + 1, std::memory_order_release);
-        walk(line, begin, end, carry.data());
+        const int64_t after = next++;
+        std::fill(own.begin(), own.end(), identity_);
+        walk_and_total(line, part, after, part_length, carry.data(), own.data());
+        part = after;
       }
     });
+  }
+
+  /// Walks a part, and in turns with it combines the one that the thread takes next with `sums`, if what it
+  /// comes to is needed: memory is read while results are written.
+  void walk_and_total(int64_t line, int64_t part, int64_t next, int64_t part_length, A* carry,
+                      A* sums) const {
+    const int64_t last = ceil_div(problem_.length, part_length) - 1;
+    // Sums of exponentials lose digits where they are taken up again, as they are passed on by their
+    // logarithms.
+    const bool in_turns = problem_.kind != ScanKind::log_sum_exp;
+    const int64_t stretch = in_turns ? std::max<int64_t>(1, stretch_bytes / (columns_ * size)) : part_length;
+    const int64_t end = std::min((part + 1) * part_length, problem_.length);
+    const int64_t distance = (next - part) * part_length;
+    ScanWalk walk_on = walk_;
+    if (in_turns && walk_.ahead != 0 && next <= last) walk_on.ahead = (distance + stretch) * step();
+    for (int64_t at = part * part_length; at < end; at += stretch) {
+      const int64_t to = std::min(at + stretch, end);
+      walk(line, at, to, carry, walk_on);
+      if (next < last) total(line, at + distance, to + distance, sums);
+    }
   }
 
   /// Combines elements [begin, end) of each column with `sums`.
@@ -124,17 +148,19 @@ class Scan {
     if (problem_.inner > 1) {
       loops_.column_totals(in() + place(line, begin), end - begin, columns_of(line), step(), sums);
     } else {
-      *sums = loops_.total(in() + lowest(line, begin, end), end - begin);
+      const A own = loops_.total(in() + lowest(line, begin, end), end - begin);
+      A before;
+      loops_.pass_on(sums, &own, &before, 1);
     }
   }
 
-  void walk(int64_t line, int64_t begin, int64_t end, A* carry) const {
+  void walk(int64_t line, int64_t begin, int64_t end, A* carry, const ScanWalk& how) const {
     if (problem_.inner > 1) {
       const int64_t at = place(line, begin);
-      loops_.columns(in() + at, out() + at, end - begin, columns_of(line), step(), carry, walk_);
+      loops_.columns(in() + at, out() + at, end - begin, columns_of(line), step(), carry, how);
     } else {
       const int64_t at = lowest(line, begin, end);
-      loops_.row(in() + at, out() + at, end - begin, carry, walk_);
+      loops_.row(in() + at, out() + at, end - begin, carry, how);
     }
   }
 

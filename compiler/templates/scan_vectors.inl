@@ -171,20 +171,22 @@ struct Elements<bfloat16_t> : HalfElements<bfloat16_t, BFloat16Storage> {
     v[0] = (FloatV)(bits << 16);
     v[1] = (FloatV)(bits & 0xffff0000u);
   }
-  /// Rounded to the nearest, to even where two are, in the high halves of words; NaN stays NaN.
+  /// Rounded to the nearest, to even where two are, in the high halves of words. What cumulative operations
+  /// make of bfloat16 values is NaN only with bits of one of these, or as the processor makes it: its low
+  /// half is 0, so that rounding never carries into its exponent and sign.
   static LAZULI_INLINE UintV rounded_high(FloatV v) {
     const UintV bits = (UintV)v;
-    const UintV number = bits + 0x7fffu + ((bits >> 16) & 1u);
-#if LAZULI_TEMPLATES_AVX512_SHORT
-    const __mmask8 nan = _mm256_cmp_ps_mask((__m256)v, (__m256)v, _CMP_UNORD_Q);
-    return (UintV)_mm256_mask_or_epi32((__m256i)number, nan, (__m256i)bits, _mm256_set1_epi32(0x400000));
-#else
-    const UintV nan = (UintV)(v != v);
-    return (nan & (bits | 0x400000u)) | (~nan & number);
-#endif
+    return bits + 0x7fffu + ((bits >> 16) & 1u);
   }
   static LAZULI_INLINE UintV stored_pair(const FloatV* v) {
-    return (rounded_high(v[0]) >> 16) | (rounded_high(v[1]) & 0xffff0000u);
+    const UintV first = rounded_high(v[0]) >> 16;
+#if LAZULI_TEMPLATES_AVX512_SHORT
+    constexpr int and_or = 0xea;
+    return (UintV)_mm256_ternarylogic_epi32((__m256i)rounded_high(v[1]), _mm256_set1_epi32(-0x10000),
+                                            (__m256i)first, and_or);
+#else
+    return first | (rounded_high(v[1]) & 0xffff0000u);
+#endif
   }
   static LAZULI_INLINE HalvesV stored(const FloatV* v) {
 #if LAZULI_TEMPLATES_AVX2

@@ -185,6 +185,21 @@ TEST(Cumulative, NotANumberAndInfinities) {
   for (size_t i = 0; i < 100; ++i) EXPECT_EQ(std::isnan(found[i]), i >= 40) << i;
 }
 
+/// Whatever bits it has, also where rounding could carry into its exponent.
+TEST(Cumulative, NotANumberStaysSoInBfloat16) {
+  for (const int bits : {0x7f81, 0x7fbf, 0x7fc0, 0x7fff, 0xff81, 0xffc0, 0xffff}) {
+    std::vector<double> row(100, 0x3f80);
+    row[40] = bits;
+    const array x = view(make(row, {100}, uint16), bfloat16);
+    for (const array& y : {cumsum(x), cumprod(x), cummax(x), cummin(x)}) {
+      const std::vector<double> found = doubles(y);
+      for (size_t i = 0; i < 100; ++i) EXPECT_EQ(std::isnan(found[i]), i >= 40) << bits << " " << i;
+    }
+    const std::vector<double> found = doubles(cumsum(x, 0, true));
+    for (size_t i = 0; i < 100; ++i) EXPECT_EQ(std::isnan(found[i]), i <= 40) << bits << " " << i;
+  }
+}
+
 TEST(Cumulative, HalfPrecisionIsRoundedWhenStored) {
   const std::vector<double> found = doubles(cumsum(ones({4096}, float16)));
   EXPECT_EQ(found.back(), 4096);
