@@ -6,6 +6,7 @@
 #include <lazuli/compiler/templates/convolution_pack.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
+#include <lazuli/compiler/templates/shared_taps.h>
 #include <lazuli/compiler/templates/tap_tile.h>
 
 namespace lazuli::templates {
@@ -16,8 +17,6 @@ namespace {
 constexpr int64_t fewest_depths = 16;
 /// Places beside each other that a tile should have at least.
 constexpr int64_t fewest_places = 4;
-/// Channels that taps should have at least to share what they load: each row of the kernel begins anew.
-constexpr int64_t fewest_shared_channels = 8;
 /// Places of a task: the weights are read once for all of them.
 constexpr int64_t places_a_task = 224;
 
@@ -28,18 +27,6 @@ bool is_merged(const ConvolutionProblem& problem, const TapClass& taps) {
     if (last[i].base != last[i - 1].base + 1) return false;
   }
   return problem.groups == 1;
-}
-
-/// The tile whose taps along the last axis share what they load, if places beside each other see elements
-/// beside each other there; else null.
-template <typename T>
-const TapKernel<T>* shared_tap_kernel(const ConvolutionProblem& problem, const TapClass& taps) {
-  const AxisTaps& across = taps.axes[2];
-  if (across.in_step != 1 || problem.channels / problem.groups < fewest_shared_channels) return nullptr;
-  for (size_t i = 1; i < across.taps.size(); ++i) {
-    if (across.taps[i].base != across.taps[i - 1].base + 1) return nullptr;
-  }
-  return tap_kernel<T>(static_cast<int64_t>(across.taps.size()));
 }
 
 template <typename T>
@@ -309,16 +296,18 @@ class DirectConvolution {
   }
   void multiply_places_abreast(TapTile<T> tile, const Task& task, T* c) const {
     const T* const a = tile.a;
+    const int64_t step = taps_.axes[2].in_step;
     const int64_t tiles = ceil_div(task.places, tile_rows_);
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t place = task.places * i / tiles;
       tile.rows = task.places * (i + 1) / tiles - place;
-      tile.a = a + place * tile.a_row_stride;
+      tile.a = a + place * step * tile.a_row_stride;
       tile.c = c + place * tile.c_row_stride;
       if (!is_padded_) {
-        tile.missing_before = std::max<int64_t>(-(task.place + place + lowest_tap_), 0);
-        tile.missing_after =
-            std::max<int64_t>(task.place + place + tile.rows - 1 + highest_tap_ - (problem_.in[2] - 1), 0);
+        const int64_t first = (task.place + place) * step + lowest_tap_;
+        const int64_t last = (task.place + place + tile.rows - 1) * step + highest_tap_;
+        tile.missing_before = std::max<int64_t>(-first, 0);
+        tile.missing_after = std::max<int64_t>(last - (problem_.in[2] - 1), 0);
       }
       tap_kernel_->run(tile);
     }

@@ -15,8 +15,8 @@ namespace {
 constexpr int64_t fewest_features = 16;
 constexpr int64_t fewest_elements = 8;
 constexpr int64_t fewest_places = 4;
-/// Places that a tile sums over: enough that its results are seldom loaded and stored, few enough that the
-/// rows under them stay in the second-level cache.
+/// About as many places as a tile sums over: enough that its results are seldom loaded and stored, few enough
+/// that the rows under them stay in the second-level cache.
 constexpr int64_t places_a_block = 192;
 /// Tiles that use the same features of these places at least, for copying them side by side to pay.
 constexpr int64_t fewest_tiles_to_pack = 4;
@@ -59,7 +59,7 @@ class WeightSums {
                 (problem.kernel[2] - 1) * problem.kernel_dilation[2] + 1),
         is_padded_(taps_abreast_ > 1 && (first_place_ < 0 || first_place_ + padded_ > problem.in[2])),
         places_(ceil_div(problem.out[2], ceil_div(problem.out[2], places_a_block))),
-        rows_(std::clamp<int64_t>(places_a_block / places_, 1, problem.out[1])),
+        rows_(rows_of_a_block(problem.out[1], places_)),
         copies_(static_cast<size_t>(is_padded_ ? row_count() * padded_ * problem.channels : 0) * size),
         parts_(part_count()),
         sums_(static_cast<size_t>(parts_ * sum_count()) * size) {}
@@ -108,6 +108,12 @@ class WeightSums {
     int64_t places = 0;
   };
 
+  /// Of so many, in blocks of about one size: what is left over would be summed up as slowly as it is loaded
+  /// and stored.
+  static int64_t rows_of_a_block(int64_t rows, int64_t places) {
+    const int64_t blocks = (rows * places + places_a_block / 2) / places_a_block;
+    return ceil_div(rows, std::clamp<int64_t>(blocks, 1, rows));
+  }
   int64_t row_count() const { return problem_.batch * problem_.in[0] * problem_.in[1]; }
   int64_t taps() const { return problem_.kernel[0] * problem_.kernel[1] * problem_.kernel[2]; }
   int64_t line_count() const { return problem_.groups * (taps() / taps_abreast_); }

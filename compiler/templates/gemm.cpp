@@ -241,6 +241,12 @@ void gemm_tall(const GemmKernel<T>& of_panels, int64_t m, int64_t n, int64_t k, 
   packed_b.pack(0, n, GemmLanes<T>::in_memory(pack_b));
   const int64_t padded = round_up(n, kernel.columns);
   int64_t task_rows = cut.mc;
+  if (in_place) {
+    // Columns of a block of results are written pass by pass: few enough rows for their pages and lines to be
+    // at hand in all of them.
+    const int64_t fitting = cache_sizes().l2 / 4 / (n * static_cast<int64_t>(sizeof(T)));
+    task_rows = std::clamp(fitting / kernel.rows * kernel.rows, kernel.rows, cut.mc);
+  }
   if (!a.are_there()) {
     // All depths of what is made are there at a time.
     const int64_t fitting = cache_sizes().l2 / 4 / (k * static_cast<int64_t>(sizeof(T)));

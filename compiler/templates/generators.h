@@ -5,6 +5,7 @@
 
 #include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/templates/kernels.h>
+#include <lazuli/compiler/templates/tap_tile.h>
 
 namespace llvm {
 class Module;
@@ -52,10 +53,11 @@ void build_gemm(llvm::Module& module, const Target& target, const GemmShape& sha
 /// `TapTile`. Sums and the weights of all taps at a depth are in registers.
 struct TapShape {
   Dtype operands = float32;  ///< float32 or float64
-  int taps = 3;
+  TapForm form;
 };
-/// Whether the target has registers enough for more to be gained than is lost by fewer rows.
-bool generates_tap_tiles(const Target& target);
+/// Whether the target has registers enough for more to be gained than is lost by fewer rows, and taps have
+/// something to share.
+bool generates_tap_tile(const Target& target, const TapForm& form);
 TileSize tap_tile_size(const Target& target, const TapShape& shape);
 std::string tap_tile_key(const TapShape& shape);
 void build_tap_tile(llvm::Module& module, const Target& target, const TapShape& shape);

@@ -23,18 +23,21 @@ class TapTileEmitter : private TileEmitter {
   TapTileEmitter(llvm::Module& module, const Target& target, const TapShape& shape)
       : TileEmitter(module, target, shape.operands, tap_tile_size(target, shape).lanes),
         size_(tap_tile_size(target, shape)),
-        taps_(shape.taps) {}
+        taps_(static_cast<int>(shape.form.taps)),
+        step_(static_cast<int>(shape.form.step)) {}
 
-  /// In the full width, or in half of it where there are few columns.
+  /// As many vectors wide as there are columns.
   void emit() {
     load_arguments();
-    llvm::BasicBlock* narrow = b_.block("narrow");
-    llvm::BasicBlock* wide = b_.block("wide");
-    b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(columns_, b_.i64(lanes_)), narrow, wide);
-    b_.ir.SetInsertPoint(wide);
-    emit_all_rows(size_.column_vectors);
-    b_.ir.CreateRetVoid();
-    b_.ir.SetInsertPoint(narrow);
+    for (int vectors = size_.column_vectors; vectors > 1; --vectors) {
+      llvm::BasicBlock* wide = b_.block("wide");
+      llvm::BasicBlock* narrower = b_.block("narrower");
+      b_.ir.CreateCondBr(b_.ir.CreateICmpSLE(columns_, b_.i64((vectors - 1) * lanes_)), narrower, wide);
+      b_.ir.SetInsertPoint(wide);
+      emit_all_rows(vectors);
+      b_.ir.CreateRetVoid();
+      b_.ir.SetInsertPoint(narrower);
+    }
     emit_all_rows(1);
     b_.ir.CreateRetVoid();
   }
@@ -82,7 +85,7 @@ class TapTileEmitter : private TileEmitter {
     Value* run_bytes = nullptr;
   };
   int ends() const { return taps_ / 2; }
-  int elements(int rows) const { return rows + taps_ - 1; }
+  int elements(int rows) const { return (rows - 1) * step_ + taps_; }
   bool is_end(int row, int rows) const { return row < ends() || row >= elements(rows) - ends(); }
 
   llvm::SmallVector<Pointer, 16> pointers(int rows) {
@@ -171,8 +174,8 @@ class TapTileEmitter : private TileEmitter {
     for (int element_row = 0; element_row < elements(rows); ++element_row) {
       Value* x = b_.broadcast(scalar(), element(values, element_row, rows, behind), lanes_);
       for (int tap = 0; tap < taps_; ++tap) {
-        const int row = element_row - tap;
-        if (row < 0 || row >= rows) continue;
+        const int row = (element_row - tap) / step_;
+        if (element_row < tap || (element_row - tap) % step_ != 0 || row >= rows) continue;
         for (int v = 0; v < vectors_; ++v) {
           Value*& sum = values[static_cast<size_t>(row * vectors_ + v)];
           sum = b_.fma(x, columns[static_cast<size_t>(tap * vectors_ + v)], sum);
@@ -183,6 +186,7 @@ class TapTileEmitter : private TileEmitter {
 
   TileSize size_;
   int taps_;
+  int step_;
   int vectors_ = 0;  ///< of columns, in the body being emitted
 
   Value* k_ = nullptr;
@@ -198,20 +202,28 @@ class TapTileEmitter : private TileEmitter {
 
 }  // namespace
 
-bool generates_tap_tiles(const Target& target) {
-  return generates_for(target) && target.masks && target.vector_registers >= 32;
+bool generates_tap_tile(const Target& target, const TapForm& form) {
+  // In steps of 2 and two vectors wide, elements are used so seldom that LLVM loads too many of them ahead.
+  const bool fits = form.step == 1 || (form.step == most_tap_steps && form.vectors == most_tap_vectors);
+  return generates_for(target) && target.masks && target.vector_registers >= 32 && fits &&
+         form.taps > form.step && form.taps <= most_shared_taps;
 }
 
 TileSize tap_tile_size(const Target& target, const TapShape& shape) {
+  const int vectors = static_cast<int>(shape.form.vectors);
   TileSize size;
-  size.column_vectors = 2;
+  size.column_vectors = vectors;
   size.lanes = target.vector_bits / (shape.operands == float64 ? 64 : 32);
-  size.rows = (target.vector_registers - 1 - shape.taps * size.column_vectors) / size.column_vectors;
+  size.rows = (target.vector_registers - 1 - static_cast<int>(shape.form.taps) * vectors) / vectors;
   return size;
 }
 
 std::string tap_tile_key(const TapShape& shape) {
-  return "template taps " + std::string(dtype_name(shape.operands)) + " " + std::to_string(shape.taps);
+  std::string key = "template taps " + std::string(dtype_name(shape.operands));
+  for (const int64_t number : {shape.form.taps, shape.form.step, shape.form.vectors}) {
+    key += " " + std::to_string(number);
+  }
+  return key;
 }
 
 void build_tap_tile(llvm::Module& module, const Target& target, const TapShape& shape) {

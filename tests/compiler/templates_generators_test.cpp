@@ -110,20 +110,32 @@ TEST(TemplateGenerators, TilesFillTheRegisters) {
   }
 }
 
+void expect_tap_tile_without_spills(const Target& target, const TapShape& shape) {
+  const TileSize size = tap_tile_size(target, shape);
+  EXPECT_LT((size.rows + shape.form.taps) * size.column_vectors, target.vector_registers);
+  const std::string text =
+      assembly(target, [&](llvm::Module& module) { build_tap_tile(module, target, shape); });
+  EXPECT_EQ(mentions(text, "zmm"), target.vector_bits == 512);
+  EXPECT_FALSE(spills_vectors(text)) << tap_tile_key(shape);
+}
+
 TEST(TemplateGenerators, TilesOfTapsFillTheRegistersOfTargetsThatHaveMany) {
   for (const char* cpu : generated_cpus) {
+    SCOPED_TRACE(cpu);
     const Target target = target_for(cpu);
-    EXPECT_EQ(generates_tap_tiles(target), target.vector_registers >= 32) << cpu;
-    if (!generates_tap_tiles(target)) continue;
-    for (const Dtype operands : {float32, float64}) {
-      for (int taps = fewest_shared_taps; taps <= most_shared_taps; ++taps) {
-        const TapShape shape{operands, taps};
-        const TileSize size = tap_tile_size(target, shape);
-        EXPECT_LT((size.rows + taps) * size.column_vectors, target.vector_registers);
-        const std::string text =
-            assembly(target, [&](llvm::Module& module) { build_tap_tile(module, target, shape); });
-        EXPECT_EQ(mentions(text, "zmm"), target.vector_bits == 512) << cpu;
-        EXPECT_FALSE(spills_vectors(text)) << cpu << ", " << taps << " taps";
+    for (const TapForm form : {TapForm{3, 1, 2}, TapForm{3, 2, 3}}) {
+      EXPECT_EQ(generates_tap_tile(target, form), target.vector_registers >= 32);
+      if (!generates_tap_tile(target, form)) continue;
+      for (const Dtype operands : {float32, float64})
+        expect_tap_tile_without_spills(target, {operands, form});
+    }
+  }
+  const Target target = target_for("sapphirerapids");
+  for (int64_t taps = 1; taps <= most_shared_taps; ++taps) {
+    for (int64_t step = 1; step <= most_tap_steps; ++step) {
+      for (int64_t vectors = fewest_tap_vectors; vectors <= most_tap_vectors; ++vectors) {
+        const TapForm form{taps, step, vectors};
+        if (generates_tap_tile(target, form)) expect_tap_tile_without_spills(target, {float32, form});
       }
     }
   }
@@ -201,7 +213,11 @@ TEST(TemplateGenerators, KeysTellShapesApart) {
     }
   }
   for (const Dtype operands : {float32, float64}) {
-    for (int taps = fewest_shared_taps; taps <= most_shared_taps; ++taps) add(tap_tile_key({operands, taps}));
+    for (int64_t taps = 2; taps <= most_shared_taps; ++taps) {
+      for (int64_t step = 1; step <= most_tap_steps; ++step) {
+        for (const int64_t vectors : {2, 3}) add(tap_tile_key({operands, {taps, step, vectors}}));
+      }
+    }
   }
   for (const Dtype weights : {float32, float16, bfloat16, float64}) {
     for (int rows = 1; rows <= max_vector_rows; ++rows) {

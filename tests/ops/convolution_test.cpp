@@ -278,6 +278,11 @@ TEST(Convolution, TapsThatShareElements) {
                .weight = {35, 2, taps, 9},
                .padding_lo = {1, padding},
                .padding_hi = {0}});
+        check({.input = {1, 4, 2 * places + taps - 1 - padding, 8},
+               .weight = {50, 2, taps, 8},
+               .stride = {1, 2},
+               .padding_lo = {0, padding - padding / 2},
+               .padding_hi = {1, padding / 2}});
         check({.input = {1, 3, places + taps - 1 - padding, 16},
                .weight = {20, 3, taps, 8},
                .padding_lo = {1, padding / 2},
