@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <vector>
@@ -35,6 +36,8 @@ class KvCache {
   std::size_t bytes_a_token() const;
   /// Forgets the text but keeps the memory.
   void clear() { length_ = 0; }
+  /// Forgets all of it but the first `length` tokens.
+  void cut(int length) { length_ = std::min(length, length_); }
   /// Makes room for `count` tokens beyond `length`.
   void reserve(int count);
 

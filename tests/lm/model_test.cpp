@@ -302,6 +302,13 @@ TEST(CausalModel, GivesTheSameHoweverTheTextIsCut) {
   // One program for all positions, one for the last of several, one for single tokens.
   EXPECT_EQ(model.trace_count(), 3);
 
+  // The text as far as it was kept.
+  cache.cut(1000);
+  EXPECT_EQ(cache.length(), 600);
+  cache.cut(300);
+  check(50);
+  EXPECT_EQ(cache.length(), 350);
+
   cache.clear();
   const array again = model.next_logits(std::span(ids).first(250), cache);
   EXPECT_LT(distance(again, take(all, 249, 0)), 1e-4);
