@@ -283,7 +283,7 @@ class Emitter {
     }
     const Graph::GraphNode* node = graph_.producer(value);
     if (node != nullptr && node->operation->kind() == OperationKind::view) return emit_view(*node, value, at);
-    if (is_expression(value)) {
+    if (node != nullptr && is_expression(value)) {
       const auto& operation = static_cast<const ElementwiseOperation&>(*node->operation);
       std::vector<kir::Value> operands;
       for (ValueId operand : node->inputs)

@@ -13,8 +13,6 @@ namespace lazuli::templates {
 
 namespace {
 
-using llvm::Value;
-
 /// T is float or double; both have the same layout but for their pointers' targets.
 using Fields = TapTile<float>;
 
@@ -86,6 +84,10 @@ class TapTileEmitter : private TileEmitter {
   };
   int ends() const { return taps_ / 2; }
   int elements(int rows) const { return (rows - 1) * step_ + taps_; }
+  /// The place of a row's (or a tap's) vector among those of all.
+  size_t vector_of(int row, int vector) const {
+    return static_cast<size_t>(row) * static_cast<size_t>(vectors_) + static_cast<size_t>(vector);
+  }
   bool is_end(int row, int rows) const { return row < ends() || row >= elements(rows) - ends(); }
 
   llvm::SmallVector<Pointer, 16> pointers(int rows) {
@@ -177,8 +179,8 @@ class TapTileEmitter : private TileEmitter {
         const int row = (element_row - tap) / step_;
         if (element_row < tap || (element_row - tap) % step_ != 0 || row >= rows) continue;
         for (int v = 0; v < vectors_; ++v) {
-          Value*& sum = values[static_cast<size_t>(row * vectors_ + v)];
-          sum = b_.fma(x, columns[static_cast<size_t>(tap * vectors_ + v)], sum);
+          Value*& sum = values[vector_of(row, v)];
+          sum = b_.fma(x, columns[vector_of(tap, v)], sum);
         }
       }
     }
