@@ -21,8 +21,8 @@
 namespace lazuli {
 namespace {
 
-/// Those on which was measured (docs/performance/rows.md) that their own fetching falls behind, and that gathering
-/// by one instruction pays. On Zen 4 asking for all lines made reading slower.
+/// Those on which was measured (docs/performance/rows.md) that their own fetching falls behind, and that
+/// gathering by one instruction pays. On Zen 4 asking for all lines made reading slower.
 bool is_late_xeon(const std::string& cpu) {
   return cpu == "sapphirerapids" || cpu == "emeraldrapids" || cpu == "graniterapids";
 }

@@ -8,7 +8,8 @@ namespace lazuli::templates {
 /// products with codes, depthwise convolutions. Only for machines with AVX-512.
 void use_avx512_kernels(Kernels& table);
 
-/// The same for those that multiply bytes: attention over codes, products with codes as they lie. Only for machines with VNNI, too.
+/// The same for those that multiply bytes: attention over codes, products with codes as they lie. Only for
+/// machines with VNNI, too.
 void use_avx512_vnni_kernels(Kernels& table);
 
 }  // namespace lazuli::templates

@@ -60,8 +60,9 @@ struct QuantizedMatrix {
 
 /// out = x · wᵀ (`transpose`, w is [n, k]) or x · w (w is [k, n]), straight from MLX's layout.
 /// `x` is [m, k] with unit stride along k, `out` is [m, n] with unit stride along n; both are of `dtype`:
-/// float32, float16 or bfloat16. Accumulates in float32. Up to eight rows of 16-bit elements may be rounded to
-/// whole numbers of 16 bits first, in units of a group's largest (`CodeBytes`), far within their own rounding.
+/// float32, float16 or bfloat16. Accumulates in float32. Up to eight rows of 16-bit elements may be rounded
+/// to whole numbers of 16 bits first, in units of a group's largest (`CodeBytes`), far within their own
+/// rounding.
 struct QuantizedMatmulProblem {
   int64_t m = 0;
   const std::byte* x = nullptr;
