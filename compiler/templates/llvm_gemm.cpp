@@ -263,15 +263,9 @@ class GemmEmitter : private TileEmitter {
 
   GemmShape shape_;
   TileSize size_;
-  int vectors_ = 0;  ///< of columns, in the body being emitted
 
-  Value* k_ = nullptr;
-  Value* a_ = nullptr;
   Value* b_start_ = nullptr;
   Value* b_step_ = nullptr;
-  Value* a_row_bytes_ = nullptr;
-  Value* runs_ = nullptr;
-  Value* a_run_bytes_ = nullptr;
   Value* b_run_bytes_ = nullptr;
   Value* ahead_ = nullptr;
   Value* a_step_ = nullptr;

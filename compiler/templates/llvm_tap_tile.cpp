@@ -189,13 +189,7 @@ class TapTileEmitter : private TileEmitter {
   TileSize size_;
   int taps_;
   int step_;
-  int vectors_ = 0;  ///< of columns, in the body being emitted
 
-  Value* k_ = nullptr;
-  Value* a_ = nullptr;
-  Value* a_row_bytes_ = nullptr;
-  Value* runs_ = nullptr;
-  Value* a_run_bytes_ = nullptr;
   Value* weights_ = nullptr;
   Value* missing_before_ = nullptr;
   Value* missing_after_ = nullptr;

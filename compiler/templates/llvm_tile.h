@@ -45,6 +45,14 @@ class TileEmitter {
   int lanes_;
   int64_t bytes_;  ///< of an element
 
+  int vectors_ = 0;  ///< of columns, in the body being emitted
+  Value* k_ = nullptr;
+  /// The left operand: rows, and runs of depths, so many bytes apart.
+  Value* a_ = nullptr;
+  Value* a_row_bytes_ = nullptr;
+  Value* runs_ = nullptr;
+  Value* a_run_bytes_ = nullptr;
+  /// The result.
   Value* c_ = nullptr;
   Value* c_row_bytes_ = nullptr;
   Value* columns_ = nullptr;
