@@ -1,8 +1,7 @@
 #include "limits.h"
 
-#include <algorithm>
-#include <array>
-#include <cmath>
+#include "bandwidth.h"
+
 #include <cstdint>
 #include <map>
 
@@ -10,56 +9,15 @@
 
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/thread_pool.h>
-#include <lazuli/lazuli.h>
 
 namespace lazuli::bench {
 namespace {
 
-constexpr int64_t floats = int64_t{16} << 20;
-constexpr double most_read = 1 << 30;  // bytes
-constexpr int64_t steps = 1 << 16;     // of the loops on registers
-volatile float sink;                   // NOLINT: keeps results alive
-
-bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") != 0;
-}
+constexpr int64_t steps = 1 << 16;
+volatile float sink;  // NOLINT: keeps results alive
 
 #define LAZULI_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
 #define LAZULI_AVX2 __attribute__((target("avx2,fma")))
-
-LAZULI_AVX512 float read_512(const float* a, int64_t n) {
-  __m512 sums[8] = {};
-  for (int64_t i = 0; i < n; i += 128) {
-    for (size_t k = 0; k < 8; ++k) sums[k] = _mm512_add_ps(sums[k], _mm512_loadu_ps(a + i + 16 * k));
-  }
-  for (size_t k = 1; k < 8; ++k) sums[0] = _mm512_add_ps(sums[0], sums[k]);
-  return _mm512_cvtss_f32(sums[0]);
-}
-LAZULI_AVX2 float read_256(const float* a, int64_t n) {
-  __m256 sums[8] = {};
-  for (int64_t i = 0; i < n; i += 64) {
-    for (size_t k = 0; k < 8; ++k) sums[k] = _mm256_add_ps(sums[k], _mm256_loadu_ps(a + i + 8 * k));
-  }
-  for (size_t k = 1; k < 8; ++k) sums[0] = _mm256_add_ps(sums[0], sums[k]);
-  return _mm256_cvtss_f32(sums[0]);
-}
-
-template <bool stream>
-LAZULI_AVX512 void add_512(const float* a, const float* b, float* c, int64_t n) {
-  for (int64_t i = 0; i < n; i += 16) {
-    const __m512 sum =
-        b != nullptr ? _mm512_add_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i)) : _mm512_loadu_ps(a + i);
-    stream ? _mm512_stream_ps(c + i, sum) : _mm512_storeu_ps(c + i, sum);
-  }
-}
-template <bool stream>
-LAZULI_AVX2 void add_256(const float* a, const float* b, float* c, int64_t n) {
-  for (int64_t i = 0; i < n; i += 8) {
-    const __m256 sum =
-        b != nullptr ? _mm256_add_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i)) : _mm256_loadu_ps(a + i);
-    stream ? _mm256_stream_ps(c + i, sum) : _mm256_storeu_ps(c + i, sum);
-  }
-}
 
 // Accumulators enough to hide an instruction's latency.
 constexpr size_t chains = 12;
@@ -128,73 +86,6 @@ LAZULI_AVX2 float int8_256() {
 #undef LAZULI_AVX512
 #undef LAZULI_AVX2
 
-/// The arrays that the loops go over.
-std::array<float*, 3> memory() {
-  static const std::array<array, 3> arrays = [] {
-    std::array<array, 3> made{full({floats}, 1.0f), full({floats}, 2.0f), full({floats}, 3.0f)};
-    for (array& a : made) a.eval();
-    return made;
-  }();
-  std::array<float*, 3> pointers;
-  for (size_t i = 0; i < 3; ++i) pointers[i] = const_cast<float*>(arrays[i].data<float>());
-  return pointers;
-}
-
-/// Each thread's share of arrays of `count` elements, in whole steps.
-template <typename F>
-void over_threads(int64_t count, F&& f) {
-  const int64_t parts = num_threads();
-  parallel_for(parts, [&](int64_t part) {
-    const int64_t begin = count * part / parts / 128 * 128;
-    const int64_t end = part + 1 == parts ? count : count * (part + 1) / parts / 128 * 128;
-    f(begin, end - begin);
-  });
-}
-
-Runnable reading(const float* a, int64_t count) {
-  return [a, count] {
-    over_threads(count, [&](int64_t begin, int64_t n) {
-      sink = has_avx512() ? read_512(a + begin, n) : read_256(a + begin, n);
-    });
-  };
-}
-
-/// Reads about as much as work that reads so many bytes. The array is made anew where it is too small.
-const LimitLoop& reading_as_much(double bytes) {
-  static std::map<int64_t, LimitLoop> loops;  // by elements
-  static array large = array(0.0f);
-  constexpr int64_t unit = int64_t{4} << 20;
-  const double wanted = std::min(bytes, most_read) / sizeof(float);
-  const int64_t count = static_cast<int64_t>(std::ceil(wanted / unit)) * unit;
-  if (static_cast<int64_t>(large.size()) < count) {
-    loops.clear();
-    large = full({static_cast<int>(count)}, 1.0f);
-    large.eval();
-  }
-  const auto found = loops.find(count);
-  if (found != loops.end()) return found->second;
-  const LimitLoop loop{reading(large.data<float>(), count), sizeof(float) * static_cast<double>(count)};
-  return loops.emplace(count, loop).first->second;
-}
-
-template <bool stream>
-Runnable adding(bool second) {
-  const auto [a, b, c] = memory();
-  return [a = a, b = second ? b : nullptr, c = c] {
-    over_threads(floats, [&](int64_t begin, int64_t n) {
-      const float* other = b != nullptr ? b + begin : nullptr;
-      has_avx512() ? add_512<stream>(a + begin, other, c + begin, n)
-                   : add_256<stream>(a + begin, other, c + begin, n);
-    });
-  };
-}
-
-/// The faster of two loops.
-Runnable faster(const Runnable& first, const Runnable& second) {
-  const auto times = time_in_turns({first, second});
-  return median_ratio(times[0], times[1]) < 1 ? first : second;
-}
-
 LimitLoop on_registers(float (*loop)(), double operations) {
   const auto threads = static_cast<double>(num_threads());
   return {[loop] { parallel_for(num_threads(), [&](int64_t) { sink = loop(); }); },
@@ -211,14 +102,11 @@ LimitLoop bfloat16_limit() {
 }
 
 LimitLoop make(Limit limit) {
-  constexpr double bytes = 4.0 * floats;
   switch (limit) {
     case Limit::read:
-      return {reading(memory()[0], floats), bytes};
     case Limit::add:
-      return {faster(adding<false>(true), adding<true>(true)), 3 * bytes};
     case Limit::copy:
-      return {faster(adding<false>(false), adding<true>(false)), 2 * bytes};
+      break;
     case Limit::fma_float32:
       return has_avx512() ? on_registers(fma_512, 32) : on_registers(fma_256, 16);
     case Limit::dot_bfloat16:
@@ -258,9 +146,8 @@ bool is_bandwidth(Limit limit) {
   return limit == Limit::read || limit == Limit::add || limit == Limit::copy;
 }
 
-const LimitLoop& limit_loop(Limit limit, double bytes) {
-  if (limit == Limit::read && bytes > sizeof(float) * static_cast<double>(floats))
-    return reading_as_much(bytes);
+LimitLoop limit_loop(Limit limit, double bytes) {
+  if (is_bandwidth(limit)) return bandwidth_loop(limit, bytes);
   static std::map<Limit, LimitLoop> loops;
   const auto found = loops.find(limit);
   return found != loops.end() ? found->second : loops.emplace(limit, make(limit)).first->second;

@@ -9,7 +9,8 @@ namespace lazuli::bench {
 
 enum class Limit {
   read,  ///< bytes: summing an array
-  add,   ///< bytes: c = a + b, reads and writes counted; plain or non-temporal stores, whichever is faster
+  add,   ///< bytes: c = a + b, reads and writes counted; plain or non-temporal stores, operands asked for
+         ///< ahead or not, whichever is fastest
   copy,  ///< bytes: b = a, likewise
   fma_float32,   ///< operations: multiply-adds (two each) on registers
   dot_bfloat16,  ///< operations: bfloat16 dot products on registers; the float32 rate where that is higher or
@@ -22,14 +23,12 @@ std::string_view name_of(Limit limit);
 std::string_view unit_of(Limit limit);
 bool is_bandwidth(Limit limit);
 
-/// A loop that runs at the limit on all threads, and how much it does in one call: bytes or operations.
-/// Arrays are of 64 MB each, lie in memory from Lazuli's allocator, and are shared by all loops; for work
-/// that reads more bytes than that, the loop that reads goes over as many, up to 1 GB, so that no more of its
-/// array stays in the processor's caches than of the work's.
+/// A loop that runs at the limit on all threads, and how much it does in one call: bytes or operations. Those
+/// of a bandwidth go over about as many bytes as the work, so that what it takes to begin counts alike.
 struct LimitLoop {
   Runnable run;
   double amount;
 };
-const LimitLoop& limit_loop(Limit limit, double bytes = 0);
+LimitLoop limit_loop(Limit limit, double bytes = 0);
 
 }  // namespace lazuli::bench

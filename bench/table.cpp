@@ -48,10 +48,16 @@ bool Table::wants(const std::string& group, const std::string& name) const {
 void Table::measure(const Work& work) {
   if (!wants(work.group, work.name)) return;
   std::vector<Runnable> contenders{work.run};
-  if (work.limit) contenders.push_back(limit_loop(*work.limit, work.bytes).run);
+  std::optional<LimitLoop> limit;
+  if (work.limit) {
+    limit = limit_loop(*work.limit, work.bytes);
+    contenders.push_back(limit->run);
+  }
   const size_t first_peer = contenders.size();
   for (const Peer& peer : work.peers) contenders.push_back(peer.run);
-  const auto times = time_in_turns(contenders, seconds_);
+  const bool bandwidth = work.limit && is_bandwidth(*work.limit);
+  const auto times =
+      time_in_turns(contenders, seconds_, bandwidth ? Operands::in_memory : Operands::in_caches);
 
   Result result;
   result.group = work.group;
@@ -64,9 +70,8 @@ void Table::measure(const Work& work) {
   result.wanted_seconds = work.wanted_seconds;
   if (work.limit) {
     const double amount = is_bandwidth(*work.limit) ? work.bytes : work.operations;
-    const double limit_amount = limit_loop(*work.limit, work.bytes).amount;
-    result.limit_rate = limit_amount / median(times[1]);
-    result.share = median_ratio(times[1], times[0]) * amount / limit_amount;
+    result.limit_rate = limit->amount / median(times[1]);
+    result.share = median_ratio(times[1], times[0]) * amount / limit->amount;
   }
   for (size_t i = 0; i < work.peers.size(); ++i) {
     result.peers.push_back(

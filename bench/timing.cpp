@@ -1,10 +1,16 @@
 #include "timing.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
+
+#include <unistd.h>
 
 #include <lazuli/compiler/background.h>
+#include <lazuli/compiler/settings.h>
+#include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::bench {
 namespace {
@@ -19,9 +25,38 @@ double seconds_of(const Runnable& run, int calls) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / calls;
 }
 
+/// As much as the caches of all cores hold, which is read to clear them.
+const std::vector<uint64_t>& cache_filler() {
+  static const std::vector<uint64_t> filler = [] {
+    constexpr int64_t usual = int64_t{64} << 20, most = int64_t{1} << 30;
+    const int64_t last_level = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    const int64_t second_level = std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 0) * num_threads();
+    const int64_t bytes = std::min((last_level > 0 ? last_level : usual) + second_level, most);
+    return std::vector<uint64_t>(static_cast<size_t>(bytes) / sizeof(uint64_t), 1);
+  }();
+  return filler;
+}
+
+/// Fills the caches with something that nobody asks for.
+void clear_caches() {
+  static std::atomic<uint64_t> sink;
+  const std::vector<uint64_t>& filler = cache_filler();
+  const auto parts = static_cast<size_t>(num_threads());
+  parallel_for(num_threads(), [&](int64_t part) {
+    constexpr size_t line = 64 / sizeof(uint64_t);
+    const size_t begin = filler.size() * static_cast<size_t>(part) / parts;
+    const size_t end = filler.size() * static_cast<size_t>(part + 1) / parts;
+    uint64_t sum = 0;
+    for (size_t i = begin; i < end; i += line) sum += filler[i];
+    sink += sum;
+  });
+}
+
 }  // namespace
 
-std::vector<std::vector<double>> time_in_turns(const std::vector<Runnable>& contenders, double seconds) {
+std::vector<std::vector<double>> time_in_turns(const std::vector<Runnable>& contenders, double seconds,
+                                               Operands operands) {
+  const bool in_memory = operands == Operands::in_memory;
   std::vector<int> calls;
   double round = 0;
   for (const Runnable& run : contenders) {
@@ -30,18 +65,21 @@ std::vector<std::vector<double>> time_in_turns(const std::vector<Runnable>& cont
     run();
     double once = seconds_of(run, 1);
     int count = 1;
-    while (once * count < shortest) {
+    while (!in_memory && once * count < shortest) {
       count = std::max(count * 2, static_cast<int>(shortest / std::max(once, 1e-9)));
       once = seconds_of(run, count);
     }
     calls.push_back(count);
-    round += once * count;
+    round += once * count + (in_memory ? seconds_of(clear_caches, 1) : 0);
   }
   const double budget = seconds * static_cast<double>(contenders.size());
   const int rounds = std::clamp(static_cast<int>(budget / round), 5, 200);
   std::vector<std::vector<double>> times(contenders.size());
   for (int r = 0; r < rounds; ++r) {
-    for (size_t i = 0; i < contenders.size(); ++i) times[i].push_back(seconds_of(contenders[i], calls[i]));
+    for (size_t i = 0; i < contenders.size(); ++i) {
+      if (in_memory) clear_caches();
+      times[i].push_back(seconds_of(contenders[i], calls[i]));
+    }
   }
   return times;
 }

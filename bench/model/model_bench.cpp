@@ -103,8 +103,8 @@ ModelBenchResult bench_model(const lm::CausalModel& model, double weight_bytes,
 
   // Against the limits, in turns.
   std::vector<double> decode_turns, read_turns, prefill_turns, peak_turns;
-  const LimitLoop& read = limit_loop(Limit::read, weight_bytes);
-  const LimitLoop& peak = limit_loop(arithmetic);
+  const LimitLoop read = limit_loop(Limit::read, weight_bytes);
+  const LimitLoop peak = limit_loop(arithmetic);
   seconds_of(read.run), seconds_of(peak.run);
   for (int i = 0; i < 12; ++i) {
     double decode = 0, reading = 0;
