@@ -144,6 +144,7 @@ Loop fastest(Limit limit) {
           ? std::vector<Loop>{read<false>, read<true>}
           : std::vector<Loop>{add<false, false>, add<true, false>, add<false, true>, add<true, true>};
   std::vector<Runnable> runs;
+  runs.reserve(loops.size());
   for (Loop loop : loops) runs.push_back([limit, loop] { loop(arrays_with(limit, usual), usual); });
   const auto times = time_in_turns(runs, 0.15, Operands::in_memory);
   size_t best = 0;

@@ -94,9 +94,9 @@ LimitLoop on_registers(float (*loop)(), double operations) {
 
 /// Dot products of pairs, or multiply-adds in float32: processors differ in which do more.
 LimitLoop bfloat16_limit() {
-  const LimitLoop multiply_adds = on_registers(has_avx512() ? fma_512 : fma_256, has_avx512() ? 32 : 16);
+  LimitLoop multiply_adds = on_registers(has_avx512() ? fma_512 : fma_256, has_avx512() ? 32 : 16);
   if (!__builtin_cpu_supports("avx512bf16")) return multiply_adds;
-  const LimitLoop pairs = on_registers(bfloat16_512, 64);
+  LimitLoop pairs = on_registers(bfloat16_512, 64);
   const auto times = time_in_turns({pairs.run, multiply_adds.run}, 0.05);
   return median_ratio(times[0], times[1]) < pairs.amount / multiply_adds.amount ? pairs : multiply_adds;
 }
