@@ -45,6 +45,13 @@ struct Result {
   bool met() const;
 };
 
+/// A figure that is no time of its own.
+struct Stated {
+  std::string group, name, unit;
+  double value = 0, wanted = 0;  ///< at most; 0: only shown
+  bool met() const { return wanted <= 0 || value <= wanted; }
+};
+
 /// Measures rows and prints each as soon as it is known.
 class Table {
  public:
@@ -58,6 +65,7 @@ class Table {
              double wanted);
 
   const std::vector<Result>& results() const { return results_; }
+  const std::vector<Stated>& stated() const { return stated_; }
   /// Rows that fell short of what is wanted.
   int short_rows() const;
   std::string to_json() const;
@@ -69,14 +77,11 @@ class Table {
   double seconds_;
   std::string last_group_;
   std::vector<Result> results_;
-  /// Figures that are no times of their own.
-  struct Stated {
-    std::string group, name, unit;
-    double value = 0, wanted = 0;
-    bool met() const { return wanted <= 0 || value <= wanted; }
-  };
   std::vector<Stated> stated_;
 };
+
+/// The rows as a table in Markdown; those that fall short in bold.
+std::string markdown_table(const std::vector<Result>& results, const std::vector<Stated>& stated);
 
 /// An HTML page with a roofline chart (SVG) that has a dot for every row, and the table.
 std::string roofline_page(const std::vector<Result>& results);

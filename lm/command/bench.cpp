@@ -1,6 +1,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <regex>
 
 #include <fmt/format.h>
 
@@ -17,7 +18,7 @@ namespace {
 
 struct KernelBenchOptions {
   std::string filter;
-  std::string json, chart;
+  std::string json, chart, markdown;
   double seconds = 0.3;
   int threads = 0;
   bool check = false;
@@ -55,6 +56,9 @@ void run_kernels(const KernelBenchOptions& options) {
   bench::bench_overhead(table);
   if (!options.json.empty()) write_file(options.json, table.to_json() + "\n");
   if (!options.chart.empty()) write_file(options.chart, bench::roofline_page(table.results()));
+  if (!options.markdown.empty()) {
+    write_file(options.markdown, bench::markdown_table(table.results(), table.stated()));
+  }
   const JitStatistics statistics = JitEngine::instance().statistics();
   print(fmt::format("{} threads; {} kernels compiled, {} loaded from disk; {} rows fall short\n",
                     num_threads(), statistics.compiled, statistics.loaded_from_disk, table.short_rows()));
@@ -168,6 +172,16 @@ void run_model(const ModelBenchCommandOptions& options) {
   if (options.check && missed > 0) throw std::runtime_error(fmt::format("{} figures fall short", missed));
 }
 
+/// What is wrong with a regular expression; nothing if it is one.
+std::string regular_expression(const std::string& text) {
+  try {
+    const std::regex expression(text);
+    return {};
+  } catch (const std::regex_error& error) {
+    return fmt::format("\"{}\" is no regular expression: {}", text, error.what());
+  }
+}
+
 void add_model_options(CLI::App& command, const std::shared_ptr<ModelBenchCommandOptions>& options) {
   command.add_option("--model", options->model.directory, "Model folder")->type_name("DIR");
   command
@@ -203,9 +217,12 @@ void add_bench(CLI::App& app) {
   kernels
       ->add_option("--filter", options->filter,
                    "Only rows whose \"group/name\" this regular expression is found in")
-      ->type_name("REGEX");
+      ->type_name("REGEX")
+      ->check(regular_expression);
   kernels->add_option("--json", options->json, "Also write the table here, as JSON")->type_name("FILE");
   kernels->add_option("--chart", options->chart, "Also write a roofline chart here, as HTML")
+      ->type_name("FILE");
+  kernels->add_option("--markdown", options->markdown, "Also write the table here, as Markdown")
       ->type_name("FILE");
   kernels->add_option("--seconds", options->seconds, "Time to spend on each contender of a row")
       ->capture_default_str()
