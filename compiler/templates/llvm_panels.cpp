@@ -68,11 +68,16 @@ class PanelEmitter {
 
   /// Asks for `bytes` that are needed later, for the second-level cache: panels lie one after another. A line
   /// with each that is read, as there are few places for misses, and what is asked for at once waits for
-  /// them.
+  /// them. Where the processor fetches late, it is asked for again when it is needed soon, for the
+  /// first-level cache: arithmetic that waits for the second one keeps it from seeing lines as far ahead.
   void fetch_ahead(Value* place, int64_t bytes) {
+    constexpr int64_t far = 16 << 10, near = 2 << 10;
+    constexpr int first_level = 3, second_level = 2;
     if (shape_.few_lines) return;
     for (int64_t at = 0; at < bytes; at += 64) {
-      b_.VectorBuilder::prefetch(b_.offset_bytes(place, (16 << 10) + at), 2);
+      b_.VectorBuilder::prefetch(b_.offset_bytes(place, far + at), second_level);
+      if (b_.target().bytes_ahead == 0) continue;
+      b_.VectorBuilder::prefetch(b_.offset_bytes(place, near + at), first_level);
     }
   }
 

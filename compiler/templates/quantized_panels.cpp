@@ -2,6 +2,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
@@ -12,6 +13,7 @@
 #include <lazuli/compiler/templates/quantized_matmul.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
+#include <lazuli/compiler/templates/stretches.h>
 #include <lazuli/compiler/templates/tile_tuner.h>
 #include <lazuli/compiler/thread_pool.h>
 
@@ -67,35 +69,33 @@ struct Prepared {
   const float* sums = nullptr;
 };
 
-/// What a task computes: a few panels by a few rows, so that with many rows both stay in the L2 cache while
-/// they are used again. Results are gathered in a block, and stored when its rows are complete.
+/// What a task of many rows computes: a few panels by a few rows, so that both stay in the L2 cache while
+/// they are used again.
 struct PanelTasks {
   int64_t block_rows = 0;
   int64_t block_panels = 0;
-  int64_t panels_a_task = 0;
 
   /// Way 0 is the cache model's; the others have fewer or more rows or panels in a block.
   static constexpr int ways = 5;
 
   PanelTasks(int64_t rows, int64_t panels, int64_t most_rows, int way) {
-    const bool many = rows > most_rows;
     const int64_t rows_wanted = way == 1 ? 32 : way == 2 ? 128 : 64;
     const int64_t panels_wanted = way == 3 ? 4 : way == 4 ? 16 : 8;
-    block_rows = many ? std::min(round_up(rows, most_rows), round_up(rows_wanted, most_rows)) : rows;
-    block_panels = std::min<int64_t>(many ? panels_wanted : 16, panels);
-    panels_a_task = many ? block_panels : panels;
+    block_rows = std::min(round_up(rows, most_rows), round_up(rows_wanted, most_rows));
+    block_panels = std::min<int64_t>(panels_wanted, panels);
   }
 };
 
-/// With few rows the weights stream by, and threads take long stretches of them: many for each, so that one
-/// that is held up leaves work to the others, and none waits long for the last.
-constexpr int64_t tasks_a_thread = 16;
-constexpr int64_t least_task_bytes = 1 << 20;
+/// With few rows the weights stream by: threads go over long stretches of them, so many panels at a time, and
+/// in the end as few as hold so many bytes.
+constexpr int64_t most_panels = 16;
+constexpr int64_t least_stretch_bytes = 16 << 10;
 
 /// Whether there is something to be found out about one row (`PanelDot::few_lines`): which of the two is
-/// faster depends on the processor, where there is little to compute between two lines.
+/// faster depends on the processor, where there is little to compute between two lines. One that fetches late
+/// wants to be asked for every line.
 bool may_ask_for_few_lines(const PanelFormat& format) {
-  return (format.bits == 4 || format.bits == 8) && format.group_size >= 64;
+  return (format.bits == 4 || format.bits == 8) && format.group_size >= 64 && host_target().bytes_ahead == 0;
 }
 
 /// Panels [first_panel, end_panel) against rows [row, end_row).
@@ -123,41 +123,40 @@ void run_block(const Weights& weights, const Prepared& prepared, PanelDotFunctio
   }
 }
 
-/// All panels against all rows.
+/// All panels against all rows. Results are gathered in a block, and stored when its rows are complete.
 void run_panels(const Weights& weights, const Prepared& prepared, PanelDotFunction kernel,
                 int64_t element_bytes, int64_t rows, const MatmulResult& result) {
   const int64_t panels = weights.panel_count();
+  const int64_t most_rows = kernels().panel_rows;
   const bool one_row = rows == 1 && element_bytes == 1 && may_ask_for_few_lines(weights.format);
-  const bool many = rows > kernels().panel_rows;
+  const bool many = rows > most_rows;
   const TileChoice choice(element_bytes == 1 ? "panels8" : "panels32", rows, weights.info.rows,
                           weights.info.columns,
                           many      ? PanelTasks::ways
                           : one_row ? 2
                                     : 1);
   const bool few_lines = one_row && choice.way() == 1;
-  PanelTasks tasks(rows, panels, kernels().panel_rows, choice.way());
-  if (!many) {
-    const int64_t threads = num_threads();
-    const int64_t count = std::clamp(panels * weights.panel_bytes / least_task_bytes, threads,
-                                     threads == 1 ? 1 : tasks_a_thread * threads);
-    tasks.panels_a_task = ceil_div(panels, count);
-  }
-  const int64_t row_blocks = ceil_div(rows, tasks.block_rows);
-  share_out(ceil_div(panels, tasks.panels_a_task) * row_blocks, [&](int64_t part) {
-    const int64_t task_panel = part / row_blocks * tasks.panels_a_task;
-    const int64_t task_end = std::min(task_panel + tasks.panels_a_task, panels);
-    const int64_t first_row = part % row_blocks * tasks.block_rows;
-    const int64_t end_row = std::min(first_row + tasks.block_rows, rows);
-    const int64_t stride = tasks.block_panels * panel_lanes;
+  const auto block = [&](int64_t first_panel, int64_t end_panel, int64_t first_row, int64_t end_row) {
+    const int64_t stride = (end_panel - first_panel) * panel_lanes;
     const Scratch memory(static_cast<size_t>((end_row - first_row) * stride) * sizeof(float));
-    for (int64_t panel = task_panel; panel < task_end; panel += tasks.block_panels) {
-      const int64_t end_panel = std::min(panel + tasks.block_panels, task_end);
-      run_block(weights, prepared, kernel, element_bytes, panel, end_panel, first_row, end_row, few_lines,
-                memory.as<float>(), stride);
-      const int64_t column = panel * panel_lanes;
-      result.store(memory.as<float>(), stride, first_row, end_row - first_row, column,
-                   std::min(end_panel * panel_lanes, weights.info.rows) - column);
-    }
+    run_block(weights, prepared, kernel, element_bytes, first_panel, end_panel, first_row, end_row, few_lines,
+              memory.as<float>(), stride);
+    const int64_t column = first_panel * panel_lanes;
+    result.store(memory.as<float>(), stride, first_row, end_row - first_row, column,
+                 std::min(end_panel * panel_lanes, weights.info.rows) - column);
+  };
+  if (!many) {
+    const int64_t unit = std::clamp<int64_t>(least_stretch_bytes / weights.panel_bytes, 1, most_panels);
+    return share_out_stretches(ceil_div(panels, unit), most_panels / unit, [&](int64_t begin, int64_t end) {
+      block(begin * unit, std::min(end * unit, panels), 0, rows);
+    });
+  }
+  const PanelTasks tasks(rows, panels, most_rows, choice.way());
+  const int64_t row_blocks = ceil_div(rows, tasks.block_rows);
+  share_out(ceil_div(panels, tasks.block_panels) * row_blocks, [&](int64_t part) {
+    const int64_t panel = part / row_blocks * tasks.block_panels;
+    const int64_t row = part % row_blocks * tasks.block_rows;
+    block(panel, std::min(panel + tasks.block_panels, panels), row, std::min(row + tasks.block_rows, rows));
   });
 }
 

@@ -177,19 +177,21 @@ TEST(TemplateGenerators, WhatIsNeededNextIsFetchedIntoTheSecondLevel) {
 }
 
 TEST(TemplateGenerators, PanelsAskForAllLinesOfAGroupOrForOne) {
-  const auto lines_asked_for = [](bool few_lines) {
-    const std::string text = panel_assembly("sapphirerapids", {{4, 64, bfloat16}, true, 1, few_lines});
+  const auto lines_asked_for = [](const char* cpu, const char* cache, bool few_lines) {
+    const std::string text = panel_assembly(cpu, {{4, 64, bfloat16}, true, 1, few_lines});
     int count = 0;
-    for (size_t at = text.find("prefetcht1"); at != std::string::npos; at = text.find("prefetcht1", at + 1)) {
-      ++count;
-    }
+    for (size_t at = text.find(cache); at != std::string::npos; at = text.find(cache, at + 1)) ++count;
     return count;
   };
   const PanelShape all{{4, 64, bfloat16}, true, 1}, few{{4, 64, bfloat16}, true, 1, true};
   EXPECT_NE(panel_dot_key(all), panel_dot_key(few));
-  EXPECT_EQ(lines_asked_for(true), 1);
+  EXPECT_EQ(lines_asked_for("sapphirerapids", "prefetcht1", true), 1);
   // Four lines of codes, in a loop that takes two steps a group, and one of scales and biases.
-  EXPECT_EQ(lines_asked_for(false), 5);
+  EXPECT_EQ(lines_asked_for("sapphirerapids", "prefetcht1", false), 5);
+  EXPECT_EQ(lines_asked_for("znver4", "prefetcht1", false), 5);
+  // Again when they are needed soon, where the processor fetches late.
+  EXPECT_EQ(lines_asked_for("sapphirerapids", "prefetcht0", false), 5);
+  EXPECT_EQ(lines_asked_for("znver4", "prefetcht0", false), 0);
 }
 
 TEST(TemplateGenerators, NothingIsGeneratedForPlainTargets) {
