@@ -225,6 +225,13 @@ Span::Span(const HostOperation& operation, std::span<const TensorView> inputs,
   start_ = Clock::now();
 }
 
+void Span::add_fused(const CompiledKernel& kernel, std::span<const int64_t> extents, size_t block,
+                     const TensorView& tensor) {
+  const WorkEstimate fused = estimate_fused_work(kernel.expanded(), extents, block, tensor);
+  work_.bytes += fused.bytes;
+  work_.operations += fused.operations;
+}
+
 Span::~Span() {
   const Clock::time_point end = Clock::now();
   if (kernel_ == nullptr) {

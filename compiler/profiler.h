@@ -71,6 +71,9 @@ class Span {
   Span(const HostOperation& operation, std::span<const TensorView> inputs,
        std::span<const TensorView> outputs);
   ~Span();
+  /// Counts a kernel's work with the operation's: it makes an operand, or takes the result, block by block.
+  void add_fused(const CompiledKernel& kernel, std::span<const int64_t> extents, size_t block,
+                 const TensorView& tensor);
   Span(const Span&) = delete;
   Span& operator=(const Span&) = delete;
 

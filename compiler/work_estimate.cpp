@@ -37,6 +37,18 @@ double bytes_of(const TensorView& view) {
   return elements * static_cast<double>(view.dtype.size());
 }
 
+/// What a kernel over these extents reads or writes by one access.
+double bytes_of(const Access& access, std::span<const int64_t> extents) {
+  if (access.kind == Access::Kind::scratch) return 0;
+  double elements = 1;
+  for (size_t d = 0; d < extents.size(); ++d) {
+    if (access.dynamic_indices > 0 || access.strides[d] != StrideClass::zero) {
+      elements *= static_cast<double>(extents[d]);
+    }
+  }
+  return elements * static_cast<double>(access.dtype.size());
+}
+
 }  // namespace
 
 WorkEstimate estimate_work(const kir::Kernel& expanded, std::span<const int64_t> extents) {
@@ -46,19 +58,19 @@ WorkEstimate estimate_work(const kir::Kernel& expanded, std::span<const int64_t>
     if (expanded.dims[d] == kir::Role::parallel) parallel_points *= static_cast<double>(extents[d]);
   }
   WorkEstimate work;
-  for (const Access& access : expanded.accesses) {
-    if (access.kind == Access::Kind::scratch) continue;
-    double elements = access.dynamic_indices > 0 ? points : 1;
-    for (size_t d = 0; access.dynamic_indices == 0 && d < extents.size(); ++d) {
-      if (access.strides[d] != StrideClass::zero) elements *= static_cast<double>(extents[d]);
-    }
-    work.bytes += elements * static_cast<double>(access.dtype.size());
-  }
+  for (const Access& access : expanded.accesses) work.bytes += bytes_of(access, extents);
   for (const kir::Block& block : expanded.blocks) {
     int operations = 0;
     for (uint32_t i = block.begin; i < block.end; ++i) operations += operations_of(expanded.instructions[i]);
     work.operations += operations * (block.per_element ? points : parallel_points);
   }
+  return work;
+}
+
+WorkEstimate estimate_fused_work(const kir::Kernel& expanded, std::span<const int64_t> extents, size_t block,
+                                 const TensorView& tensor) {
+  WorkEstimate work = estimate_work(expanded, extents);
+  work.bytes -= bytes_of(expanded.accesses[block], extents) + bytes_of(tensor);
   return work;
 }
 

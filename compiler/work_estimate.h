@@ -18,6 +18,11 @@ struct WorkEstimate {
 /// reaches them; reads at dynamic indices count once for each point.
 WorkEstimate estimate_work(const kir::Kernel& expanded, std::span<const int64_t> extents);
 
+/// What a kernel adds to the host operation that it makes an operand for, or whose result it takes: `block`
+/// is its access to that tensor, which is never stored.
+WorkEstimate estimate_fused_work(const kir::Kernel& expanded, std::span<const int64_t> extents, size_t block,
+                                 const TensorView& tensor);
+
 /// A host operation on these tensors.
 WorkEstimate estimate_work(const HostOperation& operation, std::span<const TensorView> inputs,
                            std::span<const TensorView> outputs);

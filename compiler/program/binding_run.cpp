@@ -149,7 +149,14 @@ std::vector<ProgramOutput> Binding::run(std::span<ProgramInput> inputs) const {
     resolve(host.inputs, host_inputs);
     resolve(host.outputs, host_outputs);
     std::optional<profiler::Span> span;
-    if (profiler::is_running()) span.emplace(*host.operation, host_inputs, host_outputs);
+    if (profiler::is_running()) {
+      span.emplace(*host.operation, host_inputs, host_outputs);
+      for (const std::optional<FusedRun>* fused : {&host.prologue, &host.epilogue}) {
+        if (!*fused) continue;
+        const KernelRun& kernel = (*fused)->kernel;
+        span->add_fused(*kernel.kernel, kernel.extents, (*fused)->block_access, (*fused)->tensor);
+      }
+    }
     if (!host.prologue && !host.epilogue) return host.operation->execute(host_inputs, host_outputs);
     std::optional<FilledHole<MakeRows>> prologue;
     std::optional<FilledHole<TakeBlock>> epilogue;

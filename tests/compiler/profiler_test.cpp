@@ -72,6 +72,29 @@ TEST(Profiler, CountsWhatRuns) {
   EXPECT_TRUE(profiler::report().empty());
 }
 
+TEST(Profiler, CountsWhatIsFusedIntoAProduct) {
+  array x = astype(reshape(arange(0, 300 * 64, float32), {300, 64}), float32) / 1000.0f;
+  array w = reshape(arange(0, 64 * 80, float32), {64, 80}) / 1000.0f;
+  array bias = arange(0, 80, float32);
+  eval(x, w, bias);
+  const auto fused = compile([](const std::vector<array>& in) {
+    const array norm = fast::rms_norm(in[0], std::nullopt, 1e-5f);
+    return std::vector<array>{maximum(matmul(norm, in[1]) + in[2], 0.0f)};
+  });
+  eval(fused({x, w, bias}));
+  profiler::start();
+  eval(fused({x, w, bias}));
+  profiler::stop();
+  const auto records = profiler::report();
+  ASSERT_EQ(records.size(), 1u) << profiler::table();
+  const double length = sizeof(int64_t);  // of a row, by which the mean is divided
+  EXPECT_EQ(records[0].bytes, 4.0 * (300 * 64 + 64 * 80 + 80 + 300 * 80) + length)
+      << "nothing is stored between";
+  const double product = 2.0 * 300 * 64 * 80;
+  EXPECT_GE(records[0].operations, product + 2.0 * 300 * 80 + 2.0 * 300 * 64);
+  EXPECT_LT(records[0].operations, product + 10.0 * 300 * 80 + 10.0 * 300 * 64);
+}
+
 TEST(Profiler, SeesWhetherKernelsAreInterpreted) {
   const array x = arange(0, 1000, float32);
   const auto is_interpreted = [&](JitMode mode) {
