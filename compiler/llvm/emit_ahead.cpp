@@ -93,39 +93,27 @@ void KernelEmitter::fetch_rows_ahead() {
 void KernelEmitter::ask_ahead(size_t block, Nearness nearness) {
   if (width_.tail != nullptr) return;
   llvm::IRBuilder<>& ir = b_.ir;
-  struct Request {
-    int64_t bytes;  ///< ahead
-    int level;
-  };
-  constexpr int first = 3, second = 2;
   for (const size_t a : schedule_.asked_ahead[block]) {
     const int64_t size = kernel_.accesses[a].dtype.size();
-    llvm::SmallVector<Request, 2> requests;
-    if (nearness == Nearness::second_cache) {
-      requests = {{target_.bytes_ahead, second}};
-    } else if (size < 4) {
-      requests = {{target_.bytes_ahead / 2, first}};
-    } else {
-      // On their way from the second cache lines take those buffers for a short time only. (Narrow elements
-      // come slowly enough, with more arithmetic to a line.)
-      requests = {{target_.bytes_ahead / 2, second}, {target_.bytes_ahead / 16, first}};
-    }
     const int64_t bytes = int64_t{width_.lanes} * width_.unroll * size;
     const bool rows = schedule_.form == Schedule::Form::rows && !schedule_.outer_dims.empty();
     Value* stride = rows ? strides_[a][schedule_.outer_dims.back()] : nullptr;
-    for (const Request& request : requests) {
-      Value* distance = b_.i64(request.bytes);
-      if (stride != nullptr) {
-        // Of short rows with something between them, the next one.
-        Value* row = b_.times(extents_[schedule_.vector_dim], size);
-        Value* apart =
-            ir.CreateAnd(ir.CreateICmpNE(stride, row), ir.CreateICmpSLT(row, b_.i64(bytes_of_long_rows)));
-        distance = ir.CreateSelect(apart, stride, distance);
-      }
-      Value* ahead = b_.offset_bytes(pointers_[a], distance);
-      for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(ahead, at), request.level);
+    Value* distance = b_.i64(target_.bytes_ahead);
+    if (stride != nullptr) {
+      // Of short rows with something between them, the next one.
+      Value* row = b_.times(extents_[schedule_.vector_dim], size);
+      Value* apart =
+          ir.CreateAnd(ir.CreateICmpNE(stride, row), ir.CreateICmpSLT(row, b_.i64(bytes_of_long_rows)));
+      distance = ir.CreateSelect(apart, stride, distance);
     }
+    ask_for(b_.offset_bytes(pointers_[a], distance), bytes, into_second_cache);
+    if (nearness == Nearness::second_cache) continue;
+    ask_for(b_.offset_bytes(pointers_[a], bytes_ahead_from_second_cache), bytes, into_first_cache);
   }
+}
+
+void KernelEmitter::ask_for(Value* pointer, int64_t bytes, int cache) {
+  for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(pointer, at), cache);
 }
 
 }  // namespace lazuli

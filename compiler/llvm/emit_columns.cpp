@@ -171,7 +171,11 @@ void KernelEmitter::emit_column_block(size_t number_of_block, Value* begin, Valu
             "rows");
       }
       if (sequential != nullptr && target_.bytes_ahead > 0) {
-        rows_ = {dim, level, 1, b_.ir.CreateSelect(sequential, b_.i64(target_.bytes_ahead), b_.i64(0))};
+        const auto if_sequential = [&](int64_t bytes) {
+          return b_.ir.CreateSelect(sequential, b_.i64(bytes), b_.i64(0));
+        };
+        rows_ = {dim, level, 1, if_sequential(target_.bytes_ahead),
+                 if_sequential(bytes_ahead_from_second_cache)};
       }
       b_.loop(
           done, extents_[dim], 1,
@@ -334,9 +338,10 @@ void KernelEmitter::prefetch_rows_ahead(const Block& block) {
       Value* steps = b_.ir.CreateSelect(is_short, b_.i64(steps_ahead_of_short_rows), b_.i64(1));
       distance = b_.times(b_.ir.CreateMul(stride, steps), rows_.count);
     }
-    Value* ahead = b_.offset_bytes(pointers_[a], distance);
     const int64_t bytes = int64_t{width_.lanes} * width_.unroll * access.dtype.size();
-    for (int64_t at = 0; at < bytes; at += 64) b_.prefetch(b_.offset_bytes(ahead, at), 2);
+    ask_for(b_.offset_bytes(pointers_[a], distance), bytes, into_second_cache);
+    if (rows_.shortly == nullptr) continue;
+    ask_for(b_.offset_bytes(pointers_[a], rows_.shortly), bytes, into_first_cache);
   }
 }
 

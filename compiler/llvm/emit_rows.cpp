@@ -24,7 +24,8 @@ void KernelEmitter::emit_row_block(size_t number_of_block) {
     if (dim == schedule_.vector_dim) {
       return emit_vector_range(b_.i64(0), extents_[dim], unroll, carried, [&](const Carried& state) {
         prefetch_next_row(number_of_block);
-        ask_ahead(number_of_block, Nearness::second_cache);
+        // (With a row that is written late, and weights, the first cache is full.)
+        ask_ahead(number_of_block, late && !late->adds_up ? Nearness::second_cache : Nearness::first_cache);
         const auto add_up = [&] {
           Carried next = accumulate(block, state, unroll);
           if (distances) accumulate_distances(next, own, unroll);

@@ -25,7 +25,7 @@ constexpr int little_work = 4;
 
 /// How far ahead rows are asked for, a line of every so many rows: that gets the processor's own prefetchers
 /// past the ends of pages, which they do not cross. (Every line, or every other one, is no faster than none,
-/// but for processors that fetch late: there nothing less does.)
+/// but for processors that fetch late: there nothing less does, and lines are asked for twice.)
 constexpr int64_t bytes_ahead = 8 << 10;
 constexpr size_t rows_a_prefetch = 4;
 
@@ -174,7 +174,9 @@ void KernelEmitter::fetch_short_rows() {
         access.strides[static_cast<size_t>(schedule_.outer_dims.back())] != kir::StrideClass::zero;
     const bool along = access.strides[static_cast<size_t>(schedule_.vector_dim)] == kir::StrideClass::unit;
     if (access.kind != kir::Access::Kind::input || !moves || !along) continue;
-    b_.prefetch(b_.offset_bytes(pointers_[a], bytes_ahead), 2);
+    const bool late = target_.bytes_ahead > 0;
+    ask_for(b_.offset_bytes(pointers_[a], late ? target_.bytes_ahead : bytes_ahead), 1, into_second_cache);
+    if (late) ask_for(b_.offset_bytes(pointers_[a], bytes_ahead_from_second_cache), 1, into_first_cache);
   }
 }
 

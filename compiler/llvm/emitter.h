@@ -120,10 +120,16 @@ class KernelEmitter {
   void find_rows_ahead();
   /// Asks for what stands there at the step at hand.
   void fetch_rows_ahead();
-  /// Asks for what the loop over a block will read some steps further on. What is stored past the caches
-  /// takes the same buffers as what is fetched into the first one: these are free sooner if all is there.
+  /// Asks for what the loop over a block will read some steps further on: `target_.bytes_ahead` ahead, into
+  /// the second cache, and, unless what else is in use fills the first one, once more into that.
   enum class Nearness : uint8_t { first_cache, second_cache };
   void ask_ahead(size_t block, Nearness nearness);
+  /// How far ahead what is on its way from memory is asked for again: what is read and what is stored past
+  /// the caches takes the same buffers on its way, the less long if it comes from the second cache.
+  static constexpr int64_t bytes_ahead_from_second_cache = 2 << 10;
+  static constexpr int into_first_cache = 3, into_second_cache = 2;
+  /// Asks for all lines of so many bytes.
+  void ask_for(Value* pointer, int64_t bytes, int cache);
 
   // emit_transposed.cpp
   void emit_transposed_outer();
@@ -276,6 +282,7 @@ class KernelEmitter {
     int count = 1;
     /// Bytes, from a step to what it asks for; null: rows that take these ones' place.
     Value* ahead = nullptr;
+    Value* shortly = nullptr;  ///< bytes, to what it asks for once more; null: nothing
     /// Of each row of a step, where positions are found: its number, in all lanes.
     llvm::SmallVector<Value*, 8> numbers = {};
     Value* position = nullptr;  ///< of these, that of the row at hand

@@ -40,7 +40,7 @@ void derive(Target& target, const Has& has) {
   target.vector_registers = avx512 ? 32 : 16;
   target.vnni = avx512 ? has("avx512vnni") : has("avxvnni");
   target.bf16 = avx512 && has("avx512bf16");
-  target.bytes_ahead = is_late_xeon(target.cpu) ? 8 << 10 : 0;
+  target.bytes_ahead = is_late_xeon(target.cpu) ? 16 << 10 : 0;
   target.gathers = avx512 && is_late_xeon(target.cpu);
   if (target.triple.starts_with("aarch64")) {
     target.vector_registers = 32;

@@ -105,7 +105,7 @@ point_block
   // As an address: where rows do not follow each other, it is the one at hand.
   const auto asks = [&](const char* cpu) {
     const std::string code = kernel_text(target_for(cpu), kir::parse(columns), CodeText::llvm_ir);
-    return code.find("i64 8192, i64 0") != std::string::npos;
+    return code.find("i64 16384, i64 0") != std::string::npos;
   };
   EXPECT_TRUE(asks("sapphirerapids"));
   EXPECT_FALSE(asks("znver4"));
