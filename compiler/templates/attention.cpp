@@ -13,6 +13,7 @@
 #include <lazuli/compiler/templates/quantized_codes.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
+#include <lazuli/compiler/templates/stretches.h>
 #include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::templates {
@@ -137,8 +138,25 @@ void attention(const AttentionProblem& problem) {
   const int64_t size = round_up(state_size(most_rows, values_stride), 16);
   const bool sinks = problem.sinks != nullptr;
 
+  if (tasks.splits == 1 && tasks.query_blocks == 1) {
+    // Heads lie one after another: each thread goes over a stretch of them.
+    constexpr int64_t most_heads = 4;
+    return share_out_stretches(tasks.blocks, most_heads, [&](int64_t begin, int64_t end) {
+      const Scratch memory(static_cast<size_t>(size) * sizeof(float));
+      for (int64_t index = begin; index < end; ++index) {
+        AttentionBlock block = block_of(problem, tasks, index);
+        if (index + 1 < tasks.blocks) {
+          block.next_batch = (index + 1) / problem.kv_heads;
+          block.next_kv_head = (index + 1) % problem.kv_heads;
+        }
+        const AttentionState state = state_in(memory.as<float>(), block.rows(), values_stride);
+        attend(problem, block, sinks, state, nullptr);
+        store_attention(problem, block, state);
+      }
+    });
+  }
   if (tasks.splits == 1) {
-    const bool keeps = tasks.query_blocks > 1 && attention_takes_pairs(problem, false);
+    const bool keeps = attention_takes_pairs(problem, false);
     return share_out_with<std::optional<AttentionPanels>>(
         tasks.blocks,
         [&] { return keeps ? std::optional<AttentionPanels>(std::in_place, problem) : std::nullopt; },

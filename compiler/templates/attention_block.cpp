@@ -202,11 +202,16 @@ class BlockWorker {
       axpy.columns = problem_.value_dim;
       axpy.y = sums(row);
       axpy.y_row_stride = state_.values_stride;
-      if (row == 0 && !codes_ && keys_.stride == problem_.head_dim && key + count < block_.key_end) {
-        axpy.ahead = keys_.at(key + count);
-      }
+      if (row == 0 && !codes_ && keys_.stride == problem_.head_dim) axpy.ahead = keys_after(key + count);
       table_.axpy_rows[static_cast<size_t>(storage_of(values.dtype))](axpy);
     }
+  }
+
+  /// The keys that are met after those before `key`: null where there are none.
+  const std::byte* keys_after(int64_t key) const {
+    if (key < block_.key_end) return keys_.at(key);
+    if (block_.next_batch < 0) return nullptr;
+    return HeadRows(problem_.keys, block_.next_batch, block_.next_kv_head).at(block_.key_begin);
   }
 
   void pack_keys(int64_t key, int64_t count) {

@@ -36,6 +36,10 @@ struct AttentionBlock {
   int64_t positions = 1;
   int64_t key_begin = 0;
   int64_t key_end = 0;
+  /// The keys that the thread meets after these, of another head: `next_batch` is below 0 where there are
+  /// none.
+  int64_t next_batch = -1;
+  int64_t next_kv_head = 0;
 
   int64_t rows() const { return group * positions; }
   int64_t head(int64_t row) const { return kv_head * group + row / positions; }

@@ -6,6 +6,7 @@
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
+#include <lazuli/compiler/templates/stretches.h>
 #include <lazuli/compiler/thread_pool.h>
 
 namespace lazuli::templates {
@@ -14,10 +15,11 @@ namespace {
 
 /// Bytes of weights below which waking another thread costs more than it saves.
 constexpr int64_t bytes_for_a_thread = 64 << 10;
-/// Where there is enough for all threads, each gets some long tasks, so that one that is held up leaves work
-/// to the others.
+/// Threads go over long stretches of weights, so many bytes at a time, and fewer in the end.
+constexpr int64_t most_piece_bytes = 512 << 10;
+constexpr int64_t least_piece_bytes = 64 << 10;
+/// Tasks of a thread where weights meet several groups of rows of x.
 constexpr int64_t tasks_a_thread = 4;
-constexpr int64_t least_task_bytes = 512 << 10;
 
 /// Depths taken at a time where lanes are few: their weights fit in the L1 cache.
 constexpr int64_t narrow_depths = 32;
@@ -62,13 +64,11 @@ template <typename T>
 void gemv_dot(const GemvProblem<T>& problem) {
   const Kernels& table = kernels();
   const int64_t row_bytes = problem.k * problem.w.dtype.size();
-  const int64_t bytes = row_bytes * problem.w_lanes;
-  const int64_t threads = useful_threads(bytes);
-  const int64_t most = threads == 1 ? 1 : tasks_a_thread * threads;
-  const int64_t parts = std::min(std::clamp(bytes / least_task_bytes, threads, most), problem.w_lanes);
-  const int64_t lanes = round_up(ceil_div(problem.w_lanes, parts), 4);
-  share_out(ceil_div(problem.w_lanes, lanes), [&](int64_t part) {
-    const int64_t first = part * lanes;
+  // Kernels take four lanes at a time.
+  const int64_t unit = round_up(std::max<int64_t>(least_piece_bytes / std::max<int64_t>(row_bytes, 1), 1), 4);
+  const int64_t most = std::max<int64_t>(most_piece_bytes / (unit * std::max<int64_t>(row_bytes, 1)), 1);
+  share_out_stretches(ceil_div(problem.w_lanes, unit), most, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * unit;
     DotRows<T> dot;
     dot.k = problem.k;
     dot.x = problem.x;
@@ -76,7 +76,7 @@ void gemv_dot(const GemvProblem<T>& problem) {
     dot.x_rows = problem.x_rows;
     dot.w = problem.w.data + first * problem.w.lane_stride * problem.w.dtype.size();
     dot.w_row_stride = problem.w.lane_stride;
-    dot.w_rows = std::min(lanes, problem.w_lanes - first);
+    dot.w_rows = std::min(end * unit, problem.w_lanes) - first;
     dot.out = problem.out + first * problem.out_w_stride;
     dot.out_x_stride = problem.out_x_stride;
     dot.out_w_stride = problem.out_w_stride;

@@ -30,7 +30,11 @@ class AxpyEmitter : public RowsEmitter {
     y_ = b_.pointer(offsetof(Fields, y));
     y_row_bytes_ = scaled(offsetof(Fields, y_row_stride), bytes_);
     k_ = b_.integer(offsetof(Fields, k));
-    if (shape_.ahead) ahead_ = b_.pointer(offsetof(Fields, ahead));
+    if (shape_.ahead) {
+      ahead_ = b_.pointer(offsetof(Fields, ahead));
+      Value* rows = b_.ir.CreateUDiv(b_.i64(near_bytes), b_.times(columns_, w_bytes_));
+      near_ = b_.ir.CreateMul(b_.intrinsic(llvm::Intrinsic::umax, {rows, b_.i64(1)}), w_row_bytes_);
+    }
     if (shape_.pairs) {
       emit_narrow();
       b_.ir.CreateRetVoid();
@@ -144,6 +148,7 @@ class AxpyEmitter : public RowsEmitter {
             const int64_t columns = int64_t{vectors} * lanes_;
             Value* done = b_.ir.CreateAdd(b_.ir.CreateMul(j, k_), b_.times(p, columns));
             fetch_ahead(b_.times(done, row_count * w_bytes_), columns * row_count * w_bytes_);
+            if (!shape_.pairs) fetch_near(b_.offset_bytes(row, near_), columns * w_bytes_);
           }
           for (int r = 0; r < end_row - first_row; ++r) {
             Value* factor = b_.broadcast(scalar(), b_.offset_bytes(x[r], x_offset), lanes_);
@@ -265,6 +270,7 @@ class AxpyEmitter : public RowsEmitter {
   Value* depth_begin_ = nullptr;
   Value* depth_end_ = nullptr;
   Value* k_ = nullptr;
+  Value* near_ = nullptr;  ///< bytes to the row that is needed soon
   Value* w_ = nullptr;
   Value* w_row_bytes_ = nullptr;
   Value* columns_ = nullptr;

@@ -167,6 +167,8 @@ class DotEmitter : public RowsEmitter {
             }
           }
           fetch_for_depths(first, block, p, step);
+          for (Value* row : w)
+            fetch_near(b_.offset_bytes(b_.element(row, p, w_bytes_), near_bytes), step * w_bytes_);
           return values;
         },
         "depths");

@@ -39,6 +39,14 @@ class RowsEmitter {
     for (int64_t at = 0; at < bytes; at += 64) b_.VectorBuilder::prefetch(b_.offset_bytes(start, at), 2);
   }
 
+  /// Asks for a line that is in the second-level cache by now and needed soon, where the processor fetches
+  /// late: arithmetic that waits for that cache keeps it from seeing lines as far ahead.
+  void fetch_near(llvm::Value* place, int64_t bytes) {
+    if (ahead_ == nullptr || b_.target().bytes_ahead == 0) return;
+    for (int64_t at = 0; at < bytes; at += 64) b_.VectorBuilder::prefetch(b_.offset_bytes(place, at), 3);
+  }
+  static constexpr int64_t near_bytes = 1 << 10;
+
   mutable TemplateBuilder b_;
   RowsShape shape_;
   Dtype computed_;

@@ -171,6 +171,8 @@ TEST(TemplateGenerators, WhatIsNeededNextIsFetchedIntoTheSecondLevel) {
             assembly(target, [&](llvm::Module& module) { build_axpy_rows(module, target, shape); });
         EXPECT_EQ(mentions(dot, "prefetcht1"), ahead) << cpu;
         EXPECT_EQ(mentions(axpy, "prefetcht1"), ahead) << cpu;
+        EXPECT_EQ(mentions(dot, "prefetcht0"), ahead && target.bytes_ahead > 0) << cpu;
+        EXPECT_EQ(mentions(axpy, "prefetcht0"), ahead && target.bytes_ahead > 0) << cpu;
       }
     }
   }
