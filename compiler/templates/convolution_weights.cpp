@@ -8,6 +8,7 @@
 #include <lazuli/compiler/templates/convolution_depthwise.h>
 #include <lazuli/compiler/templates/convolution_pack.h>
 #include <lazuli/compiler/templates/convolution_weights_direct.h>
+#include <lazuli/compiler/templates/convolution_weights_panels.h>
 #include <lazuli/compiler/templates/gemm.h>
 #include <lazuli/compiler/templates/kernels.h>
 #include <lazuli/compiler/templates/packing.h>
@@ -138,6 +139,9 @@ void sum_weights(const ConvolutionProblem& problem, const std::byte* result, std
   T* const out = reinterpret_cast<T*>(weights);
   if (is_depthwise(problem))
     return sum_depthwise_weights<T>(problem, reinterpret_cast<const T*>(result), out);
+  if (suits_weight_panels<T>(problem)) {
+    return sum_weight_panels<T>(problem, reinterpret_cast<const T*>(result), out);
+  }
   if (suits_direct_weights(problem)) {
     return sum_weights_direct<T>(problem, reinterpret_cast<const T*>(result), out);
   }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <lazuli/compiler/templates/convolution_pack.h>
+#include <lazuli/compiler/templates/convolution_places.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
 
@@ -15,9 +16,6 @@ namespace {
 constexpr int64_t fewest_features = 16;
 constexpr int64_t fewest_elements = 8;
 constexpr int64_t fewest_places = 4;
-/// About as many places as a tile sums over: enough that its results are seldom loaded and stored, few enough
-/// that the rows under them stay in the second-level cache.
-constexpr int64_t places_a_block = 192;
 /// Tiles that use the same features of these places at least, for copying them side by side to pay.
 constexpr int64_t fewest_tiles_to_pack = 4;
 /// Below so many tiles to a tap, taps beside each other are taken together, from copies of rows with zeros
@@ -28,14 +26,6 @@ constexpr int64_t fewest_tiles_a_tap = 2;
 bool follow_on(const ConvolutionProblem& problem) {
   return problem.groups == 1 && problem.kernel_dilation[2] == 1;
 }
-
-/// From begin to before end.
-struct Range {
-  int64_t begin = 0;
-  int64_t end = 0;
-  int64_t count() const { return std::max<int64_t>(end - begin, 0); }
-  Range within(int64_t first, int64_t after) const { return {std::max(begin, first), std::min(end, after)}; }
-};
 
 /// Products over places: rows of a tile are elements of the input that lie beside each other (the channels
 /// under one tap, or where they are few under a row of the kernel: a line), columns are features, and depths
@@ -58,8 +48,7 @@ class WeightSums {
         padded_((problem.out[2] - 1) * problem.stride[2] +
                 (problem.kernel[2] - 1) * problem.kernel_dilation[2] + 1),
         is_padded_(taps_abreast_ > 1 && (first_place_ < 0 || first_place_ + padded_ > problem.in[2])),
-        places_(ceil_div(problem.out[2], ceil_div(problem.out[2], places_a_block))),
-        rows_(rows_of_a_block(problem.out[1], places_)),
+        blocks_(problem),
         copies_(static_cast<size_t>(is_padded_ ? row_count() * padded_ * problem.channels : 0) * size),
         parts_(part_count()),
         sums_(static_cast<size_t>(parts_ * sum_count()) * size) {}
@@ -68,7 +57,7 @@ class WeightSums {
     if (is_padded_) copy_rows();
     if (keeps_all_sums()) {
       share_out(parts_, [&](int64_t part) {
-        const Range blocks{block_count() * part / parts_, block_count() * (part + 1) / parts_};
+        const Range blocks{blocks_.count() * part / parts_, blocks_.count() * (part + 1) / parts_};
         sum({blocks, {0, line_count()}, {0, panels_}, {0, tiles_}}, sums_of(part));
       });
     } else {
@@ -77,7 +66,7 @@ class WeightSums {
         const int64_t cut = task % cuts;
         const int64_t line = task / cuts % line_count();
         const int64_t panel = task / cuts / line_count();
-        sum({{0, block_count()},
+        sum({{0, blocks_.count()},
              {line, line + 1},
              {panel, panel + 1},
              {tiles_ * cut / cuts, tiles_ * (cut + 1) / cuts}},
@@ -98,45 +87,11 @@ class WeightSums {
     Range tiles;   ///< of a line's elements
   };
 
-  /// Places [place, place + places) of rows [row, row + rows) of a slice of an image.
-  struct Block {
-    int64_t image = 0;
-    int64_t slice = 0;
-    int64_t row = 0;
-    int64_t rows = 0;
-    int64_t place = 0;
-    int64_t places = 0;
-  };
-
-  /// Of so many, in blocks of about one size: what is left over would be summed up as slowly as it is loaded
-  /// and stored.
-  static int64_t rows_of_a_block(int64_t rows, int64_t places) {
-    const int64_t blocks = (rows * places + places_a_block / 2) / places_a_block;
-    return ceil_div(rows, std::clamp<int64_t>(blocks, 1, rows));
-  }
   int64_t row_count() const { return problem_.batch * problem_.in[0] * problem_.in[1]; }
   int64_t taps() const { return problem_.kernel[0] * problem_.kernel[1] * problem_.kernel[2]; }
   int64_t line_count() const { return problem_.groups * (taps() / taps_abreast_); }
   int64_t sum_count() const { return problem_.groups * taps() * channels_ * features_; }
   T* sums_of(int64_t part) const { return sums_.template as<T>() + part * sum_count(); }
-
-  int64_t segments() const { return ceil_div(problem_.out[2], places_); }
-  int64_t block_count() const {
-    return problem_.batch * problem_.out[0] * ceil_div(problem_.out[1], rows_) * segments();
-  }
-  Block block(int64_t index) const {
-    Block block;
-    block.place = index % segments() * places_;
-    block.places = std::min(places_, problem_.out[2] - block.place);
-    index /= segments();
-    const int64_t blocks_a_slice = ceil_div(problem_.out[1], rows_);
-    block.row = index % blocks_a_slice * rows_;
-    block.rows = std::min(rows_, problem_.out[1] - block.row);
-    index /= blocks_a_slice;
-    block.slice = index % problem_.out[0];
-    block.image = index / problem_.out[0];
-    return block;
-  }
 
   /// Four tasks a thread even out what threads differ by.
   static int64_t wanted_tasks() { return num_threads() > 1 ? 4 * num_threads() : 1; }
@@ -152,7 +107,7 @@ class WeightSums {
     const int64_t places = p.batch * p.out[0] * p.out[1] * p.out[2];
     const int64_t read = row_count() * p.in[2] * p.channels + places * p.features;
     const int64_t wanted = wanted_tasks();
-    return sums_fit() && block_count() >= wanted && wanted * sum_count() <= read / 2 ? wanted : 1;
+    return sums_fit() && blocks_.count() >= wanted && wanted * sum_count() <= read / 2 ? wanted : 1;
   }
 
   /// Rows of the input as places see them, with zeros beyond their ends.
@@ -178,27 +133,16 @@ class WeightSums {
            place * problem_.channels;
   }
 
-  /// The input's coordinate under a tap at place 0, and the places for which it is within the input.
-  int64_t offset(size_t axis, int64_t tap) const {
-    return tap * problem_.kernel_dilation[axis] - problem_.padding[axis];
-  }
-  Range places_seeing(size_t axis, int64_t tap) const {
-    const int64_t at = offset(axis, tap);
-    const int64_t step = problem_.stride[axis];
-    const int64_t begin = at < 0 ? ceil_div(-at, step) : 0;
-    const int64_t end = problem_.in[axis] > at ? (problem_.in[axis] - 1 - at) / step + 1 : 0;
-    return Range{begin, end}.within(0, problem_.out[axis]);
-  }
-
   void sum(const Task& task, T* sums) const {
     const int64_t lines_a_group = line_count() / problem_.groups;
     const bool packs =
         problem_.features != kernel_.columns &&
         task.tiles.count() * std::min(task.lines.count(), lines_a_group) >= fewest_tiles_to_pack;
-    const Scratch memory(packs ? static_cast<size_t>(rows_ * places_ * kernel_.columns) * size : 0);
+    const Scratch memory(
+        packs ? static_cast<size_t>(blocks_.rows() * blocks_.places() * kernel_.columns) * size : 0);
     std::vector<bool> has_begun(static_cast<size_t>(line_count() * panels_));
     for (int64_t index = task.blocks.begin; index < task.blocks.end; ++index) {
-      const Block at = block(index);
+      const PlaceBlock at = blocks_[index];
       for (int64_t group = task.lines.begin / lines_a_group; group * lines_a_group < task.lines.end;
            ++group) {
         const Range lines = task.lines.within(group * lines_a_group, (group + 1) * lines_a_group);
@@ -228,7 +172,7 @@ class WeightSums {
   int64_t first_element(int64_t tile) const { return abreast_ * tile / tiles_; }
 
   /// The right operand of tiles over a block, which is copied to `memory` unless that is null.
-  GemmTile<T> features_under(const Block& block, int64_t group, int64_t panel, T* memory) const {
+  GemmTile<T> features_under(const PlaceBlock& block, int64_t group, int64_t panel, T* memory) const {
     const ConvolutionProblem& p = problem_;
     GemmTile<T> tile;
     tile.columns = columns_of(panel);
@@ -257,7 +201,7 @@ class WeightSums {
 
   /// Adds up, or with `adds` adds to what is there, the products of places that see a line of the kernel.
   /// Whether there are any.
-  bool sum_line(const Block& block, int64_t line, int64_t panel, const Range& tiles, GemmTile<T> tile,
+  bool sum_line(const PlaceBlock& block, int64_t line, int64_t panel, const Range& tiles, GemmTile<T> tile,
                 bool adds, T* sums) const {
     const ConvolutionProblem& p = problem_;
     const int64_t lines_a_group = line_count() / p.groups;
@@ -266,12 +210,12 @@ class WeightSums {
     const int64_t k0 = at / lines_across / p.kernel[1];
     const int64_t k1 = at / lines_across % p.kernel[1];
     const int64_t k2 = at % lines_across;
-    const Range slices = places_seeing(0, k0);
+    const Range slices = places_seeing(p, 0, k0);
     if (block.slice < slices.begin || block.slice >= slices.end) return false;
-    const Range rows = places_seeing(1, k1).within(block.row, block.row + block.rows);
+    const Range rows = places_seeing(p, 1, k1).within(block.row, block.row + block.rows);
     const Range all{0, p.out[2]};
     const Range places =
-        (is_padded_ ? all : places_seeing(2, k2)).within(block.place, block.place + block.places);
+        (is_padded_ ? all : places_seeing(p, 2, k2)).within(block.place, block.place + block.places);
     if (rows.count() == 0 || places.count() == 0) return false;
     tile.k = places.count();
     tile.runs = rows.count();
@@ -281,10 +225,10 @@ class WeightSums {
     tile.b += (rows.begin - block.row) * tile.b_run_stride + (places.begin - block.place) * tile.b_k_stride;
     tile.c_row_stride = features_;
     tile.accumulate = adds ? 1 : 0;
-    const T* const a =
-        element(block.image, block.slice * p.stride[0] + offset(0, k0),
-                rows.begin * p.stride[1] + offset(1, k1), places.begin * p.stride[2] + offset(2, k2)) +
-        line / lines_a_group * channels_;
+    const T* const a = element(block.image, block.slice * p.stride[0] + tap_offset(p, 0, k0),
+                               rows.begin * p.stride[1] + tap_offset(p, 1, k1),
+                               places.begin * p.stride[2] + tap_offset(p, 2, k2)) +
+                       line / lines_a_group * channels_;
     T* const c = sums + line * abreast_ * features_ + panel * kernel_.columns;
     for (int64_t i = tiles.begin; i < tiles.end; ++i) {
       const int64_t first = first_element(i);
@@ -338,8 +282,7 @@ class WeightSums {
   int64_t first_place_;
   int64_t padded_;  ///< places of the input that a row of the result sees
   bool is_padded_;
-  int64_t places_;  ///< of a block
-  int64_t rows_;    ///< of a block
+  PlaceBlocks blocks_;
   Scratch copies_;
   int64_t parts_;
   Scratch sums_;

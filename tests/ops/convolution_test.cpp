@@ -194,7 +194,7 @@ TEST(Convolution, Dtypes) {
 TEST(Convolution, GradientOfTheWeightInManyBlocks) {
   const JitModeScope jit(JitMode::sync);
   struct Layer {
-    int batch, side, channels, features, kernel, stride, padding, groups;
+    int batch, side, channels, features, kernel, stride, padding, groups, apart = 1;
   };
   for (const Layer& at :
        {Layer{2, 30, 3, 20, 7, 2, 3, 1}, Layer{3, 17, 40, 33, 3, 1, 1, 1}, Layer{2, 12, 70, 70, 3, 1, 1, 70},
@@ -205,12 +205,18 @@ TEST(Convolution, GradientOfTheWeightInManyBlocks) {
         Layer{2, 16, 14, 40, 5, 1, 2, 1}, Layer{2, 20, 7, 20, 7, 2, 3, 1}, Layer{2, 16, 6, 40, 9, 1, 2, 1},
         // Features for wide tiles; parts of the places with sums of their own; rows in several blocks.
         Layer{4, 30, 40, 70, 3, 1, 1, 1}, Layer{3, 26, 16, 64, 3, 2, 1, 1}, Layer{2, 12, 66, 192, 3, 1, 1, 2},
-        Layer{1, 210, 12, 64, 3, 1, 1, 1}, Layer{1, 6, 130, 256, 3, 1, 1, 1}}) {
+        Layer{1, 210, 12, 64, 3, 1, 1, 1},
+        // More sums than the second-level cache holds: in groups, in steps, by few places, and in rows in
+        // blocks.
+        Layer{1, 6, 130, 256, 3, 1, 1, 1}, Layer{2, 7, 260, 300, 3, 2, 1, 2},
+        Layer{1, 9, 130, 200, 5, 3, 2, 1}, Layer{2, 3, 150, 256, 4, 1, 2, 1},
+        Layer{1, 30, 132, 260, 3, 1, 1, 1}, Layer{1, 15, 132, 260, 3, 3, 2, 1, 2},
+        Layer{1, 1, 100, 250, 5, 1, 2, 1}}) {
     const array x = make_numbers({at.batch, at.side, at.side, at.channels});
     const array w = make_numbers({at.features, at.kernel, at.kernel, at.channels / at.groups});
     const auto forward = [&](const std::vector<array>& in) {
-      return std::vector<array>{
-          conv_general(x, in[0], {at.stride}, {at.padding}, {at.padding}, {}, std::vector<int>{}, at.groups)};
+      return std::vector<array>{conv_general(x, in[0], {at.stride}, {at.padding}, {at.padding}, {at.apart},
+                                             std::vector<int>{}, at.groups)};
     };
     const array g = make_numbers(forward({w})[0].shape());
     const array found = vjp(forward, {w}, {g}).second[0];
@@ -224,8 +230,11 @@ TEST(Convolution, GradientOfTheWeightInManyBlocks) {
     for (int i = 0; i < at.kernel; ++i) {
       for (int j = 0; j < at.kernel; ++j) {
         const int last = (out - 1) * at.stride + 1;
-        const array under = slice(padded, {0, i, j, 0}, {at.batch, i + last, j + last, at.channels},
-                                  {1, at.stride, at.stride, 1});
+        const int row = i * at.apart;
+        const int column = j * at.apart;
+        const array under =
+            slice(padded, {0, row, column, 0}, {at.batch, row + last, column + last, at.channels},
+                  {1, at.stride, at.stride, 1});
         places.push_back(reshape(matmul(swapaxes(grouped(g), -1, -2), grouped(under)), {at.features, 1, -1}));
       }
     }
