@@ -287,6 +287,16 @@ bool KernelEmitter::by_parity(Dtype dtype) const {
   return schedule_.by_parity && dtype == bfloat16 && width_.tail == nullptr;
 }
 
+namespace {
+
+/// Of the bits of bfloat16 or float16 numbers, those that are not zero, of either sign.
+Value* is_not_zero(llvm::IRBuilder<>& ir, Value* bits) {
+  Value* magnitude = ir.CreateAnd(bits, llvm::ConstantInt::get(bits->getType(), 0x7fff));
+  return ir.CreateICmpNE(magnitude, llvm::Constant::getNullValue(bits->getType()));
+}
+
+}  // namespace
+
 /// The step's vectors, as many at once as fill a register in memory's type: narrow stores are slow, and those
 /// that go past the caches had better be whole lines.
 void KernelEmitter::store_joined(const Place& place, Dtype dtype, ValueId id) {
@@ -305,15 +315,25 @@ void KernelEmitter::store_joined(const Place& place, Dtype dtype, ValueId id) {
     return parity ? b_.to_bfloat16_by_parity(parts[0], parts[1]) : b_.to_memory_joined(dtype, parts);
   };
   if (dtype != bfloat16 || join != 2 || !b_.has_bfloat16_conversion(width_.lanes)) return store_all(convert);
-  // The instruction takes subnormal numbers for zero: they are stored once more.
-  store_all([&](llvm::ArrayRef<Value*> parts) { return b_.convert_to_bfloat16(parts[0], parts[1], parity); });
-  Value* subnormal = nullptr;
-  for (int u = 0; u < width_.unroll; ++u) {
-    Value* found = b_.is_subnormal(part(id, u));
-    subnormal = subnormal == nullptr ? found : b_.ir.CreateOr(subnormal, found);
-  }
-  b_.if_then(
-      b_.ir.CreateOrReduce(subnormal), [&] { store_all(convert); }, "subnormal");
+  // The instruction takes subnormal numbers for zero: they are stored once more. Whether there are any is
+  // asked only where a result is zero, which one instruction tells of two vectors.
+  Value* no_zero = nullptr;
+  store_all([&](llvm::ArrayRef<Value*> parts) {
+    Value* converted = b_.convert_to_bfloat16(parts[0], parts[1], parity);
+    Value* not_zero = is_not_zero(b_.ir, converted);
+    no_zero = no_zero == nullptr ? not_zero : b_.ir.CreateAnd(no_zero, not_zero);
+    return converted;
+  });
+  const auto store_subnormal = [&] {
+    Value* subnormal = nullptr;
+    for (int u = 0; u < width_.unroll; ++u) {
+      Value* found = b_.is_subnormal(part(id, u));
+      subnormal = subnormal == nullptr ? found : b_.ir.CreateOr(subnormal, found);
+    }
+    b_.if_then(
+        b_.ir.CreateOrReduce(subnormal), [&] { store_all(convert); }, "subnormal");
+  };
+  b_.if_then(b_.ir.CreateNot(b_.ir.CreateAndReduce(no_zero)), store_subnormal, "zero");
 }
 
 void KernelEmitter::emit_store(const Instruction& instruction) {
