@@ -67,14 +67,17 @@ void gemv_dot(const GemvProblem<T>& problem) {
   // Kernels take four lanes at a time.
   const int64_t unit = round_up(std::max<int64_t>(least_piece_bytes / std::max<int64_t>(row_bytes, 1), 1), 4);
   const int64_t most = std::max<int64_t>(most_piece_bytes / (unit * std::max<int64_t>(row_bytes, 1)), 1);
-  share_out_stretches(ceil_div(problem.w_lanes, unit), most, [&](int64_t begin, int64_t end) {
+  const auto lanes_of = [&](int64_t first) {
+    return problem.w.data + first * problem.w.lane_stride * problem.w.dtype.size();
+  };
+  const auto some = [&](int64_t begin, int64_t end) {
     const int64_t first = begin * unit;
     DotRows<T> dot;
     dot.k = problem.k;
     dot.x = problem.x;
     dot.x_row_stride = problem.x_row_stride;
     dot.x_rows = problem.x_rows;
-    dot.w = problem.w.data + first * problem.w.lane_stride * problem.w.dtype.size();
+    dot.w = lanes_of(first);
     dot.w_row_stride = problem.w.lane_stride;
     dot.w_rows = std::min(end * unit, problem.w_lanes) - first;
     dot.out = problem.out + first * problem.out_w_stride;
@@ -84,6 +87,9 @@ void gemv_dot(const GemvProblem<T>& problem) {
       dot.ahead = static_cast<const std::byte*>(dot.w) + rows_at_once * row_bytes;
     }
     run_dot(table, problem.w.dtype, dot);
+  };
+  share_out_stretches(ceil_div(problem.w_lanes, unit), most, some, [&](int64_t begin) {
+    fetch_start(lanes_of(begin * unit), row_bytes * problem.w_lanes);
   });
 }
 

@@ -147,9 +147,10 @@ void run_panels(const Weights& weights, const Prepared& prepared, PanelDotFuncti
   };
   if (!many) {
     const int64_t unit = std::clamp<int64_t>(least_stretch_bytes / weights.panel_bytes, 1, most_panels);
-    return share_out_stretches(ceil_div(panels, unit), most_panels / unit, [&](int64_t begin, int64_t end) {
-      block(begin * unit, std::min(end * unit, panels), 0, rows);
-    });
+    return share_out_stretches(
+        ceil_div(panels, unit), most_panels / unit,
+        [&](int64_t begin, int64_t end) { block(begin * unit, std::min(end * unit, panels), 0, rows); },
+        [&](int64_t begin) { fetch_start(weights.panel(begin * unit), panels * weights.panel_bytes); });
   }
   const PanelTasks tasks(rows, panels, most_rows, choice.way());
   const int64_t row_blocks = ceil_div(rows, tasks.block_rows);

@@ -36,22 +36,39 @@ class Stretches {
   std::vector<Left> left_;
 };
 
-/// Calls `f(begin, end)` for units [0, count) in stretches, at most so many units at a time.
-template <typename F>
-void share_out_stretches(int64_t count, int64_t most, const F& f) {
+/// Asks for the beginning of what a thread goes over, which nobody has asked for ahead: not where all of it,
+/// `bytes`, is so little that it may well be in a cache.
+inline void fetch_start(const std::byte* data, int64_t bytes) {
+  constexpr int64_t start_bytes = 16 << 10, least_bytes = 512 << 10, line_bytes = 64;
+  if (bytes < least_bytes) return;
+  for (int64_t at = 0; at < start_bytes; at += line_bytes) __builtin_prefetch(data + at, 0, 2);
+}
+
+/// Calls `f(begin, end)` for units [0, count) in stretches, at most so many units at a time, and before it
+/// `start(begin)` where a thread goes on elsewhere than behind its last units.
+template <typename F, typename Start>
+void share_out_stretches(int64_t count, int64_t most, const F& f, const Start& start) {
   const int64_t threads = std::min<int64_t>(count, num_threads());
   if (threads <= 1) {
+    if (count > 0) start(0);
     for (int64_t begin = 0; begin < count; begin += most) f(begin, std::min(begin + most, count));
     return;
   }
   Stretches stretches(count, threads);
   parallel_for(threads, [&](int64_t thread) {
+    int64_t end = -1;
     for (;;) {
       const Stretches::Piece piece = stretches.take(thread, most);
       if (piece.begin == piece.end) return;
+      if (piece.begin != end) start(piece.begin);
       f(piece.begin, piece.end);
+      end = piece.end;
     }
   });
+}
+template <typename F>
+void share_out_stretches(int64_t count, int64_t most, const F& f) {
+  share_out_stretches(count, most, f, [](int64_t) {});
 }
 
 }  // namespace lazuli::templates

@@ -56,5 +56,18 @@ TEST(Stretches, NothingIsLeftOutOrDoneTwice) {
   }
 }
 
+TEST(Stretches, ThreadsSayWhereTheyStart) {
+  for (const int threads : {1, 3}) {
+    const test::ThreadsScope scope(threads);
+    std::vector<std::atomic<int>> starts(90);
+    share_out_stretches(
+        90, 4, [](int64_t, int64_t) {}, [&](int64_t begin) { ++starts[static_cast<size_t>(begin)]; });
+    EXPECT_EQ(starts[0], 1);
+    int all = 0;
+    for (const std::atomic<int>& times : starts) all += times;
+    EXPECT_GE(all, threads);
+  }
+}
+
 }  // namespace
 }  // namespace lazuli::templates
