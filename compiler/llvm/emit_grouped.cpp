@@ -112,11 +112,29 @@ void KernelEmitter::emit_group() {
   emit_vector_range(b_.i64(0), extents_[dim], schedule_.unroll[grouped.block], {}, [&](const Carried&) {
     std::vector<Emitted> sums(kernel_.accesses.size());
     const std::vector<Value*> here = pointers_;
+    std::vector<std::vector<Emitted>> made;  // for each row
     for (int r = 0; r < grouped.rows; ++r) {
       use_kept_row(rows[static_cast<size_t>(r)]);
       at_position(dim, index_[dim], [&] {
         prefetch_next_row(grouped.block, grouped.rows);
         emit_row_of_group(sums, r);
+        return Carried();
+      });
+      made.push_back(values_);
+    }
+    // Rows lie whole pages apart, where the processor takes what is loaded for what has just been stored: so
+    // all of them are loaded before any is stored.
+    const kir::Block& block = kernel_.blocks[grouped.block];
+    for (int r = 0; r < grouped.rows; ++r) {
+      values_ = made[static_cast<size_t>(r)];
+      pointers_ = rows[static_cast<size_t>(r)].pointers;
+      at_position(dim, index_[dim], [&] {
+        for (ValueId id = block.begin; id < block.end; ++id) {
+          const Instruction& instruction = kernel_.instructions[id];
+          if (!is_store(instruction.op) || schedule_.level[id] != schedule_.vector_level) continue;
+          const bool adds_up = kernel_.accesses[instruction.imm].kind == Access::Kind::sums;
+          if (!adds_up || r + 1 == grouped.rows) emit_one(id);
+        }
         return Carried();
       });
     }
@@ -125,7 +143,7 @@ void KernelEmitter::emit_group() {
   });
 }
 
-/// What does not move from row to row has been loaded by the first one.
+/// All of a step but its stores. What does not move from row to row has been loaded by the first one.
 void KernelEmitter::emit_row_of_group(std::vector<Emitted>& sums, int row) {
   const kir::Block& block = kernel_.blocks[schedule_.grouped->block];
   for (ValueId id = block.begin; id < block.end; ++id) {
@@ -134,9 +152,8 @@ void KernelEmitter::emit_row_of_group(std::vector<Emitted>& sums, int row) {
     const bool accesses = is_load(instruction.op) || is_store(instruction.op);
     const size_t a = accesses ? instruction.imm : 0;
     const bool is_sum = accesses && kernel_.accesses[a].kind == Access::Kind::sums;
-    if (is_sum && is_store(instruction.op)) {
-      sums[a] = values_[instruction.operands[0]];
-      if (row + 1 == schedule_.grouped->rows) emit_one(id);
+    if (is_store(instruction.op)) {
+      if (is_sum) sums[a] = values_[instruction.operands[0]];
       continue;
     }
     if (is_sum && row > 0) {
