@@ -10,6 +10,7 @@
 #include <lazuli/compiler/templates/attention_block.h>
 #include <lazuli/compiler/templates/attention_pairs.h>
 #include <lazuli/compiler/templates/attention_panels.h>
+#include <lazuli/compiler/templates/attention_tiles.h>
 #include <lazuli/compiler/templates/quantized_codes.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
@@ -118,6 +119,16 @@ AttentionBlock block_of(const AttentionProblem& problem, const Tasks& tasks, int
   return block;
 }
 
+/// Panels for what a thread packs of a head, which blocks after one another need, where it stays in the caches
+/// until then. Pairs take no more memory than what they are packed from.
+std::optional<AttentionPanelSizes> kept_panels(const AttentionProblem& problem) {
+  if (attention_takes_pairs(problem, false)) return attention_pair_panels(problem);
+  const AttentionPanelSizes sizes = attention_tile_panels(problem);
+  const int64_t bytes = ceil_div(problem.key_length, attention_key_tile) * sizes.both() * 4;
+  if (bytes > 2 * cache_sizes().l2) return std::nullopt;
+  return sizes;
+}
+
 /// The state of a block in memory: two columns of numbers, then the values.
 int64_t state_size(int64_t rows, int64_t values_stride) {
   return round_up(2 * rows, 16) + rows * values_stride;
@@ -156,10 +167,13 @@ void attention(const AttentionProblem& problem) {
     });
   }
   if (tasks.splits == 1) {
-    const bool keeps = attention_takes_pairs(problem, false);
+    const std::optional<AttentionPanelSizes> kept = kept_panels(problem);
     return share_out_with<std::optional<AttentionPanels>>(
         tasks.blocks,
-        [&] { return keeps ? std::optional<AttentionPanels>(std::in_place, problem) : std::nullopt; },
+        [&] {
+          if (!kept) return std::optional<AttentionPanels>();
+          return std::make_optional<AttentionPanels>(problem.key_length, *kept);
+        },
         [&](int64_t index, std::optional<AttentionPanels>& panels) {
           const AttentionBlock block = block_of(problem, tasks, index);
           const Scratch memory(static_cast<size_t>(size) * sizeof(float));

@@ -8,7 +8,7 @@
 #include <lazuli/array/half.h>
 #include <lazuli/compiler/templates/attention_codes.h>
 #include <lazuli/compiler/templates/attention_pairs.h>
-#include <lazuli/compiler/templates/packing.h>
+#include <lazuli/compiler/templates/attention_tiles.h>
 #include <lazuli/compiler/templates/scratch.h>
 
 namespace lazuli::templates {
@@ -21,6 +21,8 @@ constexpr int64_t key_tile = attention_key_tile;
 /// What few rows read of keys, and then of values, before they go over to the other, in bytes: as much as is
 /// on its way from memory at a time.
 constexpr int64_t ahead_bytes = 16 << 10;
+/// A row's sums are of exp(score - x), where no score is above x by more than this.
+constexpr float outgrown = 4;
 
 float read_real(const std::byte* data, Dtype dtype) {
   if (dtype == float16) return *reinterpret_cast<const float16_t*>(data);
@@ -48,23 +50,22 @@ class BlockWorker {
         keys_(problem.keys, block.batch, block.kv_head),
         values_(problem.values, block.batch, block.kv_head),
         few_rows_(rows_ <= attention_vector_rows),
-        read_values_(problem.bits == 0 && problem.values.dtype == float32 &&
-                     problem.value_dim % table_.gemm_float.columns == 0),
         pairs_(attention_takes_pairs(problem, few_rows_)),
         scales_late_(problem.scale > 0 && problem.soft_cap <= 0 &&
                      (problem.mask.data == nullptr || problem.mask.dtype == bool_)),
-        memory_(static_cast<size_t>(queries_size() + scores_size() + keys_size() + values_size() +
-                                    widened_keys_size()) *
-                sizeof(float)),
+        panel_columns_((pairs_ ? *bfloat16_gemm_kernel() : table_.gemm_float).columns),
+        keeps_(panels != nullptr && !few_rows_),
+        memory_(static_cast<size_t>(queries_size() + scores_size() + widened_size()) * sizeof(float)),
         queries_(memory_.as<float>()),
         scores_(queries_ + queries_size()),
-        packed_keys_(scores_ + scores_size()),
-        packed_values_(packed_keys_ + keys_size()),
-        widened_keys_(packed_values_ + values_size()) {
+        widened_(scores_ + scores_size()) {
     if (problem.bits > 0) codes_.emplace(problem, block);
-    if (!pairs_) return;
-    pair_products_.emplace(problem, block, state, few_rows_, panels);
-    rows_at_once_ = pair_products_->rows_at_once();
+    if (pairs_) {
+      pair_products_.emplace(problem, block, state, few_rows_, panels);
+      rows_at_once_ = pair_products_->rows_at_once();
+    } else if (!few_rows_) {
+      tiles_.emplace(problem, block, state, queries_, codes_ ? &*codes_ : nullptr, panels);
+    }
   }
 
   void run(bool with_sinks) {
@@ -72,33 +73,22 @@ class BlockWorker {
     if (!pairs_) load_queries();
     multiplies_codes_ = codes_ && few_rows_ && codes_->take_queries(queries_);
     const int64_t tile = few_rows_ ? few_rows_tile() : key_tile;
-    for (int64_t key = block_.key_begin; key < block_.key_end; key += tile) {
+    // Tiles that are kept begin at multiples of their keys; what nobody sees of the first is not computed.
+    const int64_t begin = keeps_ ? block_.key_begin / tile * tile : block_.key_begin;
+    for (int64_t key = begin; key < block_.key_end; key += tile) {
       const int64_t count = std::min(tile, block_.key_end - key);
-      if (pairs_) {
-        attend_pairs(key, count);
-        continue;
-      }
-      if (!few_rows_) {
-        attend_tiles(key, count);
-        continue;
-      }
-      score_few_rows(key, count);
-      for (int64_t row = 0; row < rows_; ++row) soften(row, key, count);
-      sum_few_rows(key, count);
+      few_rows_ ? attend_few_rows(key, count) : attend_tiles(key, count);
     }
   }
 
  private:
   int64_t queries_size() const { return pairs_ ? 0 : round_up(rows_ * problem_.head_dim, 16); }
   int64_t scores_size() const { return std::max(rows_, rows_at_once_) * key_tile; }
-  int64_t keys_size() const {
-    return few_rows_ || pairs_ ? 0 : round_up(key_tile, table_.gemm_float.columns) * problem_.head_dim;
+  /// Of a tile's keys or values, one after the other.
+  int64_t widened_size() const {
+    if (!few_rows_ || problem_.bits == 0) return 0;
+    return key_tile * std::max(problem_.head_dim, state_.values_stride);
   }
-  int64_t values_size() const {
-    const bool reads = few_rows_ && problem_.bits == 0;
-    return reads || read_values_ || pairs_ ? 0 : key_tile * state_.values_stride;
-  }
-  int64_t widened_keys_size() const { return problem_.bits > 0 ? key_tile * problem_.head_dim : 0; }
 
   int64_t few_rows_tile() const {
     const int64_t bytes =
@@ -107,25 +97,49 @@ class BlockWorker {
     return std::clamp<int64_t>(ahead_bytes / row_bytes, 32, key_tile);
   }
 
-  void attend_pairs(int64_t key, int64_t count) {
-    pair_products_->take(key, count);
-    for (int64_t first = 0; first < rows_; first += rows_at_once_) {
-      pair_products_->score(first, scores_);
-      for (int64_t row = first; row < std::min(first + rows_at_once_, rows_); ++row) soften(row, key, count);
-      pair_products_->sum(first);
+  void attend_few_rows(int64_t key, int64_t count) {
+    const AttentionKeys all{0, count};
+    if (pairs_) {
+      pair_products_->take(key, count);
+      pair_products_->score(0, all, scores_);
+    } else {
+      score_few_rows(key, count);
     }
+    for (int64_t row = 0; row < rows_; ++row) soften(row, key, all);
+    pairs_ ? pair_products_->sum(0, all) : sum_few_rows(key, count);
   }
 
   /// A few rows go from scores to sums at a time, so that what lies between stays in the first-level cache.
   void attend_tiles(int64_t key, int64_t count) {
-    pack_keys(key, count);
-    const float* values = ready_values(key, count);
+    pairs_ ? pair_products_->take(key, count) : tiles_->take(key, count);
     for (int64_t first = 0; first < rows_; first += rows_at_once_) {
       const int64_t end = std::min(first + rows_at_once_, rows_);
-      score_tiles(first, end - first, count);
-      for (int64_t row = first; row < end; ++row) soften(row, key, count);
-      sum_tiles(first, end - first, values, count);
+      const AttentionKeys keys = seen_keys(first, end, key, count);
+      if (keys.count() <= 0) continue;
+      float* const scores = this->scores(first);
+      pairs_ ? pair_products_->score(first, keys, scores) : tiles_->score(first, end - first, keys, scores);
+      for (int64_t row = first; row < end; ++row) soften(row, key, keys);
+      pairs_ ? pair_products_->sum(first, keys) : tiles_->sum(first, end - first, keys, scores);
     }
+  }
+
+  /// Of a tile's keys those that one of the rows may see, from the beginning of a panel.
+  AttentionKeys seen_keys(int64_t first, int64_t end, int64_t key, int64_t count) const {
+    AttentionKeys keys{0, count};
+    if (!problem_.causal && problem_.window <= 0) return keys;
+    const int64_t before = problem_.key_length - problem_.query_length;
+    int64_t lowest = block_.query(first);
+    int64_t highest = lowest;
+    for (int64_t row = first + 1; row < end; ++row) {
+      lowest = std::min(lowest, block_.query(row));
+      highest = std::max(highest, block_.query(row));
+    }
+    if (problem_.causal) keys.end = std::clamp<int64_t>(highest + before + 1 - key, 0, count);
+    if (problem_.window > 0) {
+      const int64_t hidden = std::clamp<int64_t>(lowest + before - problem_.window + 1 - key, 0, count);
+      keys.begin = hidden / panel_columns_ * panel_columns_;
+    }
+    return keys;
   }
 
   float* scores(int64_t row) const { return scores_ + row % rows_at_once_ * key_tile; }
@@ -187,8 +201,8 @@ class BlockWorker {
           codes_->sum(key, count, scores_, state_.values, state_.values_stride)) {
         return;
       }
-      codes_->widen_values(key, count, packed_values_, state_.values_stride);
-      values = {reinterpret_cast<const std::byte*>(packed_values_), float32, state_.values_stride};
+      codes_->widen_values(key, count, widened_, state_.values_stride);
+      values = {reinterpret_cast<const std::byte*>(widened_), float32, state_.values_stride};
     }
     for (int64_t row = 0; row < rows_; row += max_vector_rows) {
       AxpyRows<float> axpy;
@@ -214,98 +228,43 @@ class BlockWorker {
     return HeadRows(problem_.keys, block_.next_batch, block_.next_kv_head).at(block_.key_begin);
   }
 
-  void pack_keys(int64_t key, int64_t count) {
-    const int64_t columns = table_.gemm_float.columns;
-    const TileRows keys = ready_keys(key, count);
-    const LanesView lanes{keys.data, keys.dtype, keys.stride, 1};
-    for (int64_t j = 0; j < count; j += columns) {
-      pack_panels(lanes, j, std::min(columns, count - j), 0, problem_.head_dim, columns,
-                  packed_keys_ + j * problem_.head_dim);
-    }
-  }
-
   /// The tile's keys where they lie, or dequantized.
   TileRows ready_keys(int64_t key, int64_t count) {
     if (!codes_) return {keys_.at(key), keys_.dtype, keys_.stride};
-    codes_->widen_keys(key, count, widened_keys_);
-    return {reinterpret_cast<const std::byte*>(widened_keys_), float32, problem_.head_dim};
+    codes_->widen_keys(key, count, widened_);
+    return {reinterpret_cast<const std::byte*>(widened_), float32, problem_.head_dim};
   }
 
-  /// The tile's values as floats, `values_row_stride()` apart: where they lie, or widened.
-  const float* ready_values(int64_t key, int64_t count) {
-    if (read_values_) return reinterpret_cast<const float*>(values_.at(key));
-    if (codes_) codes_->widen_values(key, count, packed_values_, state_.values_stride);
-    const auto widen = table_.widen[static_cast<size_t>(storage_of(values_.dtype))];
-    for (int64_t p = 0; p < count; ++p) {
-      float* row = packed_values_ + p * state_.values_stride;
-      if (!codes_) widen(values_.at(key + p), row, problem_.value_dim);
-      std::fill(row + problem_.value_dim, row + state_.values_stride, 0.0f);
-    }
-    return packed_values_;
-  }
-  int64_t values_row_stride() const { return read_values_ ? values_.stride : state_.values_stride; }
-
-  /// Scores of rows [row, row + rows), at most a tile of the kernel.
-  void score_tiles(int64_t row, int64_t rows, int64_t count) {
-    const GemmKernel<float>& kernel = table_.gemm_float;
-    GemmTile<float> tile;
-    tile.k = problem_.head_dim;
-    tile.rows = rows;
-    tile.a = queries_ + row * problem_.head_dim;
-    tile.a_row_stride = problem_.head_dim;
-    tile.a_k_stride = 1;
-    tile.b_k_stride = kernel.columns;
-    tile.c_row_stride = key_tile;
-    for (int64_t j = 0; j < count; j += kernel.columns) {
-      tile.columns = std::min(kernel.columns, count - j);
-      tile.b = packed_keys_ + j * problem_.head_dim;
-      tile.c = scores(row) + j;
-      kernel.run(tile);
-    }
-  }
-
-  void sum_tiles(int64_t row, int64_t rows, const float* values, int64_t count) {
-    const GemmKernel<float>& kernel = table_.gemm_float;
-    GemmTile<float> tile;
-    tile.k = count;
-    tile.rows = rows;
-    tile.a = scores(row);
-    tile.a_row_stride = key_tile;
-    tile.a_k_stride = 1;
-    tile.b_k_stride = values_row_stride();
-    tile.c_row_stride = state_.values_stride;
-    tile.columns = kernel.columns;
-    tile.accumulate = 1;
-    for (int64_t j = 0; j < problem_.value_dim; j += kernel.columns) {
-      tile.b = values + j;
-      tile.c = sums(row) + j;
-      kernel.run(tile);
-    }
-  }
-
-  /// Turns a row of raw scores into exp(score - largest), and the row's state with it.
-  void soften(int64_t row, int64_t key, int64_t count) {
-    float* s = scores(row);
+  /// Turns a row of raw scores into exp(score - largest), and the row's state with it. `largest` follows the
+  /// largest score only where that outgrows it, as all sums so far shrink then.
+  void soften(int64_t row, int64_t first_key, AttentionKeys keys) {
+    float* s = scores(row) + keys.begin;
+    const int64_t key = first_key + keys.begin;
+    const int64_t count = keys.count();
     // Scores of pairs come without the scale, which waits for the exponentials if nothing before needs it.
     if (pairs_ && !scales_late_) table_.scale(s, count, problem_.scale);
     const float scale = pairs_ && scales_late_ ? problem_.scale : 1.0f;
     if (problem_.soft_cap > 0) table_.soft_cap(s, count, problem_.soft_cap);
     mask_row(row, key, count, s);
     const float before = state_.largest[row];
-    const float largest = std::max(before, scale * table_.max_of(s, count));
+    float largest = std::max(before, scale * table_.max_of(s, count));
     if (largest == minus_infinity) {
       // No key is seen yet, unless a score is NaN, which the maximum passes over.
       if (std::isnan(table_.sum_of(s, count))) state_.sum[row] = std::numeric_limits<float>::quiet_NaN();
       std::fill_n(s, count, 0.0f);
-      if (pairs_) pair_products_->clear_weights(row, count);
+      if (pairs_) pair_products_->clear_weights(row, keys);
       return;
     }
-    const float shrink = before == largest ? 1.0f : std::exp(before - largest);
-    if (shrink != 1.0f) table_.scale(sums(row), problem_.value_dim, shrink);
-    const float sum = pairs_ ? pair_products_->set_weights(row, s, count, scale, largest)
-                             : table_.exp_sum(s, count, largest);
-    state_.sum[row] = state_.sum[row] * shrink + sum;
-    state_.largest[row] = largest;
+    if (largest <= before + outgrown) {
+      largest = before;
+    } else {
+      const float shrink = std::exp(before - largest);
+      table_.scale(sums(row), problem_.value_dim, shrink);
+      state_.sum[row] *= shrink;
+      state_.largest[row] = largest;
+    }
+    state_.sum[row] += pairs_ ? pair_products_->set_weights(row, keys, s, scale, largest)
+                              : table_.exp_sum(s, count, largest);
   }
 
   void mask_row(int64_t row, int64_t key, int64_t count, float* s) const {
@@ -353,18 +312,18 @@ class BlockWorker {
   HeadRows keys_;
   HeadRows values_;
   bool few_rows_;
-  bool read_values_;  ///< values can be multiplied where they lie
-  bool pairs_;        ///< products are those of `AttentionPairs`
+  bool pairs_;  ///< products are those of `AttentionPairs`
   bool scales_late_;
+  int64_t panel_columns_;
+  bool keeps_;  ///< tiles of keys stay packed for other blocks
   std::optional<AttentionPairs> pair_products_;
+  std::optional<AttentionTiles> tiles_;
   std::optional<AttentionCodes> codes_;
   bool multiplies_codes_ = false;  ///< see AttentionCodes
   Scratch memory_;
   float* queries_;
   float* scores_;
-  float* packed_keys_;
-  float* packed_values_;
-  float* widened_keys_;
+  float* widened_;
 };
 
 }  // namespace

@@ -46,8 +46,8 @@ struct AttentionBlock {
   int64_t query(int64_t row) const { return first_query + row % positions; }
 };
 
-/// The running softmax of a block's rows: the largest score so far, the sum of exp(score - largest), and
-/// the sum of exp(score - largest) * value.
+/// The running softmax of a block's rows: about the largest score so far, the sum of exp(score - largest),
+/// and the sum of exp(score - largest) * value.
 struct AttentionState {
   float* largest = nullptr;  ///< [rows]
   float* sum = nullptr;      ///< [rows]

@@ -26,6 +26,12 @@ bool attention_takes_pairs(const AttentionProblem& problem, bool few_rows) {
   return kernels().dot_pairs != nullptr && bfloat16_gemm_kernel() != nullptr;
 }
 
+AttentionPanelSizes attention_pair_panels(const AttentionProblem& problem) {
+  const int64_t columns = bfloat16_gemm_kernel()->columns;
+  return {round_up(key_tile, columns) * ceil_div(problem.head_dim, 2),
+          round_up(problem.value_dim, columns) * key_tile / 2};
+}
+
 AttentionPairs::AttentionPairs(const AttentionProblem& problem, const AttentionBlock& block,
                                const AttentionState& state, bool few_rows, AttentionPanels* kept)
     : problem_(problem),
@@ -38,12 +44,10 @@ AttentionPairs::AttentionPairs(const AttentionProblem& problem, const AttentionB
       few_rows_(few_rows),
       keys_(problem.keys, block.batch, block.kv_head),
       values_(problem.values, block.batch, block.kv_head),
-      memory_(
-          static_cast<size_t>(
-              round_up(rows_, kernel_.rows) * round_up(query_pairs_, 16) + rows_at_once() * key_tile / 2 +
-              kernel_.rows * key_tile / 2 +
-              (few_rows ? 0 : attention_key_panels_size(problem) + attention_value_panels_size(problem))) *
-          sizeof(float)),
+      memory_(static_cast<size_t>(round_up(rows_, kernel_.rows) * round_up(query_pairs_, 16) +
+                                  rows_at_once() * key_tile / 2 + kernel_.rows * key_tile / 2 +
+                                  (few_rows ? 0 : attention_pair_panels(problem).both())) *
+              sizeof(float)),
       queries_(memory_.as<float>()),
       weights_(
           reinterpret_cast<uint16_t*>(queries_ + round_up(rows_, kernel_.rows) * round_up(query_pairs_, 16))),
@@ -69,34 +73,46 @@ void AttentionPairs::take(int64_t key, int64_t count) {
   if (few_rows_) return;
   if (keeps(key)) {
     const int64_t tile = key / key_tile;
-    key_panels_ = kept_->keys(tile);
-    value_panels_ = kept_->values(tile);
+    key_panels_ = kept_->keys(tile, [&](int64_t k, int64_t n, float* panels) { pack_keys(k, n, panels); });
+    value_panels_ =
+        kept_->values(tile, [&](int64_t k, int64_t n, float* panels) { pack_values(k, n, panels); });
     value_pairs_ = ceil_div(kept_->keys_in(tile), 2);
     return;
   }
-  float* const values = panels_ + attention_key_panels_size(problem_);
-  pack_attention_keys(problem_, keys_, key, count, panels_);
-  pack_attention_values(problem_, values_, key, count, values);
+  float* const values = panels_ + attention_pair_panels(problem_).keys;
+  pack_keys(key, count, panels_);
+  pack_values(key, count, values);
   value_pairs_ = ceil_div(count, 2);
   key_panels_ = panels_;
   value_panels_ = values;
 }
 
-void AttentionPairs::score(int64_t row, float* scores) {
-  few_rows_ ? score_few_rows(scores) : score_tiles(row, scores);
+void AttentionPairs::pack_keys(int64_t key, int64_t count, float* panels) const {
+  pack_bfloat16_pairs({keys_.data, bfloat16, keys_.stride, 1}, problem_.head_dim, key, count, 0, query_pairs_,
+                      kernel_.columns, panels);
 }
 
-void AttentionPairs::sum(int64_t row) {
-  few_rows_ ? sum_few_rows() : sum_tiles(row);
+void AttentionPairs::pack_values(int64_t key, int64_t count, float* panels) const {
+  pack_bfloat16_pairs({values_.at(key), bfloat16, 1, values_.stride}, count, 0, problem_.value_dim, 0,
+                      ceil_div(count, 2), kernel_.columns, panels);
 }
 
-float AttentionPairs::set_weights(int64_t row, const float* s, int64_t count, float scale, float largest) {
-  if (count % 2 != 0) weights(row)[count] = 0;
-  return table_.exp_sum_bfloat16(s, count, scale, largest, weights(row));
+void AttentionPairs::score(int64_t row, AttentionKeys keys, float* scores) {
+  few_rows_ ? score_few_rows(scores) : score_tiles(row, keys, scores);
 }
 
-void AttentionPairs::clear_weights(int64_t row, int64_t count) {
-  std::fill_n(weights(row), count + count % 2, uint16_t{0});
+void AttentionPairs::sum(int64_t row, AttentionKeys keys) {
+  few_rows_ ? sum_few_rows() : sum_tiles(row, keys);
+}
+
+float AttentionPairs::set_weights(int64_t row, AttentionKeys keys, const float* s, float scale,
+                                  float largest) {
+  if (keys.count() % 2 != 0) weights(row)[keys.end] = 0;
+  return table_.exp_sum_bfloat16(s, keys.count(), scale, largest, weights(row) + keys.begin);
+}
+
+void AttentionPairs::clear_weights(int64_t row, AttentionKeys keys) {
+  std::fill_n(weights(row) + keys.begin, round_up(keys.count(), 2), uint16_t{0});
 }
 
 // As with other dtypes, keys and values of few rows are fetched in turns.
@@ -150,7 +166,7 @@ void AttentionPairs::sum_few_rows() const {
   }
 }
 
-void AttentionPairs::score_tiles(int64_t row, float* scores) const {
+void AttentionPairs::score_tiles(int64_t row, AttentionKeys keys, float* scores) const {
   GemmTile<float> tile;
   tile.k = query_pairs_;
   tile.rows = std::min(kernel_.rows, rows_ - row);
@@ -159,17 +175,17 @@ void AttentionPairs::score_tiles(int64_t row, float* scores) const {
   tile.a_k_stride = kernel_.rows;
   tile.b_k_stride = kernel_.columns;
   tile.c_row_stride = key_tile;
-  for (int64_t j = 0; j < count_; j += kernel_.columns) {
-    tile.columns = std::min(kernel_.columns, count_ - j);
+  for (int64_t j = keys.begin; j < keys.end; j += kernel_.columns) {
+    tile.columns = std::min(kernel_.columns, keys.end - j);
     tile.b = key_panels_ + j * query_pairs_;
     tile.c = scores + j;
     kernel_.run(tile);
   }
 }
 
-void AttentionPairs::sum_tiles(int64_t row) const {
+void AttentionPairs::sum_tiles(int64_t row, AttentionKeys keys) const {
   GemmTile<float> tile;
-  tile.k = ceil_div(count_, 2);
+  tile.k = ceil_div(keys.count(), 2);
   tile.rows = std::min(kernel_.rows, rows_ - row);
   tile.a = weight_panel_;
   tile.a_row_stride = 1;
@@ -178,10 +194,10 @@ void AttentionPairs::sum_tiles(int64_t row) const {
   tile.c_row_stride = state_.values_stride;
   tile.accumulate = 1;
   tile.columns = kernel_.columns;
-  table_.transpose(reinterpret_cast<const float*>(weights(row)), key_tile / 2, tile.rows, tile.k,
+  table_.transpose(reinterpret_cast<const float*>(weights(row) + keys.begin), key_tile / 2, tile.rows, tile.k,
                    weight_panel_, kernel_.rows);
   for (int64_t j = 0; j < problem_.value_dim; j += kernel_.columns) {
-    tile.b = value_panels_ + j * value_pairs_;
+    tile.b = value_panels_ + j * value_pairs_ + keys.begin / 2 * kernel_.columns;
     tile.c = sums(row) + j;
     kernel_.run(tile);
   }

@@ -13,6 +13,9 @@ namespace lazuli::templates {
 /// machine is faster at these than at float32.
 bool attention_takes_pairs(const AttentionProblem& problem, bool few_rows);
 
+/// What is packed of a tile of keys for these products: panels of the kernel's columns, one after the other.
+AttentionPanelSizes attention_pair_panels(const AttentionProblem& problem);
+
 /// The products of one block of attention in bfloat16: scores as sums in float32 of products of queries and
 /// keys as they are, then sums of values, whose weights (the exponentials of the scores) are rounded to
 /// bfloat16 first. The sums that these are divided by are those of the weights before rounding.
@@ -28,19 +31,23 @@ class AttentionPairs {
   /// Goes on to keys [key, key + count), the next tile.
   void take(int64_t key, int64_t count);
   /// scores[r][j] = query (row + r) · key (key + j), not scaled, for `rows_at_once` rows from `row`, a
-  /// multiple of these; they are `attention_key_tile` apart.
-  void score(int64_t row, float* scores);
-  /// Sets a row's weights to exp(scale * s - largest), and returns their sum.
-  float set_weights(int64_t row, const float* s, int64_t count, float scale, float largest);
-  void clear_weights(int64_t row, int64_t count);
-  /// Adds the values of the tile by the weights to the state of `rows_at_once` rows from `row`.
-  void sum(int64_t row);
+  /// multiple of these, and for some keys, all if there are few rows; rows are `attention_key_tile` apart.
+  void score(int64_t row, AttentionKeys keys, float* scores);
+  /// Sets a row's weights of some keys to exp(scale * s - largest), and returns their sum. `s` is the score
+  /// of the first of them.
+  float set_weights(int64_t row, AttentionKeys keys, const float* s, float scale, float largest);
+  void clear_weights(int64_t row, AttentionKeys keys);
+  /// Adds the values of these keys by the weights to the state of `rows_at_once` rows from `row`.
+  void sum(int64_t row, AttentionKeys keys);
 
  private:
   void score_few_rows(float* scores) const;
-  void score_tiles(int64_t row, float* scores) const;
+  void score_tiles(int64_t row, AttentionKeys keys, float* scores) const;
   void sum_few_rows() const;
-  void sum_tiles(int64_t row) const;
+  void sum_tiles(int64_t row, AttentionKeys keys) const;
+  void pack_keys(int64_t key, int64_t count, float* panels) const;
+  /// Panels of ceil(count / 2) rows.
+  void pack_values(int64_t key, int64_t count, float* panels) const;
 
   /// Whether the tile that begins with a key is one of those that are kept.
   bool keeps(int64_t key) const { return kept_ != nullptr && key % attention_key_tile == 0; }
