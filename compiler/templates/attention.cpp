@@ -119,8 +119,8 @@ AttentionBlock block_of(const AttentionProblem& problem, const Tasks& tasks, int
   return block;
 }
 
-/// Panels for what a thread packs of a head, which blocks after one another need, where it stays in the caches
-/// until then. Pairs take no more memory than what they are packed from.
+/// Panels for what a thread packs of a head, which blocks after one another need, where it stays in the
+/// caches until then. Pairs take no more memory than what they are packed from.
 std::optional<AttentionPanelSizes> kept_panels(const AttentionProblem& problem) {
   if (attention_takes_pairs(problem, false)) return attention_pair_panels(problem);
   const AttentionPanelSizes sizes = attention_tile_panels(problem);

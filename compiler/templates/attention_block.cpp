@@ -53,7 +53,6 @@ class BlockWorker {
         pairs_(attention_takes_pairs(problem, few_rows_)),
         scales_late_(problem.scale > 0 && problem.soft_cap <= 0 &&
                      (problem.mask.data == nullptr || problem.mask.dtype == bool_)),
-        panel_columns_((pairs_ ? *bfloat16_gemm_kernel() : table_.gemm_float).columns),
         keeps_(panels != nullptr && !few_rows_),
         memory_(static_cast<size_t>(queries_size() + scores_size() + widened_size()) * sizeof(float)),
         queries_(memory_.as<float>()),
@@ -123,7 +122,7 @@ class BlockWorker {
     }
   }
 
-  /// Of a tile's keys those that one of the rows may see, from the beginning of a panel.
+  /// Of a tile's keys those that one of the rows may see, from an even one, as pairs need it.
   AttentionKeys seen_keys(int64_t first, int64_t end, int64_t key, int64_t count) const {
     AttentionKeys keys{0, count};
     if (!problem_.causal && problem_.window <= 0) return keys;
@@ -137,7 +136,7 @@ class BlockWorker {
     if (problem_.causal) keys.end = std::clamp<int64_t>(highest + before + 1 - key, 0, count);
     if (problem_.window > 0) {
       const int64_t hidden = std::clamp<int64_t>(lowest + before - problem_.window + 1 - key, 0, count);
-      keys.begin = hidden / panel_columns_ * panel_columns_;
+      keys.begin = hidden / 2 * 2;
     }
     return keys;
   }
@@ -314,7 +313,6 @@ class BlockWorker {
   bool few_rows_;
   bool pairs_;  ///< products are those of `AttentionPairs`
   bool scales_late_;
-  int64_t panel_columns_;
   bool keeps_;  ///< tiles of keys stay packed for other blocks
   std::optional<AttentionPairs> pair_products_;
   std::optional<AttentionTiles> tiles_;

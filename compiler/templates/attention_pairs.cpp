@@ -175,7 +175,7 @@ void AttentionPairs::score_tiles(int64_t row, AttentionKeys keys, float* scores)
   tile.a_k_stride = kernel_.rows;
   tile.b_k_stride = kernel_.columns;
   tile.c_row_stride = key_tile;
-  for (int64_t j = keys.begin; j < keys.end; j += kernel_.columns) {
+  for (int64_t j = keys.begin / kernel_.columns * kernel_.columns; j < keys.end; j += kernel_.columns) {
     tile.columns = std::min(kernel_.columns, keys.end - j);
     tile.b = key_panels_ + j * query_pairs_;
     tile.c = scores + j;

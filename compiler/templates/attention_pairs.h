@@ -31,7 +31,8 @@ class AttentionPairs {
   /// Goes on to keys [key, key + count), the next tile.
   void take(int64_t key, int64_t count);
   /// scores[r][j] = query (row + r) · key (key + j), not scaled, for `rows_at_once` rows from `row`, a
-  /// multiple of these, and for some keys, all if there are few rows; rows are `attention_key_tile` apart.
+  /// multiple of these, and at least for some keys, which begin with an even one; rows are
+  /// `attention_key_tile` apart.
   void score(int64_t row, AttentionKeys keys, float* scores);
   /// Sets a row's weights of some keys to exp(scale * s - largest), and returns their sum. `s` is the score
   /// of the first of them.

@@ -90,9 +90,12 @@ void AttentionTiles::score(int64_t row, int64_t rows, AttentionKeys keys, float*
   tile.a_k_stride = 1;
   tile.b_k_stride = kernel.columns;
   tile.c_row_stride = key_tile;
-  for (int64_t j = keys.begin; j < keys.end; j += kernel.columns) {
-    tile.columns = std::min(kernel.columns, keys.end - j);
-    tile.b = key_panels_ + j * problem_.head_dim;
+  // The first keys may be those of half a panel: a tile with so few columns takes half as long.
+  const int64_t half = kernel.columns / 2;
+  for (int64_t j = keys.begin / half * half; j < keys.end; j += tile.columns) {
+    const int64_t column = j % kernel.columns;
+    tile.columns = std::min(kernel.columns - column, keys.end - j);
+    tile.b = key_panels_ + (j - column) * problem_.head_dim + column;
     tile.c = scores + j;
     kernel.run(tile);
   }

@@ -22,8 +22,8 @@ class AttentionTiles {
 
   /// Goes on to keys [key, key + count), the next tile.
   void take(int64_t key, int64_t count);
-  /// scores[r][j] = query (row + r) · key (key + j), for at most a kernel's tile of rows; rows are
-  /// `attention_key_tile` apart.
+  /// scores[r][j] = query (row + r) · key (key + j), for at most a kernel's tile of rows and at least for
+  /// these keys; rows are `attention_key_tile` apart.
   void score(int64_t row, int64_t rows, AttentionKeys keys, float* scores) const;
   /// Adds the values of these keys, by weights that lie as scores do, to the state of the rows.
   void sum(int64_t row, int64_t rows, AttentionKeys keys, const float* weights) const;

@@ -1,8 +1,8 @@
 // The portable kernels of softmax. See portable_vectors.inl for how this is compiled.
 
-/// exp(x) for x <= 0, or just above, or NaN: 2^n * e^r with n the nearest whole number to x / ln 2, ln 2 in two
-/// parts, and a Taylor polynomial of degree 7 for e^r over |r| <= ln 2 / 2, where the first term left out is below 2^-27.
-/// Below the smallest normal float the result is zero.
+/// exp(x) for x <= 0, or just above, or NaN: 2^n * e^r with n the nearest whole number to x / ln 2, ln 2 in
+/// two parts, and a Taylor polynomial of degree 7 for e^r over |r| <= ln 2 / 2, where the first term left out
+/// is below 2^-27. Below the smallest normal float the result is zero.
 #if LAZULI_TEMPLATES_AVX512
 /// Here n is in sixteenths, whose powers of two stand in a register, so that degree 3 is enough.
 LAZULI_INLINE FloatV exp_nonpositive(FloatV x) {
@@ -134,24 +134,13 @@ float exp_sum_bfloat16(const float* s, int64_t count, float scale, float max, ui
   return sum_lanes(sum);
 }
 
-/// 1 / x for 1 <= x <= 2 or NaN, within a rounding or two.
-LAZULI_INLINE FloatV reciprocal_of_one_to_two(FloatV x) {
-#if LAZULI_TEMPLATES_AVX512
-  // A division takes as long as the rest of a score's work: an estimate of 14 bits, and a step of Newton's.
-  const FloatV estimate = (FloatV)_mm512_rcp14_ps((__m512)x);
-  return fma(estimate, fma(-x, estimate, splat(1.0f)), estimate);
-#else
-  return splat(1.0f) / x;
-#endif
-}
-
 /// cap * tanh(s / cap), as tanh(x) = sign(x) * (1 - e) / (1 + e) with e = exp(-2|x|): the error is absolute,
 /// of the size of a rounding of `cap`, which is what a score that stands in an exponent needs. `factor` is
 /// -2 / cap.
 LAZULI_INLINE FloatV cap_scores(FloatV s, float cap, float factor) {
   const UintV sign = (UintV)s & 0x80000000u;
   const FloatV e = exp_nonpositive((FloatV)((UintV)s & 0x7fffffffu) * splat(factor));
-  const FloatV t = fma(e, splat(-cap), splat(cap)) * reciprocal_of_one_to_two(splat(1.0f) + e);
+  const FloatV t = fma(e, splat(-cap), splat(cap)) / (splat(1.0f) + e);
   return (FloatV)((UintV)t | sign);
 }
 
