@@ -104,6 +104,8 @@ void KernelEmitter::emit() {
     emit_transposed_outer();
   } else if (takes_short_rows_together()) {
     emit_short_rows_outer();
+  } else if (schedule_.late && schedule_.late->rows > 1) {
+    emit_late_groups_outer();
   } else if (schedule_.late) {
     emit_late_outer();
   } else if (schedule_.grouped) {

@@ -19,13 +19,14 @@ using llvm::Value;
 /// were found for it.
 void KernelEmitter::plan_group() {
   const Schedule::Grouped& grouped = *schedule_.grouped;
+  const int rows = schedule_.late ? 2 * grouped.rows : grouped.rows;  // those before, too
   group_pointers_.clear();
   group_values_.clear();
   for (size_t m = 0; m < moving_.size(); ++m) {
-    group_pointers_.push_back(b_.stack(b_.ir.getPtrTy(), grouped.rows, 8));
+    group_pointers_.push_back(b_.stack(b_.ir.getPtrTy(), rows, 8));
   }
   for (const ValueId id : grouped.values) {
-    group_values_.push_back(b_.stack(b_.compute_type(kernel_.instructions[id].type), grouped.rows, 8));
+    group_values_.push_back(b_.stack(b_.compute_type(kernel_.instructions[id].type), rows, 8));
   }
 }
 

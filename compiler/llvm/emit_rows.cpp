@@ -80,7 +80,9 @@ KernelEmitter::Carried KernelEmitter::emit_row_step(size_t number_of_block, int 
   emit_level(before, level);
   if (sums_are_known) next = add_up();
   const auto& late = schedule_.late;
-  if (late && !late->adds_up && late->within == number_of_block) emit_late_step();
+  if (late && !late->adds_up && late->within == number_of_block) {
+    late->rows > 1 ? emit_late_group_step() : emit_late_step();
+  }
   emit_level(after, level);
   return sums_are_known ? next : add_up();
 }

@@ -19,8 +19,8 @@ namespace lazuli {
 /// (emit_rows.cpp), tiles of columns (emit_columns.cpp), inputs that lie the other way round
 /// (emit_transposed.cpp), rows of results that do not begin at lines (emit_joined.cpp), loads and stores
 /// (emit_access.cpp), reductions (emit_reduction.cpp), positions of extrema (emit_positions.cpp), sums of
-/// distances from a mean (emit_distances.cpp), rows that are written late (emit_late.cpp) or some at a time
-/// (emit_grouped.cpp), rows of sums (emit_sums.cpp).
+/// distances from a mean (emit_distances.cpp), rows that are written late (emit_late.cpp), some at a time
+/// (emit_grouped.cpp) or both (emit_late_group.cpp), rows of sums (emit_sums.cpp).
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Function& function, const Target& target, const kir::Kernel& kernel,
@@ -229,6 +229,12 @@ class KernelEmitter {
   void emit_group();
   void emit_row_of_group(std::vector<Emitted>& sums, int row);
 
+  // emit_late_group.cpp
+  void emit_late_groups_outer();
+  void emit_late_group_step();
+  /// Goes over the row kept at `place`, from `column` on.
+  void write_kept_row(Value* place, Value* column);
+
   // emit_sums.cpp
   void start_sums();
   void put_sums_in_order();
@@ -330,6 +336,11 @@ class KernelEmitter {
   std::vector<llvm::AllocaInst*> group_pointers_, group_values_;
 
   std::vector<size_t> moving_;  // accesses whose pointers change from one outer point to the next
+
+  /// Of the group before, where it is written late: its rows, and the column at which the pass over the row
+  /// at hand begins to write them.
+  std::vector<KeptRow> late_rows_;
+  Value* late_column_ = nullptr;
 };
 
 }  // namespace lazuli

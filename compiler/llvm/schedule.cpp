@@ -272,6 +272,21 @@ class Scheduler {
     int& unroll = schedule_.unroll[within];
     unroll = std::max(unroll, least_unroll(kernel_.blocks[schedule_.late->block]));
     schedule_.unroll[schedule_.late->block] = unroll;
+    choose_late_group();
+  }
+
+  /// Where the first pass asks for what it reads, rows of weights are what keeps it waiting: two rows share
+  /// them.
+  void choose_late_group() {
+    Schedule::Late& late = *schedule_.late;
+    if (busy_) return;
+    const std::optional<Schedule::Grouped> group = find_late_group(kernel_, schedule_, late);
+    if (!group) return;
+    const int vectors = schedule_.unroll[late.within] / group->rows;
+    const int least = std::max(least_unroll(kernel_.blocks[late.block]), schedule_.by_parity ? 2 : 1);
+    if (vectors < least) return;
+    late.rows = group->rows;
+    schedule_.grouped = group;
   }
 
   /// Sums that only need a row's extremum are made while the next row is read, however busy they are: the two

@@ -72,10 +72,12 @@ struct Schedule {
     size_t within = 0;  ///< the block of the pass it runs within, a step with each of its steps
     std::vector<kir::ValueId> values;  ///< that are the same for a row, and used in its steps or after them
     bool adds_up = false;              ///< instead of writing
+    int rows = 1;                      ///< that are written at once, as of `Grouped`, if more than one
   };
   std::optional<Late> late;
 
-  /// The last pass over a row, which adds it to rows of sums, where that goes over some rows at once.
+  /// The last pass over a row, which adds it to rows of sums or multiplies it by rows of weights, where that
+  /// goes over some rows at once.
   struct Grouped {
     size_t block = 0;
     int rows = 1;
