@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include <lazuli/compiler/llvm/target.h>
 #include <lazuli/compiler/settings.h>
 #include <lazuli/compiler/templates/scan_generic.h>
 #include <lazuli/compiler/templates/scratch.h>
@@ -25,14 +26,13 @@ constexpr int64_t least_bytes_abreast = 1024;
 /// Bytes of a part, where threads share one row or a few columns: two of them stay in a core's cache between
 /// two readings.
 constexpr int64_t part_bytes = 256 << 10;
-/// And of the stretches of one part and the next that take turns: both are in the first-level cache.
-constexpr int64_t stretch_bytes = 4096;
 /// Work that is not worth a second thread.
 constexpr int64_t least_bytes_a_thread = 64 << 10;
 /// How many rows before it is read a part of a row is fetched, where these parts do not follow each other: no
 /// prefetcher sees them coming.
 constexpr int64_t rows_ahead = 2;
-/// How many bytes before it is read an element is fetched, where all follow each other in memory.
+/// How many bytes before it is read an element is fetched into the first-level cache, where all follow each
+/// other in memory. (Into the second-level one before, where `Target::bytes_ahead` says so.)
 constexpr int64_t bytes_ahead = 2048;
 
 /// The work on one tensor. A `line` is one element of outer and up to `most_columns` of inner, walked along
@@ -56,7 +56,8 @@ class Scan {
     if (tiles_ > 1) {
       walk_.ahead = rows_ahead * step();
     } else if (walk_.stream) {
-      walk_.ahead = ceil_div(bytes_ahead, problem.inner * size) * step();
+      walk_.ahead = rows_of(bytes_ahead) * step();
+      walk_.far_ahead = rows_of(host_target().bytes_ahead) * step();
     }
   }
 
@@ -91,6 +92,8 @@ class Scan {
     const int64_t row = problem_.reverse ? problem_.length - 1 - i : i;
     return (line / tiles_ * problem_.length + row) * problem_.inner + line % tiles_ * columns_;
   }
+  /// As many rows as so many bytes are.
+  int64_t rows_of(int64_t bytes) const { return ceil_div(bytes, problem_.inner * size); }
   int64_t step() const { return problem_.reverse ? -problem_.inner : problem_.inner; }
   const T* in() const { return reinterpret_cast<const T*>(problem_.in); }
   T* out() const { return reinterpret_cast<T*>(problem_.out); }
@@ -123,24 +126,25 @@ class Scan {
     });
   }
 
-  /// Walks a part, and in turns with it combines the one that the thread takes next with `sums`, if what it
-  /// comes to is needed: memory is read while results are written.
+  /// Walks a part, and meanwhile combines the one that the thread takes next with `sums`, if what it comes to
+  /// is needed: memory is read while results are written.
   void walk_and_total(int64_t line, int64_t part, int64_t next, int64_t part_length, A* carry,
                       A* sums) const {
     const int64_t last = ceil_div(problem_.length, part_length) - 1;
     // Sums of exponentials lose digits where they are taken up again, as they are passed on by their
     // logarithms.
-    const bool in_turns = problem_.kind != ScanKind::log_sum_exp;
-    const int64_t stretch = in_turns ? std::max<int64_t>(1, stretch_bytes / (columns_ * size)) : part_length;
-    const int64_t end = std::min((part + 1) * part_length, problem_.length);
-    const int64_t distance = (next - part) * part_length;
+    const bool at_once = problem_.kind != ScanKind::log_sum_exp;
+    const int64_t begin = part * part_length;
+    const int64_t end = std::min(begin + part_length, problem_.length);
     ScanWalk walk_on = walk_;
-    if (in_turns && walk_.ahead != 0 && next <= last) walk_on.ahead = (distance + stretch) * step();
-    for (int64_t at = part * part_length; at < end; at += stretch) {
-      const int64_t to = std::min(at + stretch, end);
-      walk(line, at, to, carry, walk_on);
-      if (next < last) total(line, at + distance, to + distance, sums);
+    if (at_once && next <= last) {
+      const int64_t distance = (next - part) * part_length * step();
+      if (next < last) walk_on.next = distance;
+      if (walk_.ahead != 0) walk_on.ahead += distance;
+      if (walk_.far_ahead != 0) walk_on.far_ahead += distance;
     }
+    walk(line, begin, end, carry, walk_on, sums);
+    if (!at_once && next < last) total(line, next * part_length, (next + 1) * part_length, sums);
   }
 
   /// Combines elements [begin, end) of each column with `sums`.
@@ -154,13 +158,14 @@ class Scan {
     }
   }
 
-  void walk(int64_t line, int64_t begin, int64_t end, A* carry, const ScanWalk& how) const {
+  void walk(int64_t line, int64_t begin, int64_t end, A* carry, const ScanWalk& how,
+            A* sums = nullptr) const {
     if (problem_.inner > 1) {
       const int64_t at = place(line, begin);
-      loops_.columns(in() + at, out() + at, end - begin, columns_of(line), step(), carry, how);
+      loops_.columns(in() + at, out() + at, end - begin, columns_of(line), step(), carry, how, sums);
     } else {
       const int64_t at = lowest(line, begin, end);
-      loops_.row(in() + at, out() + at, end - begin, carry, how);
+      loops_.row(in() + at, out() + at, end - begin, carry, how, sums);
     }
   }
 

@@ -53,12 +53,13 @@ A identity_of() {
 
 template <ScanKind kind, typename A>
 ScanLoops<A> generic_loops() {
-  constexpr auto walk_row = [](const A* in, A* out, int64_t count, A* carry, ScanWalk walk) {
+  constexpr auto walk_row = [](const A* in, A* out, int64_t count, A* carry, ScanWalk walk, A* sums) {
     A last = *carry;
     for (int64_t n = 0; n < count; ++n) {
       const int64_t i = walk.reverse ? count - 1 - n : n;
       const A before = last;
       last = combined<kind, A>(before, in[i]);
+      if (walk.next != 0) *sums = combined<kind, A>(*sums, in[i + walk.next]);
       out[i] = walk.exclusive ? before : last;
     }
     *carry = last;
@@ -69,11 +70,12 @@ ScanLoops<A> generic_loops() {
     return total;
   };
   constexpr auto walk_columns = [](const A* in, A* out, int64_t rows, int64_t columns, int64_t step, A* carry,
-                                   ScanWalk walk) {
+                                   ScanWalk walk, A* sums) {
     for (int64_t row = 0; row < rows; ++row, in += step, out += step) {
       for (int64_t j = 0; j < columns; ++j) {
         const A before = carry[j];
         carry[j] = combined<kind, A>(before, in[j]);
+        if (walk.next != 0) sums[j] = combined<kind, A>(sums[j], in[j + walk.next]);
         out[j] = walk.exclusive ? before : carry[j];
       }
     }

@@ -2,6 +2,8 @@
 
 #include <lazuli/compiler/templates/scan_vectors.inl>
 //
+#include <lazuli/compiler/templates/scan_small_products.inl>
+//
 #include <lazuli/compiler/templates/scan_rows.inl>
 //
 #include <lazuli/compiler/templates/scan_columns.inl>

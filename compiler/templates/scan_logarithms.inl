@@ -122,7 +122,8 @@ template <typename A, bool reverse, bool exclusive>
 struct RunningLogarithm {
   static constexpr int abreast = logarithms_abreast;
   static constexpr bool takes_pairs = false;
-  explicit RunningLogarithm(A carry) : so_far(logarithm_of<A>(Vector<A>{} + carry)), low(Vector<A>{}) {}
+  static constexpr bool takes_sums = false;
+  RunningLogarithm(A carry, A) : so_far(logarithm_of<A>(Vector<A>{} + carry)), low(Vector<A>{}) {}
 
   static A identity() { return lowest_logarithm<A>; }
   A carry() const { return plus_log(so_far.m, so_far.s + low)[0]; }
@@ -342,7 +343,7 @@ struct ColumnLogarithms {
 
 template <typename T, LogResults results>
 void log_columns_loop(const T* in, T* out, int64_t rows, int64_t columns, int64_t step,
-                      typename Elements<T>::A* carry, ScanWalk walk) {
+                      typename Elements<T>::A* carry, const ScanWalk& walk) {
   constexpr int64_t together = log_columns<typename Elements<T>::A>;
   for (int64_t first = 0; first < columns; first += together) {
     ColumnLogarithms<T, results> some(carry + first, columns - first < together ? columns - first : together);
@@ -357,7 +358,7 @@ void log_columns_loop(const T* in, T* out, int64_t rows, int64_t columns, int64_
 
 template <typename T>
 void log_columns_either(const T* in, T* out, int64_t rows, int64_t columns, int64_t step,
-                        typename Elements<T>::A* carry, ScanWalk walk) {
+                        typename Elements<T>::A* carry, ScanWalk walk, typename Elements<T>::A*) {
   const auto loop = walk.exclusive ? log_columns_loop<T, LogResults::exclusive>
                                    : log_columns_loop<T, LogResults::inclusive>;
   loop(in, out, rows, columns, step, carry, walk);

@@ -170,6 +170,61 @@ TEST(Cumulative, IntegersWrapAround) {
   expect_array(cumsum(make({4294967295.0, 2}, {2}, uint32)), {2}, uint32, {4294967295.0, 1});
 }
 
+/// Down through denormal numbers, and up again; to 0, and from there to nothing else.
+TEST(Cumulative, SmallProducts) {
+  for (const Dtype dtype : {float32, bfloat16, float16, float64}) {
+    for (const bool reverse : {false, true}) {
+      for (const bool inclusive : {false, true}) {
+        const auto products_of = [&](std::vector<double> row) {
+          if (reverse) std::reverse(row.begin(), row.end());
+          const array x = make(row, {static_cast<int>(row.size())}, dtype);
+          std::vector<double> found = doubles(cumprod(x, 0, reverse, inclusive));
+          if (reverse) std::reverse(found.begin(), found.end());
+          return found;
+        };
+        SCOPED_TRACE(std::string(dtype_name(dtype)) + (reverse ? " reverse" : "") +
+                     (inclusive ? "" : " exclusive"));
+        const int lowest_power = dtype == bfloat16 ? -133 : dtype == float16 ? -24 : -149;
+        for (const int steps : {149, 160}) {
+          std::vector<double> row(400, 2);
+          for (int i = 0; i < steps; ++i) row[static_cast<size_t>(i)] = i % 3 == 1 ? -0.5 : 0.5;
+          const std::vector<double> found = products_of(row);
+          double power = 1;
+          for (size_t i = 0; i < row.size(); ++i) {
+            const double before = power;
+            power *= row[i];
+            if (dtype != float64 && std::abs(power) < std::ldexp(1, -149)) power = 0;
+            double expected = inclusive ? power : before;
+            if (dtype == float16 && std::abs(expected) > 65504) expected = std::copysign(infinity, expected);
+            // (Of two neighbours that are as near, the even one, 0.)
+            if (std::abs(expected) <= std::ldexp(0.5, lowest_power) && dtype != float64) expected = 0;
+            ASSERT_EQ(found[i], expected) << i << " of " << steps;
+          }
+        }
+        std::vector<double> row(200, 0.5);
+        row[130] = infinity;
+        row[190] = not_a_number;
+        const std::vector<double> found = products_of(row);
+        for (size_t i = inclusive ? 130 : 131; i < (inclusive ? 190 : 191); ++i)
+          ASSERT_EQ(found[i], infinity) << i;
+        for (size_t i = inclusive ? 190 : 191; i < 200; ++i) ASSERT_TRUE(std::isnan(found[i])) << i;
+      }
+    }
+  }
+  // Random numbers, against double precision. What denormal numbers are rounded by grows with the product.
+  const array x = random::normal({40, 700});
+  const std::vector<double> found = doubles(cumprod(x, 1));
+  const std::vector<double> factors = doubles(x);
+  for (size_t row = 0; row < 40; ++row) {
+    double product = 1, error = 0;
+    for (size_t i = row * 700; i < (row + 1) * 700; ++i) {
+      product *= factors[i];
+      error = error * std::abs(factors[i]) + std::ldexp(2, -149);
+      ASSERT_NEAR(found[i], product, std::abs(product) * 1e-4 + error) << i;
+    }
+  }
+}
+
 TEST(Cumulative, NotANumberAndInfinities) {
   const array x = make({1, 3, not_a_number, 5, infinity}, {5});
   expect_array(cummax(x), {5}, float32, {1, 3, not_a_number, not_a_number, not_a_number});
