@@ -56,6 +56,44 @@ ValueId erf_plus_1(const Kernel& kernel, const std::vector<uint32_t>& uses, cons
   return no_value;
 }
 
+/// A value as a multiple of another one.
+struct Multiple {
+  ValueId of = no_value;
+  double factor = 1;
+};
+
+/// What a value is a constant multiple of: of itself, if nothing else.
+Multiple as_multiple(const Kernel& kernel, ValueId id) {
+  const Instruction& instruction = kernel.instructions[id];
+  if (instruction.op != Opcode::mul && instruction.op != Opcode::div) return {id};
+  for (size_t side = 0; side < 2; ++side) {
+    const Instruction& constant = kernel.instructions[instruction.operands[1 - side]];
+    if (constant.op != Opcode::constant) continue;
+    const double factor = scalar::from_bits<float>(constant.imm);
+    if (instruction.op == Opcode::mul) return {instruction.operands[side], factor};
+    if (side == 0) return {instruction.operands[side], 1 / factor};
+  }
+  return {id};
+}
+
+/// The factor in `x * (1 + erf(x * factor))`, rounded to 16 bits and the only use of what it is made with; 0
+/// where an instruction is not that. `side` is the operand that is x.
+double factor_in_erf(const Kernel& kernel, const std::vector<uint32_t>& uses,
+                     const std::vector<bool>& rounded, uint32_t i, size_t side) {
+  const Instruction& product = kernel.instructions[i];
+  if (product.op != Opcode::mul || product.type != float32 || !rounded[i]) return 0;
+  const ValueId x = product.operands[side], sum = product.operands[1 - side];
+  const ValueId erf = uses[sum] == 1 ? erf_plus_1(kernel, uses, rounded, sum) : no_value;
+  if (erf == no_value) return 0;
+  const Multiple argument = as_multiple(kernel, kernel.instructions[erf].operands[0]);
+  for (const Multiple& multiple : {Multiple{x}, as_multiple(kernel, x)}) {
+    const double factor = argument.factor / multiple.factor;
+    const auto as_float = static_cast<float>(factor);
+    if (argument.of == multiple.of && as_float > 0 && std::isfinite(as_float)) return factor;
+  }
+  return 0;
+}
+
 /// For each instruction, whether it has one value for all elements of a row: a result of a reduction, or what
 /// is made of such outside the passes over elements.
 std::vector<bool> same_in_row(const Kernel& kernel) {
@@ -134,6 +172,13 @@ Kernel expand_all(const Kernel& kernel, MathForm form) {
     if (const ValueId id = erf_plus_1(kernel, uses, rounded, i);
         form == MathForm::polynomials && id != no_value) {
       return math::short_erf_plus_1(value(arguments[id])).value();
+    }
+    if (form == MathForm::tables) {
+      for (size_t side = 0; side < 2; ++side) {
+        const double factor = factor_in_erf(kernel, uses, rounded, i, side);
+        if (factor == 0) continue;
+        return math::short_times_erf_plus_1_by_table(value(instruction.operands[side]), factor).value();
+      }
     }
     if (instruction.op == Opcode::store) skip_rounding(builder.kernel(), instruction);
     if (instruction.op == Opcode::div && instruction.type == float32 && rounded[i] && !same[i] &&

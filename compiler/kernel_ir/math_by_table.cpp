@@ -94,16 +94,26 @@ Expression erf_by_table(Expression x) {
   return copy_sign(fma(slope, t, t + look_up(Table::erf_0, place)), x);
 }
 
-/// By a cubic on each interval; where erf is nearly 1, as accurate as float32, so that 1 - erf may be seen.
-Expression short_erf_by_table(Expression x) {
-  const Expression a = at_most(abs(x), 3.9375 - 0x1p-20);
-  const Place place = place_on_grid(a + erf_magic, erf_magic);
-  const Expression t = a - place.rounded;
-  Expression value = look_up(Table::erf_short_3, place.bits);
+/// erf(a) for a >= 0, by a cubic on each interval; where it is nearly 1, as accurate as float32, so that 1 -
+/// erf may be seen. (The cubic is one in a, not in what rounding to the grid took away: the terms are not
+/// large, and two operations fewer.)
+Expression short_erf_of_absolute(Expression a) {
+  const Expression limited = at_most(a, 3.9375 - 0x1p-20);
+  const Expression place = (limited + erf_magic).bitcast(int32);
+  Expression value = look_up(Table::erf_short_3, place);
   for (const Table table : {Table::erf_short_2, Table::erf_short_1, Table::erf_short_0}) {
-    value = fma(value, t, look_up(table, place.bits));
+    value = fma(value, limited, look_up(table, place));
   }
-  return copy_sign(value, x);
+  return value;
+}
+
+Expression short_erf_by_table(Expression x) {
+  return copy_sign(short_erf_of_absolute(abs(x)), x);
+}
+
+Expression short_times_erf_plus_1_by_table(Expression x, double factor) {
+  const Expression a = abs(x);
+  return fma(a, short_erf_of_absolute(a * factor), x);
 }
 
 Expression short_exp_by_table(Expression x, bool not_positive) {

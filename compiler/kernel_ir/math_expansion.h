@@ -65,6 +65,8 @@ Expression exp_by_table(Expression x, bool not_positive);
 Expression summed_exp_by_table(Expression x, bool not_positive);
 Expression erf_by_table(Expression x);
 Expression short_erf_by_table(Expression x);
+/// x * (1 + erf(x * factor)) for a factor above 0, a zero's sign aside.
+Expression short_times_erf_plus_1_by_table(Expression x, double factor);
 Expression short_exp_by_table(Expression x, bool not_positive);
 Expression short_sigmoid_by_table(Expression x);
 
