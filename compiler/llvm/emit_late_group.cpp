@@ -8,7 +8,6 @@ namespace lazuli {
 using kir::Block;
 using kir::Instruction;
 using kir::ValueId;
-using llvm::Value;
 
 // Rows that are written late with more than one row of weights: those, the row at hand and the one before do
 // not fit into the first-level cache together, and all of them come from the second one, by the same buffers
