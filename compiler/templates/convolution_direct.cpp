@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <lazuli/compiler/templates/convolution_pack.h>
+#include <lazuli/compiler/templates/convolution_places.h>
 #include <lazuli/compiler/templates/scratch.h>
 #include <lazuli/compiler/templates/share_out.h>
 #include <lazuli/compiler/templates/shared_taps.h>
@@ -84,15 +85,8 @@ class DirectConvolution {
   }
 
  private:
-  /// Places [place, place + places) of rows [row, row + rows) of a slice of an image, for some panels of
-  /// features, those of all groups counted.
-  struct Task {
-    int64_t image = 0;
-    int64_t slice = 0;
-    int64_t row = 0;
-    int64_t rows = 0;
-    int64_t place = 0;
-    int64_t places = 0;
+  /// A block of places, for some panels of features, those of all groups counted.
+  struct Task : PlaceBlock {
     int64_t first_panel = 0;
     int64_t end_panel = 0;
   };
